@@ -1,0 +1,3 @@
+"""Copernicus: distributed computing for statistical problems."""
+
+__version__ = "0.1.0"

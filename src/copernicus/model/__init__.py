@@ -1,0 +1,1 @@
+"""Pure data that every part of Copernicus speaks: types, values, functions, jobs, edits, events."""

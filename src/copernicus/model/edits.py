@@ -1,0 +1,116 @@
+"""Every intent of a user, as data. A transaction is a list of edits: all are applied, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from copernicus.model.functions import FunctionSpec
+from copernicus.model.resources import Resources
+
+
+class AddInstance(msgspec.Struct, frozen=True, tag="add_instance", omit_defaults=True):
+    """Place a function in the network under a name; ``mapped`` names the ports mapped over."""
+
+    path: str
+    function: str
+    mapped: tuple[str, ...] = ()
+    held: bool = False
+    resources: Resources | None = None
+
+
+class RemoveInstance(msgspec.Struct, frozen=True, tag="remove_instance"):
+    """Take an instance, and what is inside it, out of the network."""
+
+    path: str
+
+
+class RenameInstance(msgspec.Struct, frozen=True, tag="rename_instance"):
+    """Give an instance another name."""
+
+    path: str
+    name: str
+
+
+class SetInput(msgspec.Struct, frozen=True, tag="set_input"):
+    """Set an input, one element (``[2]``), the next one (``[+]``) or a member (``.nsteps``)."""
+
+    target: str
+    value: Any
+
+
+class ClearInput(msgspec.Struct, frozen=True, tag="clear_input"):
+    """Unset or disconnect an input; or remove one element of a list (``run.in.conf[2]``)."""
+
+    target: str
+
+
+class Connect(msgspec.Struct, frozen=True, tag="connect"):
+    """Connect an output (or an element of it) to an input, an element of it, or ``[+]``."""
+
+    source: str
+    target: str
+
+
+class Activate(msgspec.Struct, frozen=True, tag="activate"):
+    """Let an instance fire; ``""`` lets all instances of the top level."""
+
+    path: str = ""
+
+
+class Hold(msgspec.Struct, frozen=True, tag="hold"):
+    """Let an instance fire no more; running work finishes. ``""`` holds all."""
+
+    path: str = ""
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause"):
+    """Nothing fires, queued jobs leave the queue, running ones finish."""
+
+
+class Resume(msgspec.Struct, frozen=True, tag="resume"):
+    """End a pause."""
+
+
+class Retry(msgspec.Struct, frozen=True, tag="retry"):
+    """Fire again: an instance, one element (``run[3]``), or with ``failed`` all failed below."""
+
+    path: str
+    failed: bool = False
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop the work of an instance or element: it fails as cancelled by its user."""
+
+    path: str
+
+
+class Skip(msgspec.Struct, frozen=True, tag="skip"):
+    """Accept that an instance or element has no value."""
+
+    path: str
+
+
+class Define(msgspec.Struct, frozen=True, tag="define"):
+    """Make a function described by a template known to the project."""
+
+    spec: FunctionSpec
+
+
+Edit = (
+    AddInstance
+    | RemoveInstance
+    | RenameInstance
+    | SetInput
+    | ClearInput
+    | Connect
+    | Activate
+    | Hold
+    | Pause
+    | Resume
+    | Retry
+    | Cancel
+    | Skip
+    | Define
+)

@@ -1,0 +1,335 @@
+"""Every fact of a project's journal. ``apply`` records them; nothing else changes a project.
+
+Old journals must stay readable: fields are only added, with defaults; a changed meaning is a new
+event.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.model.evaluation import Await
+from copernicus.model.functions import FunctionSpec
+from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
+from copernicus.model.network import Item, Owner, Single, Source
+from copernicus.model.resources import Resources
+
+
+class ProjectCreated(msgspec.Struct, frozen=True, tag="project_created"):
+    """The first event of every journal. ``rules`` is the version of the engine's rules."""
+
+    project: str
+    name: str
+    owner: str
+    seed: int
+    rules: int = 1
+
+
+class RevisionMade(msgspec.Struct, frozen=True, tag="revision_made"):
+    """A user's transaction was accepted; its facts follow. ``summary`` is one line per edit."""
+
+    number: int
+    author: str
+    summary: tuple[str, ...]
+
+
+class FunctionDefined(msgspec.Struct, frozen=True, tag="function_defined"):
+    """The project knows a function in this version."""
+
+    spec: FunctionSpec
+
+
+class InstanceAdded(msgspec.Struct, frozen=True, tag="instance_added", omit_defaults=True):
+    """An instance exists. ``incarnation`` tells it from an earlier one of the same path."""
+
+    path: str
+    incarnation: int
+    function: str
+    version: str
+    mapped: tuple[str, ...] = ()
+    held: bool = False
+    resources: Resources | None = None
+    owner: Owner | None = None
+
+
+class InstanceDeclared(msgspec.Struct, frozen=True, tag="instance_declared", omit_defaults=True):
+    """An evaluation declared an existing instance again; it is (again) wanted."""
+
+    path: str
+    owner: Owner
+    number: int
+    mapped: tuple[str, ...] = ()
+    resources: Resources | None = None
+    version: str = ""
+
+
+class InstanceRemoved(msgspec.Struct, frozen=True, tag="instance_removed"):
+    """An instance was taken out by hand, with what is inside it."""
+
+    path: str
+
+
+class InstanceRenamed(msgspec.Struct, frozen=True, tag="instance_renamed"):
+    """An instance, and what is inside it, has another path."""
+
+    path: str
+    new_path: str
+
+
+class InstanceRetired(msgspec.Struct, frozen=True, tag="instance_retired"):
+    """No evaluation wants the instance any more; its results stay."""
+
+    path: str
+
+
+class HeldSet(msgspec.Struct, frozen=True, tag="held_set"):
+    """An instance was held or activated."""
+
+    path: str
+    held: bool
+
+
+class PausedSet(msgspec.Struct, frozen=True, tag="paused_set"):
+    """The project was paused or resumed."""
+
+    paused: bool
+
+
+class InputSet(msgspec.Struct, frozen=True, tag="input_set"):
+    """An input has a new source, or none."""
+
+    path: str
+    port: str
+    source: Source | None
+
+
+class ItemAppended(msgspec.Struct, frozen=True, tag="item_appended"):
+    """A list input has one more element."""
+
+    path: str
+    port: str
+    item: Item
+
+
+class ItemReplaced(msgspec.Struct, frozen=True, tag="item_replaced"):
+    """An element of a list input has another source, and keeps its identity."""
+
+    path: str
+    port: str
+    eid: str
+    source: Single
+
+
+class ItemRemoved(msgspec.Struct, frozen=True, tag="item_removed"):
+    """A list input has an element less."""
+
+    path: str
+    port: str
+    eid: str
+
+
+class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omit_defaults=True):
+    """An instance (or element) fired. ``origins`` names, per port, the activations whose outputs
+    were used (the trace); ``parent`` the activation that this one extends; ``lineage`` and
+    ``base_digest`` bind its checkpoints.
+    """
+
+    id: str
+    path: str
+    incarnation: int
+    eid: str
+    version: str
+    inputs: dict[str, Any]
+    digest: str
+    base_digest: str
+    lineage: str
+    origins: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, tuple[str, ...]] = {}
+    parent: str | None = None
+
+
+class JobMade(msgspec.Struct, frozen=True, tag="job_made"):
+    """The activation's job is known: from here it is wanted in the queue."""
+
+    activation: str
+    spec: JobSpec
+
+
+Outcome = Literal["succeeded", "failed", "cancelled", "stopped", "superseded"]
+
+
+class ActivationEnded(msgspec.Struct, frozen=True, tag="activation_ended", omit_defaults=True):
+    """An activation has its end. ``stopped``: nobody wants it (retired, removed, input changed);
+    ``superseded``: another continues it (``by``). Both may still get a late ``ResultKept``.
+    """
+
+    id: str
+    outcome: Outcome
+    outputs: dict[str, Any] = {}
+    failure: Failure | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    checkpoint: CheckpointRef | None = None
+    by: str | None = None
+
+
+class ResultKept(msgspec.Struct, frozen=True, tag="result_kept", omit_defaults=True):
+    """A result of a stopped or superseded activation came late: it is that activation's own."""
+
+    id: str
+    outputs: dict[str, Any]
+    attempts: tuple[AttemptRecord, ...] = ()
+    checkpoint: CheckpointRef | None = None
+
+
+class ActivationReused(msgspec.Struct, frozen=True, tag="activation_reused"):
+    """An element's value is, again, the one of an earlier success with the same inputs."""
+
+    path: str
+    eid: str
+    id: str
+
+
+class RetryAsked(msgspec.Struct, frozen=True, tag="retry_asked"):
+    """A user wants the element to fire again."""
+
+    path: str
+    eid: str
+
+
+class ElementSkipped(msgspec.Struct, frozen=True, tag="element_skipped"):
+    """The element is a hole as long as its inputs have this digest. ``by`` is a user, or ``""``
+    where the hole comes from a hole above.
+    """
+
+    path: str
+    eid: str
+    digest: str
+    by: str
+
+
+class SkipEnded(msgspec.Struct, frozen=True, tag="skip_ended"):
+    """The element is no hole any more: its inputs changed."""
+
+    path: str
+    eid: str
+
+
+class EvaluationStarted(msgspec.Struct, frozen=True, tag="evaluation_started"):
+    """A workflow function is to be run from its start, with this number and these inputs."""
+
+    path: str
+    eid: str
+    number: int
+    activation: str
+
+
+class SegmentCommitted(msgspec.Struct, frozen=True, tag="segment_committed", omit_defaults=True):
+    """A branch came to rest at await ``index`` (or ended). ``digest`` is that of what it declared;
+    the declarations themselves precede this event as facts.
+    """
+
+    path: str
+    eid: str
+    number: int
+    branch: str
+    index: int
+    digest: str
+    declared: tuple[str, ...] = ()
+    spawned: tuple[str, ...] = ()
+    waits: Await | None = None
+    ended: bool = False
+
+
+class AwaitAnswered(msgspec.Struct, frozen=True, tag="await_answered"):
+    """An await was answered; for ever, as far as recoveries are concerned."""
+
+    path: str
+    eid: str
+    number: int
+    branch: str
+    index: int
+    value: Any
+    digests: tuple[str, ...]
+
+
+class Decided(msgspec.Struct, frozen=True, tag="decided", omit_defaults=True):
+    """What depends on order was decided once (SEMANTICS 5): candidates, chosen, by position."""
+
+    path: str
+    eid: str
+    position: str
+    kind: str
+    candidates: tuple[str, ...]
+    chosen: tuple[str, ...]
+    outcome: Any = None
+
+
+class DecisionLapsed(msgspec.Struct, frozen=True, tag="decision_lapsed"):
+    """A decision holds no more: a chosen one is no candidate now, or failed for good."""
+
+    path: str
+    eid: str
+    position: str
+    reason: str
+
+
+class OutputBound(msgspec.Struct, frozen=True, tag="output_bound"):
+    """A workflow's output is declared to come from ``source``; it follows it once it is current."""
+
+    path: str
+    eid: str
+    port: str
+    source: Source
+    effective: bool
+
+
+class EvaluationEnded(msgspec.Struct, frozen=True, tag="evaluation_ended", omit_defaults=True):
+    """The evaluation of this number is over: at its end, or with a failure."""
+
+    path: str
+    eid: str
+    number: int
+    failure: Failure | None = None
+
+
+class EffectClosed(msgspec.Struct, frozen=True, tag="effect_closed"):
+    """An effect was carried out."""
+
+    object: str
+    version: int
+
+
+Event = (
+    ProjectCreated
+    | RevisionMade
+    | FunctionDefined
+    | InstanceAdded
+    | InstanceDeclared
+    | InstanceRemoved
+    | InstanceRenamed
+    | InstanceRetired
+    | HeldSet
+    | PausedSet
+    | InputSet
+    | ItemAppended
+    | ItemReplaced
+    | ItemRemoved
+    | ActivationOpened
+    | JobMade
+    | ActivationEnded
+    | ResultKept
+    | ActivationReused
+    | RetryAsked
+    | ElementSkipped
+    | SkipEnded
+    | EvaluationStarted
+    | SegmentCommitted
+    | AwaitAnswered
+    | Decided
+    | DecisionLapsed
+    | OutputBound
+    | EvaluationEnded
+    | EffectClosed
+)

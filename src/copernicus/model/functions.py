@@ -1,0 +1,110 @@
+"""What a function is: ports, kind, where its code or its template is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.errors import BadDefinition, NotFound
+from copernicus.model.jobs import Command
+from copernicus.model.resources import ProgramNeed, Resources
+from copernicus.model.types import PortType
+
+OnChange = Literal["finish", "cancel", "extend"]
+Kind = Literal["program", "task", "workflow"]
+
+
+class Port(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A typed input or output.
+
+    ``on_change`` says what a changed value does to work under way (SEMANTICS 7.1). ``latest``
+    takes values that move without waiting (2.1). A ``final`` output is set only at the end.
+    """
+
+    name: str
+    type: PortType
+    required: bool = True
+    default: Any = None
+    doc: str = ""
+    on_change: OnChange = "finish"
+    latest: bool = False
+    final: bool = False
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often a job is tried again by itself, by cause (RELIABILITY 3.3)."""
+
+    job_errors: int = 2
+    worker_losses: int = 5
+    memory_growths: int = 3
+    backoff_s: float = 5.0
+
+
+class FunctionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function as data.
+
+    ``entry`` (``module:qualified_name``) is where the code is, ``module`` the distribution that
+    has it; a function described by a template (TOML) has ``template`` and no code at all.
+    """
+
+    name: str
+    version: str
+    kind: Kind
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    doc: str = ""
+    module: str = ""
+    entry: str = ""
+    program: ProgramNeed | None = None
+    template: Command | None = None
+    resources: Resources = Resources()
+    retry: RetryPolicy = RetryPolicy()
+    cache: bool = False
+
+    def input(self, name: str) -> Port:
+        """The input port of this name.
+
+        Raises:
+            NotFound: There is none; the message lists those there are.
+        """
+        return _port(self, "input", name, self.inputs)
+
+    def output(self, name: str) -> Port:
+        """The output port of this name.
+
+        Raises:
+            NotFound: There is none; the message lists those there are.
+        """
+        return _port(self, "output", name, self.outputs)
+
+    @property
+    def extends(self) -> frozenset[str]:
+        """The input ports whose change continues the work instead of starting it again."""
+        return frozenset(port.name for port in self.inputs if port.on_change == "extend")
+
+
+def _port(spec: FunctionSpec, side: str, name: str, ports: tuple[Port, ...]) -> Port:
+    for port in ports:
+        if port.name == name:
+            return port
+    known = ", ".join(port.name for port in ports) or "none"
+    raise NotFound(f"{spec.name} has no {side} {name!r}; it has: {known}")
+
+
+def check_spec(spec: FunctionSpec) -> FunctionSpec:
+    """``spec`` if it is one that can be placed.
+
+    Raises:
+        BadDefinition: Names are doubled, or a kind lacks what it needs.
+    """
+    for side, ports in (("input", spec.inputs), ("output", spec.outputs)):
+        names = [port.name for port in ports]
+        doubled = {name for name in names if names.count(name) > 1}
+        if doubled:
+            raise BadDefinition(f"{spec.name}: {side} {', '.join(sorted(doubled))} stands twice")
+    if spec.kind == "program" and not spec.program:
+        raise BadDefinition(f"{spec.name}: a program function must name its program")
+    if not spec.entry and not spec.template:
+        raise BadDefinition(f"{spec.name}: it has neither code nor a template")
+    return spec

@@ -1,0 +1,199 @@
+"""A job as declarative data: what a worker needs to run it without any of the module's code.
+
+A job is one work folder and a short list of command lines run in it. In every text of a
+``Command`` these placeholders are filled in, first by the engine (``{in.PORT}``), then by the
+worker: ``{program}`` (only as ``argv[0]``: the program's own command), ``{cores}``, ``{gpus}``,
+``{job}`` (job id), ``{part}`` (how many attempts have started this work before, plus one),
+``{glob:PATTERN}`` (an argument alone: all matching files, sorted naturally).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.model.resources import ProgramNeed, Resources
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One command line.
+
+    ``when``: ``always``; ``fresh`` only without a checkpoint; ``resume`` only with one;
+    ``complete`` only after the work itself is complete (``done_when`` of the job holds for all but
+    the files that such lines make): joining parts, extracting. ``ok`` are the exit codes that let
+    the next line run; ``None`` lets any.
+    """
+
+    argv: tuple[str, ...]
+    when: Literal["always", "fresh", "resume", "complete"] = "always"
+    stdin: str = ""
+    stdout: str | None = None
+    ok: tuple[int, ...] | None = (0,)
+
+
+class Placed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file put into the work folder before the first line: a plain ``file``, or ``text``.
+
+    ``port`` places the file (or, with ``{index}`` in ``path``, the files) that an input port holds;
+    nothing if it holds nothing.
+    """
+
+    path: str
+    file: dict[str, Any] | None = None
+    text: str | None = None
+    port: str | None = None
+
+
+class Output(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an output port's value is read from the work folder when the job is complete.
+
+    ``how``: ``file`` (the one file that matches ``pattern``), ``files`` (all), ``text``, ``json``,
+    ``number`` and ``regex`` (first group of ``regex`` in the file, last match; number converts it),
+    ``exit_code`` (of the last line).
+    """
+
+    port: str
+    how: Literal["file", "files", "text", "json", "number", "regex", "exit_code"] = "file"
+    pattern: str = ""
+    regex: str | None = None
+    optional: bool = False
+    name: str | None = None
+
+
+class Number(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A number in files: the last match of ``regex`` (first group) in the newest file matching."""
+
+    pattern: str
+    regex: str
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a running job's progress is read: named groups ``step``, ``total``, ``rate`` of a regex.
+
+    ``total`` is used where the log does not name it, ``unit`` is that of the rate (ns/day).
+    """
+
+    pattern: str
+    regex: str
+    total: float | None = None
+    unit: str = ""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which files let the work go on elsewhere.
+
+    ``files``: patterns; ``required``: those without which there is no checkpoint, copied before
+    the others so that data files are never older than the state that refers to them; ``step``:
+    how far it is; ``limit``: a checkpoint beyond it is no good for this job.
+    """
+
+    files: tuple[str, ...]
+    required: tuple[str, ...]
+    step: Number | None = None
+    limit: float | None = None
+    interval_s: float | None = None
+
+
+class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What shows that the work is complete: files that exist, numbers that are reached.
+
+    ``files`` and ``number`` are checked before lines ``when="complete"`` run. With neither, the
+    exit codes of the lines decide. ``fatal``: regular expressions over the log of the lines,
+    with what they mean to a person.
+    """
+
+    files: tuple[str, ...] = ()
+    number: Number | None = None
+    at_least: float | None = None
+    fatal: dict[str, str] = {}
+
+
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a program function describes; also, with ``{in.PORT}`` in its texts, a template."""
+
+    lines: tuple[Line, ...]
+    outputs: tuple[Output, ...] = ()
+    files: tuple[Placed, ...] = ()
+    checkpoint: Checkpoint | None = None
+    progress: Progress | None = None
+    done_when: Done = Done()
+    environment: dict[str, str] = {}
+    resources: Resources | None = None
+
+
+class TaskCall(msgspec.Struct, frozen=True):
+    """A Python function of a module, called with plain inputs."""
+
+    entry: str
+    inputs: dict[str, Any]
+
+
+class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run of a program (``command``) or of a task function (``task``).
+
+    ``checkpoint_key`` binds checkpoints to what they belong to: lineage and input digest less the
+    ports that extend.
+    """
+
+    function: str
+    function_version: str
+    program: ProgramNeed
+    inputs_digest: str
+    checkpoint_key: str
+    command: Command | None = None
+    task: TaskCall | None = None
+    resources: Resources = Resources()
+    job_errors: int = 2
+    worker_losses: int = 5
+    memory_growths: int = 3
+    backoff_s: float = 5.0
+    label: str = ""
+
+
+class StoredFile(msgspec.Struct, frozen=True):
+    """A file of a work folder, as it lies in the blob store."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+class CheckpointRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A stored checkpoint: bound to ``key``, made by ``attempt``, number ``index`` of its job."""
+
+    key: str
+    job: str
+    attempt: int
+    index: int
+    files: tuple[StoredFile, ...]
+    step: float | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why something failed, for people: one sentence, and what lies behind it."""
+
+    reason: str
+    cause: Literal[
+        "job_error", "worker_lost", "infrastructure", "resource", "cancelled", "definition"
+    ] = "job_error"
+    exit_code: int | None = None
+    log: str = ""
+    worker: str = ""
+    remedy: str = ""
+    where: str = ""
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the trace keeps of one attempt. Times are seconds since the epoch (server's clock)."""
+
+    number: int
+    worker: str
+    host: str = ""
+    program_version: str = ""
+    cores: int = 0
+    started: float = 0.0
+    ended: float = 0.0
+    outcome: str = ""
+    exit_code: int | None = None
+    checkpoint: CheckpointRef | None = None

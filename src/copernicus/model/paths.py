@@ -1,0 +1,116 @@
+"""Paths address everything: ``run.in.conf[2]``, ``run.in.conf[+]``, ``fe/coulomb.out.delta_f``.
+
+An instance path is names joined by ``/``. Instances inside one element of a mapped workflow are
+below ``name@element`` (``fe@e12/coulomb``). A key of a declared call becomes one name,
+injectively: ``("md", 0, 3)`` is ``md-0-3``.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from copernicus.errors import BadValue
+
+Key = str | int | tuple[str | int, ...]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_ADDRESS = re.compile(
+    r"(?P<instance>[^.\[\]\s]+)(?:[.:](?P<side>in|out)(?:[.](?P<port>[A-Za-z_]\w*)"
+    r"(?P<rest>(?:\[[^\]]*\]|[.][A-Za-z_]\w*)*))?)?(?P<tail>\[[^\]]*\])?\Z"
+)
+_STEP = re.compile(r"\[([^\]]*)\]|[.]([A-Za-z_]\w*)")
+
+APPEND = "+"
+Step = int | str
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A parsed path: the instance, then a port of one side, then steps into the value.
+
+    A step is an index, a member's name, or ``"+"`` (the place after the last element).
+    ``element`` is the position in ``instance[3]``: one element of a mapped instance.
+    """
+
+    instance: str
+    side: str | None = None
+    port: str | None = None
+    steps: tuple[Step, ...] = ()
+    element: int | None = None
+
+    def __str__(self) -> str:
+        """The path as it is written."""
+        text = self.instance
+        if self.side:
+            text += f".{self.side}"
+        if self.port:
+            text += f".{self.port}"
+        if self.element is not None and not self.port:
+            text += f"[{self.element}]"
+        for step in self.steps:
+            text += f"[{step}]" if isinstance(step, int) or step == APPEND else f".{step}"
+        return text
+
+
+def parse(text: str) -> Address:
+    """Read a path.
+
+    Raises:
+        BadValue: It is not one; the message shows what a path looks like.
+    """
+    found = _ADDRESS.match(text.strip())
+    if not found:
+        raise BadValue(f"{text!r} is no path: write for example run.in.conf[0] or fe/md.out.xtc")
+    steps: list[Step] = []
+    for index, member in _STEP.findall(found["rest"] or ""):
+        steps.append(member or _index(index, text))
+    element = _index(found["tail"][1:-1], text) if found["tail"] else None
+    if element is not None and not isinstance(element, int):
+        raise BadValue(f"{text!r}: an instance's element is a number, as in run[2]")
+    return Address(found["instance"], found["side"], found["port"], tuple(steps), element)
+
+
+def _index(text: str, whole: str) -> Step:
+    if text == APPEND:
+        return APPEND
+    if text.isdigit():
+        return int(text)
+    raise BadValue(f"{whole!r}: [{text}] is no position: write [0], [1], ... or [+] to append")
+
+
+def check_name(name: str) -> str:
+    """``name`` if a person may give it to an instance.
+
+    Raises:
+        BadValue: It is no identifier.
+    """
+    if not _NAME.match(name):
+        raise BadValue(
+            f"{name!r} is no name for an instance: use letters, digits and _, "
+            "not starting with a digit"
+        )
+    return name
+
+
+def _part(part: str | int) -> str:
+    if isinstance(part, int):
+        return str(part) if part >= 0 else f"~m{-part}"
+    safe = re.sub(r"[^A-Za-z0-9_]", lambda m: f"~{m[0].encode().hex()}~", part)
+    return f"~s{safe}" if safe[:1].isdigit() or not safe else safe
+
+
+def key_name(key: Key) -> str:
+    """The one name of a declared call's key; different keys have different names."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return "-".join(_part(part) for part in parts)
+
+
+def inside(owner: str, eid: str) -> str:
+    """The folder of paths below one element of a workflow instance (``""`` if not mapped)."""
+    return f"{owner}@{eid}" if eid else owner
+
+
+def child(owner: str, eid: str, name: str) -> str:
+    """The path of what ``name`` is inside one element of a workflow instance."""
+    return f"{inside(owner, eid)}/{name}"

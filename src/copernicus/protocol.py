@@ -1,0 +1,474 @@
+"""Requests and answers of the HTTP API: the user port (JSON) and the machine port (msgpack).
+
+``PROTOCOL`` is the version of both; a server speaks with workers and clients of this version and
+the one before, and says so otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.model.edits import Edit
+from copernicus.model.functions import FunctionSpec
+from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec, StoredFile
+from copernicus.model.resources import Offer, ProgramOffer
+
+PROTOCOL = 1
+MACHINE_PORT = 13807
+USER_PORT = 14807
+
+# --- both ports ---------------------------------------------------------------------------------
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every refusal: a stable code (``errors.py``) and the sentence for the user."""
+
+    code: str
+    message: str
+
+
+class ChunkRef(msgspec.Struct, frozen=True):
+    """A piece of a blob."""
+
+    sha256: str
+    size: int
+
+
+class BlobManifest(msgspec.Struct, frozen=True):
+    """A blob as its chunks; sent to commit it when the server has all of them."""
+
+    sha256: str
+    size: int
+    chunks: tuple[ChunkRef, ...]
+
+
+class MissingRequest(msgspec.Struct, frozen=True):
+    """Which of these chunks, and of these blobs, does the server not have?"""
+
+    chunks: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
+
+
+class MissingReply(msgspec.Struct, frozen=True):
+    """Those it does not have."""
+
+    chunks: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
+
+
+# --- machine port: /v1/work/* --------------------------------------------------------------------
+
+
+class LeaseRequest(msgspec.Struct, frozen=True):
+    """Work, please. The same ``request_id`` gets the same answer; waits up to ``wait_s``."""
+
+    request_id: str
+    offer: Offer
+    wait_s: float = 30.0
+
+
+class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt, granted to this worker. ``cores`` is what it may use; ``spec`` what to run.
+
+    Input files of the spec, and the files of ``checkpoint``, may be fetched while it is held.
+    ``inline`` holds small input blobs by SHA-256, to save round trips.
+    """
+
+    attempt: str
+    job: str
+    number: int
+    project: str
+    spec: JobSpec
+    cores: int
+    lease_s: float
+    heartbeat_s: float
+    checkpoint: CheckpointRef | None = None
+    part: int = 1
+    checkpoint_interval_s: float = 300.0
+    inline: dict[str, bytes] = {}
+
+
+class LeaseReply(msgspec.Struct, frozen=True):
+    """The attempts granted; none if nothing fits within the wait."""
+
+    assignments: tuple[Assignment, ...] = ()
+
+
+class ProgressReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a job is: step of total, and how fast (``unit``, e.g. ns/day)."""
+
+    step: float | None = None
+    total: float | None = None
+    rate: float | None = None
+    unit: str = ""
+    remaining_s: float | None = None
+    stage: str = ""
+
+
+class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Sign of life of one attempt; ``seq`` grows with everything an attempt sends."""
+
+    attempt: str
+    seq: int
+    progress: ProgressReport | None = None
+    log_tail: str | None = None
+
+
+class HeartbeatRequest(msgspec.Struct, frozen=True):
+    """All attempts that the worker holds, in one request; what it has free, for the picture."""
+
+    beats: tuple[Beat, ...]
+    offer: Offer | None = None
+
+
+class Directive(msgspec.Struct, frozen=True):
+    """What the worker is to do with an attempt.
+
+    ``go``: nothing special. ``stop``: last checkpoint, upload, end. ``discard``: end at once, it
+    is nobody's. ``checkpoint``: one now, and go on.
+    """
+
+    attempt: str
+    action: Literal["go", "stop", "discard", "checkpoint"]
+
+
+class HeartbeatReply(msgspec.Struct, frozen=True):
+    """Directives, one per beat; ``drain``: take no more work, finish, exit."""
+
+    directives: tuple[Directive, ...]
+    drain: bool = False
+
+
+class CheckpointRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A checkpoint whose blobs are uploaded already. ``key`` must be that of the job's spec."""
+
+    attempt: str
+    seq: int
+    key: str
+    files: tuple[StoredFile, ...]
+    step: float | None = None
+
+
+class ResultRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an attempt ended. ``inline`` carries small new blobs; larger ones are uploaded before.
+
+    ``completed``: outputs by port, plain values. ``failed``: why. ``stopped``: handed back
+    (directive, drain, wall time); ``checkpoint`` is the last one, of a completed attempt too.
+    """
+
+    attempt: str
+    seq: int
+    outcome: Literal["completed", "failed", "stopped"]
+    outputs: dict[str, Any] = {}
+    failure: Failure | None = None
+    checkpoint: CheckpointRequest | None = None
+    record: AttemptRecord | None = None
+    inline: dict[str, bytes] = {}
+
+
+class ResultReply(msgspec.Struct, frozen=True):
+    """``accepted``, ``already`` (delivered before), or ``superseded`` (forget it)."""
+
+    verdict: Literal["accepted", "already", "superseded"]
+
+
+# --- user port -----------------------------------------------------------------------------------
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Who answers: no secret, needs no login."""
+
+    server_id: str
+    version: str
+    protocol: int
+    time: float
+    ca_pem: str = ""
+
+
+class LoginRequest(msgspec.Struct, frozen=True):
+    """Name and password."""
+
+    user: str
+    password: str
+
+
+class LoginReply(msgspec.Struct, frozen=True):
+    """A token for the ``Authorization: Bearer`` header, until it expires (seconds, epoch)."""
+
+    token: str
+    expires: float
+    user: str
+    admin: bool
+
+
+class NewUser(msgspec.Struct, frozen=True):
+    """A user to be made."""
+
+    name: str
+    password: str
+    admin: bool = False
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    """Change a password; ends every session of the user."""
+
+    password: str
+
+
+class UserView(msgspec.Struct, frozen=True):
+    """A user, as shown."""
+
+    name: str
+    admin: bool
+    created: float
+
+
+class BundleRequest(msgspec.Struct, frozen=True):
+    """A join token for workers of a pool."""
+
+    pool: str = "default"
+    uses: int = 100
+    days: float = 30.0
+
+
+class BundleReply(msgspec.Struct, frozen=True):
+    """What a worker bundle holds."""
+
+    server_id: str
+    urls: tuple[str, ...]
+    join_urls: tuple[str, ...]
+    ca_pem: str
+    pool: str
+    join_token: str
+    expires: float
+
+
+class WorkerFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a joining worker says of itself."""
+
+    host: str
+    platform: str = ""
+    cores: int = 0
+    memory_mb: int = 0
+    version: str = ""
+    protocol: int = PROTOCOL
+
+
+class JoinRequest(msgspec.Struct, frozen=True):
+    """Become a worker: token, certificate signing request (PEM), facts."""
+
+    token: str
+    csr: str
+    facts: WorkerFacts
+
+
+class RenewRequest(msgspec.Struct, frozen=True):
+    """A new certificate for an old one (PEM): ``signature`` (hex) of ``challenge`` by its key.
+
+    The challenge is ``server_id:worker_id:time`` with the time (epoch seconds) within 10 minutes.
+    """
+
+    certificate: str
+    csr: str
+    challenge: str
+    signature: str
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """A worker's identity."""
+
+    worker_id: str
+    certificate: str
+    server_id: str
+
+
+class WorkerView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A worker, as shown."""
+
+    id: str
+    host: str
+    pool: str
+    state: Literal["connected", "silent", "revoked", "draining"]
+    last_seen: float
+    cores: int = 0
+    cores_free: int = 0
+    gpus: int = 0
+    memory_mb: int = 0
+    programs: tuple[ProgramOffer, ...] = ()
+    running: int = 0
+    joined: float = 0.0
+
+
+class NewProject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A project to be made."""
+
+    name: str
+    seed: int | None = None
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A user's role in a project."""
+
+    user: str
+    role: Literal["owner", "editor", "viewer"]
+
+
+class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A project, as shown. ``states`` counts elements by state."""
+
+    id: str
+    name: str
+    owner: str
+    state: Literal["active", "paused"]
+    revision: int
+    position: int
+    created: float
+    changed: float
+    states: dict[str, int] = {}
+    members: tuple[Member, ...] = ()
+
+
+class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A transaction. With ``expected_revision`` it is refused if the project has moved on."""
+
+    edits: tuple[Edit, ...]
+    expected_revision: int | None = None
+
+
+class EditReply(msgspec.Struct, frozen=True):
+    """The revision that the transaction made, and the journal's position after it."""
+
+    revision: int
+    position: int
+
+
+class InstanceView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An instance in a list: what it is, in what state, how far, what it waits for."""
+
+    path: str
+    function: str
+    version: str
+    kind: str
+    state: str
+    counts: dict[str, int] = {}
+    elements: int = 1
+    mapped: tuple[str, ...] = ()
+    held: bool = False
+    waits_for: str = ""
+    progress: ProgressReport | None = None
+    failure: Failure | None = None
+    parent: str = ""
+
+
+class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A port and what it holds (long values are shortened: ``shown``)."""
+
+    name: str
+    type: str
+    state: Literal["current", "stale", "unset", "waiting"]
+    shown: str = ""
+    source: str = ""
+    doc: str = ""
+    required: bool = True
+    on_change: str = "finish"
+
+
+class ElementView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One element of a mapped instance (or the one of an unmapped)."""
+
+    index: int
+    eid: str
+    state: str
+    activation: str = ""
+    job: str = ""
+    waits_for: str = ""
+    progress: ProgressReport | None = None
+    failure: Failure | None = None
+
+
+class InstanceDetail(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything about one instance. ``elements`` is a page of them."""
+
+    summary: InstanceView
+    inputs: tuple[PortView, ...]
+    outputs: tuple[PortView, ...]
+    elements: tuple[ElementView, ...] = ()
+    doc: str = ""
+
+
+class ValueView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value at a path. ``left_out`` lists what a collected list does not hold, and why."""
+
+    path: str
+    type: str
+    state: Literal["current", "stale", "unset", "waiting"]
+    value: Any = None
+    digest: str = ""
+    activation: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+class TraceNode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a value comes from: an activation, its inputs' origins, its attempts."""
+
+    path: str
+    activation: str
+    function: str
+    version: str
+    outcome: str
+    digest: str
+    inputs: dict[str, Any] = {}
+    attempts: tuple[AttemptRecord, ...] = ()
+    parent: str | None = None
+    origins: dict[str, tuple[TraceNode, ...]] = {}
+    left_out: dict[str, tuple[str, ...]] = {}
+
+
+class RevisionView(msgspec.Struct, frozen=True):
+    """A revision, as shown."""
+
+    number: int
+    author: str
+    at: float
+    position: int
+    summary: tuple[str, ...]
+
+
+class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job, as shown. ``why`` says why it does not run yet."""
+
+    id: str
+    project: str
+    path: str
+    function: str
+    state: str
+    priority: int = 0
+    attempts: int = 0
+    worker: str = ""
+    host: str = ""
+    cores: int = 0
+    progress: ProgressReport | None = None
+    log_tail: str = ""
+    why: str = ""
+    submitted: float = 0.0
+    step: float | None = None
+
+
+class FeedEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One server-sent event: a journaled fact, or (position 0) progress of a running job."""
+
+    position: int
+    at: float
+    kind: str
+    event: Any
+    revision: int = 0
+
+
+class FunctionView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function, as shown."""
+
+    spec: FunctionSpec
+    signature: str = ""
+    problem: str = ""
