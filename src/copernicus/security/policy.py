@@ -1,0 +1,191 @@
+"""Who may do what: one pure function over three tables; what no table grants is refused.
+
+An administrator acts as an owner in every project: the server's disk is theirs anyway, and the
+audit log tells who did it. A worker never acts in a project, only on the attempts it holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from copernicus.errors import NotAllowed, NotAuthenticated
+
+
+class PrincipalKind(StrEnum):
+    """How somebody proved who they are."""
+
+    ANONYMOUS = "anonymous"
+    USER = "user"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: ``name`` is the user's name or the worker's id."""
+
+    kind: PrincipalKind
+    name: str = ""
+    admin: bool = False
+
+    @classmethod
+    def user(cls, name: str, *, admin: bool = False) -> Principal:
+        """Somebody who has logged in."""
+        return cls(PrincipalKind.USER, name, admin)
+
+    @classmethod
+    def worker(cls, worker_id: str) -> Principal:
+        """A worker with a valid certificate."""
+        return cls(PrincipalKind.WORKER, worker_id)
+
+
+ANONYMOUS = Principal(PrincipalKind.ANONYMOUS)
+
+
+class Role(IntEnum):
+    """What a user is in a project; a higher role may do all that a lower one may."""
+
+    VIEWER = 1
+    EDITOR = 2
+    OWNER = 3
+
+
+class Action(StrEnum):
+    """Everything that a route can declare to do."""
+
+    SEE_HEALTH = "health.see"
+    LOG_IN = "session.begin"
+    JOIN = "worker.join"
+    RENEW = "worker.renew"
+    SEE_PAGES = "pages.see"
+
+    MANAGE_OWN_ACCOUNT = "account.manage"
+    LIST_PROJECTS = "project.list"
+    CREATE_PROJECT = "project.create"
+    SEE_FUNCTIONS = "function.see"
+    SEE_WORKERS = "worker.see"
+    SEE_QUEUE = "queue.see"
+
+    SEE_PROJECT = "project.see"
+    DOWNLOAD = "project.download"
+    EDIT_PROJECT = "project.edit"
+    RUN_PROJECT = "project.run"
+    CANCEL_JOB = "job.cancel"
+    SHARE_PROJECT = "project.share"
+    EXPORT_PROJECT = "project.export"
+    DELETE_PROJECT = "project.delete"
+
+    MANAGE_USERS = "user.manage"
+    MANAGE_WORKERS = "worker.manage"
+    MANAGE_POOLS = "pool.manage"
+    MAKE_BUNDLE = "bundle.make"
+    MANAGE_PEERS = "peer.manage"
+    READ_AUDIT = "audit.read"
+    MANAGE_SERVER = "server.manage"
+
+    LEASE = "attempt.lease"
+    HEARTBEAT = "attempt.heartbeat"
+    CHECKPOINT = "attempt.checkpoint"
+    REPORT_RESULT = "attempt.result"
+    READ_ATTEMPT_BLOB = "attempt.blob.read"
+    WRITE_ATTEMPT_BLOB = "attempt.blob.write"
+
+
+PUBLIC_ACTIONS = frozenset(
+    {Action.SEE_HEALTH, Action.LOG_IN, Action.JOIN, Action.RENEW, Action.SEE_PAGES}
+)
+USER_ACTIONS = frozenset(
+    {
+        Action.MANAGE_OWN_ACCOUNT,
+        Action.LIST_PROJECTS,
+        Action.CREATE_PROJECT,
+        Action.SEE_FUNCTIONS,
+        Action.SEE_WORKERS,
+        Action.SEE_QUEUE,
+    }
+)
+ADMIN_ACTIONS = frozenset(
+    {
+        Action.MANAGE_USERS,
+        Action.MANAGE_WORKERS,
+        Action.MANAGE_POOLS,
+        Action.MAKE_BUNDLE,
+        Action.MANAGE_PEERS,
+        Action.READ_AUDIT,
+        Action.MANAGE_SERVER,
+    }
+)
+PROJECT_ACTIONS = {
+    Action.SEE_PROJECT: Role.VIEWER,
+    Action.DOWNLOAD: Role.VIEWER,
+    Action.EDIT_PROJECT: Role.EDITOR,
+    Action.RUN_PROJECT: Role.EDITOR,
+    Action.CANCEL_JOB: Role.EDITOR,
+    Action.SHARE_PROJECT: Role.OWNER,
+    Action.EXPORT_PROJECT: Role.OWNER,
+    Action.DELETE_PROJECT: Role.OWNER,
+}
+WORKER_ACTIONS = frozenset({Action.LEASE})
+ATTEMPT_ACTIONS = frozenset(
+    {
+        Action.HEARTBEAT,
+        Action.CHECKPOINT,
+        Action.REPORT_RESULT,
+        Action.READ_ATTEMPT_BLOB,
+        Action.WRITE_ATTEMPT_BLOB,
+    }
+)
+
+
+def authorize(
+    principal: Principal,
+    action: Action,
+    role_in_project: Role | None = None,
+    *,
+    holds_attempt: bool = False,
+) -> None:
+    """Return if this is allowed.
+
+    Args:
+        principal: who asks.
+        action: what they want to do.
+        role_in_project: what a user is in the project that the action is about, if anything.
+        holds_attempt: True if the worker holds the attempt that the action is about.
+
+    Raises:
+        NotAuthenticated: nobody in particular asks for what needs a name.
+        NotAllowed: known, but without the right.
+    """
+    if is_allowed(principal, action, role_in_project, holds_attempt=holds_attempt):
+        return
+    if principal.kind is PrincipalKind.ANONYMOUS:
+        raise NotAuthenticated("Log in first.")
+    raise NotAllowed(f"{principal.kind.capitalize()} {principal.name} may not do {action.value}.")
+
+
+def is_allowed(
+    principal: Principal,
+    action: Action,
+    role_in_project: Role | None = None,
+    *,
+    holds_attempt: bool = False,
+) -> bool:
+    """True if ``authorize`` would return, for showing or hiding a button."""
+    if action in PUBLIC_ACTIONS:
+        return True
+    if principal.kind is PrincipalKind.USER:
+        return _user_may(principal, action, role_in_project)
+    if principal.kind is PrincipalKind.WORKER:
+        return action in WORKER_ACTIONS or (holds_attempt and action in ATTEMPT_ACTIONS)
+    return False
+
+
+def _user_may(user: Principal, action: Action, role: Role | None) -> bool:
+    if action in USER_ACTIONS:
+        return True
+    if action in ADMIN_ACTIONS:
+        return user.admin
+    needed = PROJECT_ACTIONS.get(action)
+    if needed is None:
+        return False
+    return user.admin or (role is not None and role >= needed)

@@ -1,0 +1,154 @@
+"""Connections that hold a server up: cut while no request is complete, else left alone."""
+
+import pytest
+import uvloop
+
+from copernicus.security.asgi import PeerCertificateProtocol, server_config
+from copernicus.security.tls import client_context, server_context
+from support.tls_servers import NEVER_RESOLVED, WhoAmI, connected, make_authority, serving
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Hasty(PeerCertificateProtocol):
+    HEADER_DEADLINE = 0.3
+    HEADER_LIMIT = 20_000
+
+
+@pytest.fixture(scope="module", params=[None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def port_app_and_context(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slow") / "ours"
+    authority = make_authority(folder)
+    app = WhoAmI(authority.ca_pem)
+    context = server_context(folder, require_client_certificate=False)
+    config = server_config(app, context, host="127.0.0.1", port=0)
+    config.http = Hasty
+    with serving([config], request.param) as (port,):
+        yield port, app, client_context(authority.ca_pem)
+
+
+@pytest.fixture
+def connect(port_app_and_context):
+    port, _, context = port_app_and_context
+    return lambda: connected(port, context, NEVER_RESOLVED)
+
+
+@pytest.fixture
+def app(port_app_and_context):
+    app = port_app_and_context[1]
+    app.release.clear()
+    yield app
+    app.release.set()
+
+
+def is_cut(tls) -> bool:
+    """Wait for the end of the connection; True if nothing came before it."""
+    try:
+        return tls.recv(1) == b""
+    except (ConnectionError, OSError):
+        return True
+
+
+def read_answer(tls) -> bytes:
+    answer = b""
+    while b"}" not in answer:
+        part = tls.recv(4096)
+        assert part, answer
+        answer += part
+    return answer
+
+
+def test_a_connection_without_a_request_is_cut(connect):
+    with connect() as tls:
+        assert is_cut(tls)
+
+
+def test_half_a_head_is_cut(connect):
+    with connect() as tls:
+        tls.sendall(REQUEST[:20])
+        assert is_cut(tls)
+
+
+def test_dripping_a_head_does_not_buy_time(connect):
+    with connect() as tls:
+        tls.settimeout(0.05)
+        tls.sendall(REQUEST[:20])
+        dripped = 0
+        while dripped < 200:
+            try:
+                assert is_cut(tls)
+                break
+            except TimeoutError:
+                tls.sendall(b"a")
+                dripped += 1
+        assert dripped < 100
+
+
+def test_the_second_request_has_its_own_deadline(connect, app):
+    with connect() as tls:
+        tls.sendall(REQUEST)
+        assert read_answer(tls).startswith(b"HTTP/1.1 200")
+        tls.sendall(REQUEST[:20])
+        assert is_cut(tls)
+
+
+def test_blank_lines_after_a_request_do_not_keep_a_connection(connect):
+    with connect() as tls:
+        tls.sendall(REQUEST)
+        read_answer(tls)
+        tls.sendall(b"\r\n")
+        assert is_cut(tls)
+
+
+def test_an_answer_may_take_longer_than_a_head(connect, app):
+    with connect() as waiting, connect() as silent:
+        waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert is_cut(silent), "the younger connection's deadline is over"
+        app.release.set()
+        assert read_answer(waiting).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_may_take_longer_than_a_head(connect, app):
+    with connect() as sending, connect() as silent:
+        sending.sendall(b"PUT /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nabcd")
+        assert is_cut(silent), "the younger connection's deadline is over"
+        sending.sendall(b"efgh")
+        assert b'"size": 8' in read_answer(sending)
+
+
+def test_requests_in_one_packet_are_all_answered(connect, app):
+    with connect() as tls:
+        tls.sendall(REQUEST * 3)
+        for _ in range(3):
+            assert b"certificate" in read_answer(tls)
+
+
+def test_an_endless_head_is_cut_at_its_limit(connect, app):
+    before = app.requests
+    with connect() as tls:
+        tls.sendall(REQUEST[:-2] + b"X: ")
+        with pytest.raises(OSError):
+            send_without_end(tls)
+    assert app.requests == before
+
+
+def send_without_end(tls) -> None:
+    while True:
+        tls.sendall(b"a" * 8192)
+
+
+def test_a_big_body_is_no_big_head(connect, app):
+    size = 3 * Hasty.HEADER_LIMIT
+    with connect() as tls:
+        head = f"PUT /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+        tls.sendall(head.encode() + b"a" * size + REQUEST)
+        assert f'"size": {size}'.encode() in read_answer(tls)
+
+
+def test_an_upload_refused_early_is_read_to_its_end(connect, app):
+    size = 3 * Hasty.HEADER_LIMIT
+    with connect() as tls:
+        tls.sendall(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
+        assert read_answer(tls).startswith(b"HTTP/1.1 200")
+        tls.sendall(b"a" * size + REQUEST)
+        assert read_answer(tls).startswith(b"HTTP/1.1 200")
