@@ -1,0 +1,1 @@
+"""Analysis of trajectories: dihedral angles, free-energy surfaces, next starting points."""

@@ -1,0 +1,1 @@
+"""Molecular dynamics with OpenMM: a stand-alone runner that can be stopped and moved."""
