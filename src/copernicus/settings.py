@@ -1,0 +1,194 @@
+"""What an administrator may set: ``server.toml`` in the server's folder, ``CPC_*``, arguments.
+
+Later ones win: defaults, the file, the environment (``CPC_LEASE_S=60``), arguments. All are checked
+here, so that a wrong setting stops the server at its start and never in the night.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copernicus.errors import BadSettings
+from copernicus.protocol import MACHINE_PORT, USER_PORT
+
+SETTINGS_FILE = "server.toml"
+ENVIRONMENT_PREFIX = "CPC_"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything that can be set for a server. Times in seconds, sizes in bytes.
+
+    Attributes:
+        host: the address to listen on; ``0.0.0.0`` is every interface.
+        machine_port: for workers; 0 takes a free one.
+        user_port: for people, and for workers that join; 0 takes a free one.
+        names: host names and addresses under which others reach this server, for its certificate
+            and for bundles; empty: those of this machine.
+        heartbeat_s: how often a worker tells that it is alive.
+        lease_s: silence after which its jobs are given to others.
+        checkpoint_interval_s: how often running jobs upload a checkpoint.
+        max_wait_s: how long a worker's request for work may wait for some.
+        evaluators: processes that run module code.
+        describe_timeout_s: for one program function's description.
+        evaluate_timeout_s: for a workflow function between two rests.
+        evaluator_restarts: how often an evaluation or a description may break its process.
+        max_resting: evaluations kept resting in one process; more are evicted and replayed later.
+        max_body: of one request.
+        max_result_body: of a worker's result, whose small files come with it.
+        keep_alive_s: between signs of life on an event stream.
+        session_idle_s: a login unused for so long has ended.
+        session_life_s: a login this old has ended.
+        worker_certificate_s: how long a worker's certificate holds; it renews itself before.
+        worker_grace_s: how long after that its key may still renew it.
+        login_failures: wrong passwords in a row, per name and per address, before a pause.
+        login_pause_s: that pause.
+        log_level: debug, info, warning or error.
+        log_json: one JSON object per line, for machines.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104  # both ports demand TLS and a login or a certificate
+    machine_port: int = MACHINE_PORT
+    user_port: int = USER_PORT
+    names: tuple[str, ...] = ()
+    heartbeat_s: float = 30.0
+    lease_s: float = 120.0
+    checkpoint_interval_s: float = 300.0
+    max_wait_s: float = 60.0
+    evaluators: int = 2
+    describe_timeout_s: float = 30.0
+    evaluate_timeout_s: float = 60.0
+    evaluator_restarts: int = 3
+    max_resting: int = 1000
+    max_body: int = 16 * 1024 * 1024
+    max_result_body: int = 64 * 1024 * 1024
+    keep_alive_s: float = 15.0
+    session_idle_s: float = 12 * 3600.0
+    session_life_s: float = 30 * 86400.0
+    worker_certificate_s: float = 86400.0
+    worker_grace_s: float = 90 * 86400.0
+    login_failures: int = 5
+    login_pause_s: float = 30.0
+    log_level: str = "info"
+    log_json: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            BadSettings: naming the setting, its value and what it may be.
+        """
+        for name in ("machine_port", "user_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise _wrong(name, getattr(self, name), "a port, 0 to 65535")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            counted = isinstance(value, int | float) and not isinstance(value, bool)
+            if counted and not field.name.endswith("_port") and not value > 0:
+                raise _wrong(field.name, value, "more than 0")
+        if self.lease_s < 2 * self.heartbeat_s:
+            raise _wrong("lease_s", self.lease_s, "at least twice heartbeat_s")
+        if self.machine_port == self.user_port != 0:
+            raise _wrong("user_port", self.user_port, "another port than machine_port")
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise _wrong("log_level", self.log_level, "debug, info, warning or error")
+
+
+def load_settings(
+    folder: Path,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ServerSettings:
+    """The settings of the server in ``folder``.
+
+    Args:
+        folder: of the server; its ``server.toml`` need not exist.
+        overrides: by name, those that are not None win over everything.
+        environment: for ``CPC_*``; default: that of the process.
+
+    Raises:
+        BadSettings: a file that is no TOML, a name that is no setting, a value that cannot be.
+    """
+    path = folder / SETTINGS_FILE
+    values = {name: (value, str(path)) for name, value in _read(path).items()}
+    for name, text in (os.environ if environment is None else environment).items():
+        setting = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name.startswith(ENVIRONMENT_PREFIX) and setting in _FIELDS:
+            values[setting] = (_from_text(setting, text), name)
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            values[name] = (value, "the argument")
+    checked = {name: _typed(name, value, source) for name, (value, source) in values.items()}
+    return ServerSettings(**checked)
+
+
+def settings_toml(values: Mapping[str, Any]) -> str:
+    """The text of a ``server.toml`` with these settings."""
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
+    return "\n".join(["# Settings of this server; all names: cpc server settings", *lines, ""])
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(ServerSettings)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadSettings(f"Cannot read {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadSettings(f"{path} is not valid TOML: {error}") from error
+
+
+def _from_text(name: str, text: str) -> Any:
+    kind = str(_FIELDS[name].type)
+    try:
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except ValueError:
+        return text
+    if kind == "bool":
+        return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
+    return tuple(text.split(",")) if kind.startswith("tuple") else text
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
+    if name not in _FIELDS:
+        raise BadSettings(f"{source}: there is no setting {name!r}; there are {', '.join(_FIELDS)}")
+    kind = str(_FIELDS[name].type)
+    is_text_list = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+    if kind.startswith("tuple") and is_text_list:
+        return tuple(value)
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if (kind == "int" and isinstance(value, int) and not isinstance(value, bool)) or (
+        kind in ("str", "bool") and type(value).__name__ == kind
+    ):
+        return value
+    wanted = "a list of texts" if kind.startswith("tuple") else f"of type {kind}"
+    raise BadSettings(f"{source}: {name} is {value!r}, but must be {wanted}")
+
+
+def _wrong(name: str, value: Any, wanted: str) -> BadSettings:
+    return BadSettings(f"The setting {name} is {value!r}, but must be {wanted}.")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)
