@@ -7,16 +7,20 @@ import io
 import os
 import random
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from obstore.store import MemoryStore
+from obstore.store import LocalStore, MemoryStore, S3Store
 
 from copernicus.blobs import CHUNK_SIZE, BlobStore, DamagedBlob, manifest_of
+from copernicus.blobs.objects import Objects
 from copernicus.errors import ServerBusy
 from support.blobs import chunk_file, everything, hexdigest, small_disk
 
@@ -213,6 +217,66 @@ class TestDurability:
             assert store.check() == []
             again = random.Random(3).randbytes(CHUNK_SIZE)
             assert everything(store, store.put_bytes(again).sha256) == again
+
+
+class TestObjectStore:
+    """Through ``Objects`` over a folder without our own writing: its files can be made old."""
+
+    @pytest.fixture
+    def objects(self, folder):
+        folder.mkdir()
+        return Objects(LocalStore(folder))
+
+    def test_being_asked_for_renews_the_age_of_an_object(self, objects, folder):
+        for key in ("chunks/a", "chunks/b"):
+            objects.publish(key, SMALL)
+            os.utime(folder / key, (1, 1))
+        assert objects.revive("chunks/a")
+        assert not objects.revive("chunks/c")
+        assert not objects.remove_if_older("chunks/a", 3600)
+        assert objects.remove_if_older("chunks/b", 3600)
+        assert not objects.remove_if_older("chunks/b", 3600)
+        assert objects.read("chunks/a") == SMALL
+        assert [entry.key for entry in objects.entries("chunks/")] == ["chunks/a"]
+        assert objects.remove_if_older("chunks/a", 0)
+        assert not any(path.is_file() for path in folder.rglob("*"))
+
+    def test_one_that_cannot_be_reached_is_busy(self):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))  # bound, never listening: connections are refused
+            store = BlobStore(
+                S3Store(
+                    "bucket",
+                    endpoint=f"http://127.0.0.1:{nobody.getsockname()[1]}",
+                    access_key_id="key",
+                    secret_access_key="do not show me",
+                    region="nowhere",
+                    client_options={"allow_http": True},
+                    retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
+                )
+            )
+            for ask in (lambda: store.put_bytes(SMALL), lambda: store.has("0" * 64), store.check):
+                with pytest.raises(ServerBusy, match=r"object store.*nothing was lost") as caught:
+                    ask()
+                assert "do not show me" not in str(caught.value)
+
+
+def test_a_sweep_never_takes_what_was_promised_while_it_ran(folder):
+    writer = BlobStore.in_folder(folder, durable=False)
+    digests = [writer.put_bytes(b"%d" % number).sha256 for number in range(400)]
+    for digest in digests:
+        os.utime(chunk_file(folder, digest), (1, 1))
+    store = BlobStore.in_folder(folder, durable=False)
+    with ThreadPoolExecutor(2) as threads:
+        swept = threads.submit(store.sweep, frozenset())
+        answers = threads.submit(lambda: [store.has(digest) for digest in reversed(digests)])
+        promised = [
+            digest
+            for digest, there in zip(reversed(digests), answers.result(), strict=True)
+            if there
+        ]
+    assert swept.result().chunks == len(digests) - len(promised)
+    assert set(store.blobs()) == set(promised)
 
 
 def test_other_failures_of_the_disk_are_not_called_a_full_one(local, monkeypatch):

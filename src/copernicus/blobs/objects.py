@@ -10,12 +10,16 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore
 
-from copernicus.errors import ServerBusy
+from copernicus.errors import BadSettings, ServerBusy
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 FRESH_SECONDS = 600.0
 """An object younger than this needs no new sign of life when somebody asks for it."""
@@ -36,8 +40,28 @@ def _age(modified: datetime) -> float:
     return (datetime.now(UTC) - modified).total_seconds()
 
 
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise BadSettings(
+            "the object store refuses these credentials; correct them in the settings"
+        ) from error
+    except BaseError as error:
+        raise ServerBusy(
+            f"the object store does not answer as it should ({type(error).__name__}); "
+            "nothing was lost, try again"
+        ) from error
+
+
 class Objects:
-    """Objects by key in an obstore store. Missing ones raise ``FileNotFoundError``."""
+    """Objects by key in an obstore store.
+
+    Every method raises ``FileNotFoundError`` if there is no such object (unless it says what
+    it does then), ``ServerBusy`` if the store cannot be reached or takes nothing now, and
+    ``BadSettings`` if it refuses the credentials.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -46,18 +70,9 @@ class Objects:
         self._guard = threading.Lock()
 
     def publish(self, key: str, data: bytes) -> None:
-        """Store an object whole, replacing any; its *name* may need ``settle`` to last.
-
-        Raises:
-            ServerBusy: there is no room, or the store does not take it now.
-        """
-        try:
+        """Store an object whole, replacing any; its *name* may need ``settle`` to last."""
+        with _answering():
             self._store.put(key, data, use_multipart=False)
-        except BaseError as error:
-            raise ServerBusy(
-                f"the object store did not take {key} ({type(error).__name__}); "
-                "nothing was lost, try again"
-            ) from error
 
     def settle(self, keys: Iterable[str]) -> None:
         """Return when the names of these objects are durable."""
@@ -65,35 +80,38 @@ class Objects:
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
-            self._store.head(key)
+            self._head(key)
         except FileNotFoundError:
             return False
         return True
 
     def revive(self, key: str) -> bool:
         """As ``exists``, and if so its content is durable and its age starts again."""
-        # Cloud stores cannot touch an object, hence an empty one beside it.
         try:
-            modified = self._store.head(key)["last_modified"]
+            if _age(self._head(key)["last_modified"]) < FRESH_SECONDS:
+                return True
         except FileNotFoundError:
             return False
-        if _age(modified) > FRESH_SECONDS:
-            self._store.put(_SIGNS + key, b"", use_multipart=False)
-        return self.exists(key)
+        # Cloud stores cannot touch an object, hence an empty one beside it.
+        with self._guard:
+            self.publish(_SIGNS + key, b"")
+            return self.exists(key)
 
     def size(self, key: str) -> int:
         """The size of an object in bytes."""
-        return self._store.head(key)["size"]
+        return self._head(key)["size"]
 
     def read(self, key: str) -> bytes:
         """All bytes of an object."""
-        return bytes(self._store.get(key).bytes())
+        with _answering():
+            return bytes(self._store.get(key).bytes())
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Every object below a prefix, in no order."""
-        for page in self._store.list(prefix):
-            for meta in page:
-                yield Entry(meta["path"], meta["size"], _age(meta["last_modified"]))
+        with _answering():
+            for page in self._store.list(prefix):
+                for meta in page:
+                    yield Entry(meta["path"], meta["size"], _age(meta["last_modified"]))
 
     def read_or_set_aside(self, key: str, good: Callable[[bytes], bool]) -> bytes | None:
         """Read once more what looked damaged; if it still does, move it away and return None.
@@ -123,16 +141,22 @@ class Objects:
         del seconds, dry_run
         return 0
 
+    def _head(self, key: str) -> ObjectMeta:
+        with _answering():
+            return self._store.head(key)
+
     def _age_of(self, key: str) -> float:
-        age = _age(self._store.head(key)["last_modified"])
+        age = _age(self._head(key)["last_modified"])
         with contextlib.suppress(FileNotFoundError):
-            age = min(age, _age(self._store.head(_SIGNS + key)["last_modified"]))
+            age = min(age, _age(self._head(_SIGNS + key)["last_modified"]))
         return age
 
     def _move(self, key: str, to: str) -> None:
-        self._store.rename(key, to, overwrite=True)
+        with _answering():
+            self._store.rename(key, to, overwrite=True)
 
     def _delete(self, key: str) -> None:
-        self._store.delete(key)
-        with contextlib.suppress(FileNotFoundError):
-            self._store.delete(_SIGNS + key)
+        with _answering():
+            self._store.delete(key)
+            with contextlib.suppress(FileNotFoundError):
+                self._store.delete(_SIGNS + key)

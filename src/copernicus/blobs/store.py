@@ -41,7 +41,8 @@ class BlobStore:
 
     With ``durable`` (for a folder; other stores always are) whatever a call has stored, or has
     said to be there, survives a power cut from the moment the call returns. One process at a
-    time may write to a folder and sweep it.
+    time may write to a folder and sweep it. An ``OSError`` other than a full disk comes from a
+    failing one and passes through: nothing may be acknowledged after it.
     """
 
     def __init__(self, store: ObjectStore, *, durable: bool = True) -> None:
