@@ -1,0 +1,140 @@
+"""What the scheduler knows, as rows to be stored: written whole, by key, before anybody is answered.
+
+A row is frozen: the scheduler replaces it and hands the new one out, so a row may be written by
+another thread. Together the rows are everything that ``Scheduler.restore`` needs.
+Times are seconds of the ``now`` that the scheduler is given (epoch at the server's start plus
+monotonic time since); no stored time is ever compared with a later clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.model.jobs import CheckpointRef, Failure, JobSpec
+from copernicus.model.reports import JobEnded, JobStopped
+
+JobState = Literal["queued", "leased", "done", "failed", "cancelled"]
+AttemptState = Literal["live", "lost", "ended"]
+Order = Literal["go", "stop", "discard"]
+
+ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+
+
+class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job. Key: ``id``.
+
+    ``version`` is the highest one seen of its effect; ``spec`` is missing only where a job was
+    cancelled before it was submitted. ``order`` is its place in the queue (FIFO). ``attempts`` is
+    the highest attempt number ever granted, ``checkpoints`` the highest checkpoint index.
+    ``errors``, ``losses``, ``growths`` and ``troubles`` count what went wrong, by cause; ``memory_mb``
+    is what it asks for after it grew (0: as in the spec). ``backoff_s`` is how long it waits before
+    it is offered again, ``avoid`` the workers that failed it. ``digest`` is that of ``outputs``;
+    a cancelled job has both if its result came late.
+    """
+
+    id: str
+    project: str
+    version: int
+    state: JobState
+    order: int
+    spec: JobSpec | None = None
+    parent: str | None = None
+    on_hold: bool = False
+    submitted: float = 0.0
+    queued: float = 0.0
+    attempts: int = 0
+    checkpoints: int = 0
+    errors: int = 0
+    losses: int = 0
+    growths: int = 0
+    troubles: int = 0
+    memory_mb: int = 0
+    backoff_s: float = 0.0
+    avoid: tuple[str, ...] = ()
+    last_failure: Failure | None = None
+    outputs: dict[str, Any] | None = None
+    failure: Failure | None = None
+    digest: str = ""
+    checkpoint: CheckpointRef | None = None
+
+    @property
+    def activation(self) -> str:
+        """The activation (unique in the project) whose job this is."""
+        return activation_of(self.id)
+
+
+class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt. Key: ``job`` and ``number``.
+
+    ``live``: its lease runs. ``lost``: its lease is over, but it may still report. ``ended``: it
+    has reported, or its worker was revoked. ``seq`` is that of its last accepted checkpoint.
+    ``order`` is the directive that it gets. ``outcome`` says how it ended: completed, failed,
+    stopped, lost, discarded, superseded, revoked.
+    """
+
+    job: str
+    number: int
+    worker: str
+    request: str
+    state: AttemptState
+    host: str = ""
+    program_version: str = ""
+    cores: int = 1
+    memory_mb: int = 0
+    gpus: int = 0
+    part: int = 1
+    granted: float = 0.0
+    started: float = 0.0
+    ended: float = 0.0
+    heard: bool = False
+    order: Order = "go"
+    seq: int = -1
+    outcome: str = ""
+    exit_code: int | None = None
+    checkpoint: CheckpointRef | None = None
+
+    @property
+    def id(self) -> str:
+        """The attempt's id on the wire."""
+        return attempt_id(self.job, self.number)
+
+
+class CheckpointRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The checkpoints of one line of work. Key: ``project`` and ``key``.
+
+    ``refs``: those kept, oldest first. ``started``: how many attempts ever started this work.
+    """
+
+    project: str
+    key: str
+    refs: tuple[CheckpointRef, ...] = ()
+    started: int = 0
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What the engine of ``project`` must be told, in the transaction that stores the rows."""
+
+    project: str
+    job: str
+    report: JobEnded | JobStopped
+
+
+Row = JobRow | AttemptRow | CheckpointRow
+
+
+def attempt_id(job: str, number: int) -> str:
+    """The id on the wire of attempt ``number`` of a job."""
+    return f"{job}#{number}"
+
+
+def job_of_attempt(attempt: str) -> tuple[str, int] | None:
+    """The job and number in an attempt's id; ``None`` if it is none."""
+    job, mark, number = attempt.rpartition("#")
+    return (job, int(number)) if mark and number.isascii() and number.isdigit() else None
+
+
+def activation_of(job: str) -> str:
+    """The activation whose job this is: what follows the project in the id."""
+    return job.rpartition(".")[2]

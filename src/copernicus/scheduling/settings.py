@@ -1,0 +1,29 @@
+"""The times and bounds by which jobs are given out and tried again."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SchedulerSettings(msgspec.Struct, frozen=True):
+    """Times in seconds, memory in MiB.
+
+    ``lease_s``: without a sign of life for so long, an attempt is lost. ``backoff_max_s`` bounds
+    the exponential back-off. ``first_memory_mb`` is what a job that asked for no memory asks for
+    after it ran out of it. A worker counts as present for ``worker_recent_s`` after its last
+    request. A job that waits ``reserve_after_s`` gets the next worker wide enough for it kept free;
+    one that waits ``avoid_s`` no longer avoids the workers that failed it. ``keep_ended`` ended
+    jobs stay in memory for late results.
+    """
+
+    lease_s: float = 120.0
+    heartbeat_s: float = 30.0
+    checkpoint_interval_s: float = 300.0
+    backoff_max_s: float = 600.0
+    first_memory_mb: int = 2048
+    memory_growth: float = 1.5
+    worker_recent_s: float = 180.0
+    reserve_after_s: float = 300.0
+    avoid_s: float = 600.0
+    keep_ended: int = 10_000
+    requests_kept: int = 32
