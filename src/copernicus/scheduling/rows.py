@@ -1,4 +1,4 @@
-"""What the scheduler knows, as rows to be stored: written whole, by key, before anybody is answered.
+"""What the scheduler knows, as rows to be stored: whole, by key, before anybody is answered.
 
 A row is frozen: the scheduler replaces it and hands the new one out, so a row may be written by
 another thread. Together the rows are everything that ``Scheduler.restore`` needs.
@@ -17,7 +17,7 @@ from copernicus.model.reports import JobEnded, JobStopped
 
 JobState = Literal["queued", "leased", "done", "failed", "cancelled"]
 AttemptState = Literal["live", "lost", "ended"]
-Order = Literal["go", "stop", "discard"]
+Wish = Literal["go", "stop", "discard"]
 
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
@@ -28,10 +28,10 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     ``version`` is the highest one seen of its effect; ``spec`` is missing only where a job was
     cancelled before it was submitted. ``order`` is its place in the queue (FIFO). ``attempts`` is
     the highest attempt number ever granted, ``checkpoints`` the highest checkpoint index.
-    ``errors``, ``losses``, ``growths`` and ``troubles`` count what went wrong, by cause; ``memory_mb``
-    is what it asks for after it grew (0: as in the spec). ``backoff_s`` is how long it waits before
-    it is offered again, ``avoid`` the workers that failed it. ``digest`` is that of ``outputs``;
-    a cancelled job has both if its result came late.
+    ``errors``, ``losses``, ``growths`` and ``troubles`` count what went wrong, by cause;
+    ``memory_mb`` is what it asks for after it grew (0: as in the spec). ``backoff_s`` is how long
+    it waits before it is offered again, ``avoid`` the workers that failed it. ``digest`` is that
+    of ``outputs``; a cancelled job has both if its result came late.
     """
 
     id: str
@@ -70,7 +70,7 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``live``: its lease runs. ``lost``: its lease is over, but it may still report. ``ended``: it
     has reported, or its worker was revoked. ``seq`` is that of its last accepted checkpoint.
-    ``order`` is the directive that it gets. ``outcome`` says how it ended: completed, failed,
+    ``directive`` is what its heartbeats are answered. ``outcome`` says how it ended: completed, failed,
     stopped, lost, discarded, superseded, revoked.
     """
 
@@ -89,7 +89,7 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     started: float = 0.0
     ended: float = 0.0
     heard: bool = False
-    order: Order = "go"
+    directive: Wish = "go"
     seq: int = -1
     outcome: str = ""
     exit_code: int | None = None
