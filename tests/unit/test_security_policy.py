@@ -2,7 +2,7 @@
 
 import pytest
 
-from copernicus.errors import NotAllowed, NotAuthenticated
+from copernicus.errors import BadValue, NotAllowed, NotAuthenticated
 from copernicus.security.policy import (
     ADMIN_ACTIONS,
     ANONYMOUS,
@@ -98,3 +98,10 @@ def test_a_refusal_says_who_and_what():
         authorize(WORKER, Action.REPORT_RESULT)
     with pytest.raises(NotAuthenticated, match="Log in"):
         authorize(ANONYMOUS, Action.LIST_PROJECTS)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_is_read_as_it_is_written(role):
+    assert Role.named(role.label) is role
+    with pytest.raises(BadValue, match="not a role"):
+        Role.named(role.name)

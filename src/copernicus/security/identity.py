@@ -60,6 +60,7 @@ _CHALLENGE_CONTEXT = b"copernicus renew v1\0"
 class WorkerIdentity:
     """What a worker's certificate proves; ``fingerprint`` is the SHA-256 of its DER form, hex."""
 
+    server_id: str
     worker_id: str
     fingerprint: str
     not_before: datetime
@@ -280,14 +281,16 @@ def _public_key(certificate: x509.Certificate, source: str) -> ec.EllipticCurveP
 
 @functools.lru_cache(maxsize=4096)
 def _proven_identity(der: bytes, ca_pem: str) -> WorkerIdentity:
-    """Everything but the dates; the errors do not say which check failed to whom it may concern."""
+    """Everything but the dates; the refusal does not teach a forger which check failed."""
     try:
         leaf = x509.load_der_x509_certificate(der)
         leaf.verify_directly_issued_by(_authority(ca_pem))
-        worker_id = _named_worker(leaf, server_id_of(ca_pem))
+        server_id = server_id_of(ca_pem)
+        worker_id = _named_worker(leaf, server_id)
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
         raise NotAuthenticated("This certificate is not one of a worker of this server.") from error
     return WorkerIdentity(
+        server_id,
         worker_id,
         hashlib.sha256(der).hexdigest(),
         leaf.not_valid_before_utc,

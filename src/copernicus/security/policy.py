@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from copernicus.errors import NotAllowed, NotAuthenticated
+from copernicus.errors import BadValue, NotAllowed, NotAuthenticated
 
 
 class PrincipalKind(StrEnum):
@@ -48,6 +48,23 @@ class Role(IntEnum):
     VIEWER = 1
     EDITOR = 2
     OWNER = 3
+
+    @classmethod
+    def named(cls, name: str) -> Role:
+        """The role that is written like this.
+
+        Raises:
+            BadValue: there is none of that name.
+        """
+        for role in cls:
+            if role.label == name:
+                return role
+        raise BadValue(f"{name!r} is not a role: viewer, editor or owner.")
+
+    @property
+    def label(self) -> str:
+        """How it is written: ``viewer``, ``editor`` or ``owner``."""
+        return self.name.lower()
 
 
 class Action(StrEnum):

@@ -33,8 +33,9 @@ def server_context(
         BadSettings: a file is missing or damaged, or open to other accounts.
     """
     check_private(folder)
-    for name in (CA_KEY, SERVER_KEY):
-        check_private(folder / name)
+    check_private(folder / SERVER_KEY)
+    if (folder / CA_KEY).exists():
+        check_private(folder / CA_KEY)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
@@ -90,7 +91,7 @@ def server_name_extension(server_id: str) -> dict[str, str]:
 def _trust(context: ssl.SSLContext, pem: str, source: str) -> None:
     try:
         context.load_verify_locations(cadata=pem)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:
         raise BadSettings(f"{source} is not a certificate in PEM form.") from error
 
 
