@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from copernicus.errors import BadValue
 from copernicus.modules.openmm.system import binding_digest
@@ -37,6 +38,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
         bound_to: digest of ``binding``.
         binding: what the state belongs to, by name.
         openmm: version that wrote it, for the record.
+        check: hash of the other fields, filled in when it is written.
     """
 
     step: int
@@ -46,6 +48,11 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     bound_to: str
     binding: dict[str, str]
     openmm: str
+    check: str = ""
+
+    def own_hash(self) -> str:
+        """What ``check`` must be."""
+        return hashlib.sha256(msgspec.json.encode(replace(self, check=""))).hexdigest()
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +73,8 @@ def save_checkpoint(path: Path, state: str, sidecar: Sidecar) -> None:
     """Write a checkpoint and keep the one before it."""
     now_state, now_sidecar, old_state, old_sidecar = checkpoint_files(path)
     new_state = _write(now_state, state.encode())
-    new_sidecar = _write(now_sidecar, msgspec.json.format(msgspec.json.encode(sidecar)))
+    sealed = replace(sidecar, check=sidecar.own_hash())
+    new_sidecar = _write(now_sidecar, msgspec.json.format(msgspec.json.encode(sealed)))
     if now_state.exists():
         now_state.replace(old_state)
     new_state.replace(now_state)
@@ -92,16 +100,20 @@ def load_checkpoint(path: Path, binding: dict[str, str]) -> Checkpoint | None:
     sidecars = [file for file in (now_sidecar, old_sidecar) if file.exists()]
     if not states and not sidecars:
         return None
-    by_hash = {hashlib.sha256(data).hexdigest(): data for data in states.values()}
-    fallback = ""
+    by_hash = {hashlib.sha256(data).hexdigest(): file for file, data in states.items()}
     for file in sidecars:
         sidecar = _read_sidecar(file)
-        if sidecar is not None and sidecar.sha256 in by_hash:
-            _check_binding(file, sidecar, binding)
-            state = by_hash[sidecar.sha256].decode()
-            return Checkpoint(sidecar=sidecar, state=state, fallback=fallback)
+        if sidecar is None or sidecar.sha256 not in by_hash:
+            continue
+        _check_binding(file, sidecar, binding)
+        source = by_hash[sidecar.sha256]
+        latest = file == now_sidecar and source == now_state
         fallback = (
-            f"{path.name} or {file.name} is damaged or missing: going on from the checkpoint before"
+            f"{now_state.name} or {now_sidecar.name} is damaged or missing: going on from the "
+            f"checkpoint before, at step {sidecar.step}"
+        )
+        return Checkpoint(
+            sidecar=sidecar, state=states[source].decode(), fallback="" if latest else fallback
         )
     found = ", ".join(file.name for file in [*states, *sidecars])
     raise CheckpointRefused(
@@ -116,7 +128,7 @@ def _read_sidecar(file: Path) -> Sidecar | None:
         sidecar = msgspec.json.decode(file.read_bytes(), type=Sidecar)
     except msgspec.MsgspecError:
         return None
-    return sidecar if sidecar.bound_to == binding_digest(sidecar.binding) else None
+    return sidecar if sidecar.check == sidecar.own_hash() else None
 
 
 def _check_binding(file: Path, sidecar: Sidecar, binding: dict[str, str]) -> None:
