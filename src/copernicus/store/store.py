@@ -6,40 +6,53 @@ transaction changed is on the disk when its ``with`` block has ended.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from copernicus.model.events import Event
-from copernicus.store.records import (
-    AuditEntry,
-    Entry,
-    JoinTokenRecord,
-    MemberRecord,
-    ProjectRecord,
-    SessionRecord,
-    UserRecord,
-    WorkerRecord,
-)
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from copernicus.errors import BadSettings
+from copernicus.store.backup import copy_database
+from copernicus.store.database import failure_of, reader_engine, writer_engine
+from copernicus.store.failures import StoreFailed
+from copernicus.store.folder import DATABASE, FolderLock, check_database, write_epoch
+from copernicus.store.opening import bring_up_to_date, count_start, make_database
+from copernicus.store.reads import Reads
+from copernicus.store.schema import FORMAT
 from copernicus.store.transaction import Transaction
 
-if TYPE_CHECKING:
-    from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 
-
-class Store:
-    """The database of one server, opened.
+class Store(Reads):
+    """The database of one server, opened with ``Store.open``.
 
     ``epoch`` counts the starts on this folder. ``restored`` says that this is the first start
     after a backup was put back. No attempt number at or below ``attempt_base`` may be granted by
     the scheduler: they may have been granted after the backup was made.
     """
 
-    folder: Path
-    epoch: int
-    restored: bool
-    attempt_base: int
+    def __init__(self, folder: Path, lock: FolderLock, file_format: int) -> None:
+        super().__init__(self._read)
+        self.folder = folder
+        self._file = folder / DATABASE
+        self._lock = lock
+        self._writing = threading.Lock()
+        self._writer_thread: int | None = None
+        self._failure: StoreFailed | None = None
+        self._closed = False
+        self._writer = writer_engine(self._file)
+        self._reader = reader_engine(self._file)
+        with self._write() as connection:
+            if file_format < FORMAT:
+                bring_up_to_date(connection)
+            start = count_start(connection, folder)
+        write_epoch(folder, start.epoch)
+        self.epoch = start.epoch
+        self.restored = start.restored
+        self.attempt_base = start.attempt_base
 
     @classmethod
     def open(cls, folder: Path, *, create: bool = False) -> Self:
@@ -49,11 +62,32 @@ class Store:
             BadSettings: there is none, another server has it open, a newer version wrote it, or
                 it is damaged. Nothing was changed.
         """
-        raise NotImplementedError
+        file = folder / DATABASE
+        if create:
+            _make_folder(folder)
+        if not create and not file.exists():
+            raise BadSettings(
+                f"there is no server in the folder {folder}: make one with 'cpc server init', "
+                "or name the folder of yours"
+            )
+        lock = FolderLock(folder)
+        try:
+            if not file.exists():
+                make_database(file)
+            return cls(folder, lock, check_database(file))
+        except BaseException:
+            lock.release()
+            raise
 
     def close(self) -> None:
         """Release the folder; closing again does nothing."""
-        raise NotImplementedError
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            self._reader.dispose()
+            self._writer.dispose()
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -69,107 +103,8 @@ class Store:
             ServerBusy: the disk is full; nothing was changed, and it may be tried again.
             StoreFailed: the database cannot be written; end the process.
         """
-        raise NotImplementedError
-        yield
-
-    def meta(self, key: str) -> str | None:
-        """A setting that ``Transaction.set_meta`` kept."""
-        raise NotImplementedError
-
-    def journal(self, project: str, since: int = 0, limit: int = 1000) -> list[Entry]:
-        """Entries with a position greater than ``since``, oldest first."""
-        raise NotImplementedError
-
-    def load_project(self, project: str) -> Iterator[Event]:
-        """All events of a project in order, read as they are asked for."""
-        raise NotImplementedError
-
-    def projects(self, *, deleted: bool = False) -> list[ProjectRecord]:
-        """All projects by name; with ``deleted``, the deleted ones instead."""
-        raise NotImplementedError
-
-    def projects_of(self, user: str) -> list[ProjectRecord]:
-        """The projects that a user owns or is a member of, by name."""
-        raise NotImplementedError
-
-    def project(self, project: str) -> ProjectRecord:
-        """Raises NotFound, also if it is deleted."""
-        raise NotImplementedError
-
-    def project_by_name(self, name: str) -> ProjectRecord | None:
-        """The project that has this name now."""
-        raise NotImplementedError
-
-    def members(self, project: str) -> list[MemberRecord]:
-        """The members of a project, by name."""
-        raise NotImplementedError
-
-    def live_jobs(self) -> list[JobRow]:
-        """Every job that has not ended, of projects that are not deleted."""
-        raise NotImplementedError
-
-    def jobs(
-        self,
-        project: str | None = None,
-        *,
-        states: Collection[str] = (),
-        after: str = "",
-        limit: int = 100,
-    ) -> list[JobRow]:
-        """A page of jobs by id (those greater than ``after``), of these states, or of all."""
-        raise NotImplementedError
-
-    def job(self, job: str) -> JobRow | None:
-        """One job."""
-        raise NotImplementedError
-
-    def attempts(self, job: str) -> list[AttemptRow]:
-        """The attempts of a job, by number."""
-        raise NotImplementedError
-
-    def live_attempts(self) -> list[AttemptRow]:
-        """The attempts of live jobs, and those of ended jobs that have not ended themselves."""
-        raise NotImplementedError
-
-    def checkpoints(self, project: str, key: str | None = None) -> list[CheckpointRow]:
-        """The checkpoints of a project, or those of one key in it."""
-        raise NotImplementedError
-
-    def users(self) -> list[UserRecord]:
-        """All users, by name."""
-        raise NotImplementedError
-
-    def user(self, name: str) -> UserRecord | None:
-        """One user."""
-        raise NotImplementedError
-
-    def session(self, sha256: str, now: float) -> SessionRecord | None:
-        """The login with this hash, unless it has expired."""
-        raise NotImplementedError
-
-    def sessions_of(self, user: str) -> list[SessionRecord]:
-        """All logins of a user, newest first."""
-        raise NotImplementedError
-
-    def join_tokens(self) -> list[JoinTokenRecord]:
-        """All join tokens, newest first."""
-        raise NotImplementedError
-
-    def workers(self) -> list[WorkerRecord]:
-        """All workers, by id."""
-        raise NotImplementedError
-
-    def worker(self, worker: str) -> WorkerRecord | None:
-        """One worker."""
-        raise NotImplementedError
-
-    def audit_log(self, since: int = 0, limit: int = 1000) -> list[AuditEntry]:
-        """Entries of the audit log with a number greater than ``since``, oldest first."""
-        raise NotImplementedError
-
-    def check_audit(self) -> int | None:
-        """The number of the first entry that does not follow from the one before, if any."""
-        raise NotImplementedError
+        with self._write() as connection:
+            yield Transaction(connection)
 
     def backup(self, destination: Path) -> None:
         """Copy the database to a new file, while it is written.
@@ -177,4 +112,43 @@ class Store:
         Raises:
             BadSettings: the file exists, or cannot be written.
         """
-        raise NotImplementedError
+        copy_database(self._file, destination)
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        if self._writer_thread == threading.get_ident():
+            raise RuntimeError("a transaction inside a transaction would wait for itself")
+        with self._writing:
+            self._writer_thread = threading.get_ident()
+            try:
+                with self._guarded(), self._writer.begin() as connection:
+                    yield connection
+            finally:
+                self._writer_thread = None
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._guarded(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        # After a failed fsync nobody knows what is on the disk: never go on.
+        if self._failure is not None:
+            raise self._failure
+        if self._closed:
+            raise StoreFailed(f"the store in {self.folder} is closed")
+        try:
+            yield
+        except DBAPIError as error:
+            failure = failure_of(error, self._file)
+            if isinstance(failure, StoreFailed):
+                self._failure = failure
+            raise failure from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from copernicus.errors import Conflict, NotAuthenticated, NotFound
+from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
+from copernicus.store.audit import START, link_of
+from copernicus.store.database import upsert
+from copernicus.store.failures import PositionConflict
+from copernicus.store.packing import (
+    SchedulerRow,
+    entry_values,
+    record_from,
+    record_values,
+    row_values,
+)
 from copernicus.store.records import (
+    AuditEntry,
     Entry,
     JoinTokenRecord,
     MemberRecord,
@@ -14,17 +39,37 @@ from copernicus.store.records import (
     UserRecord,
     WorkerRecord,
 )
+from copernicus.store.schema import (
+    ATTEMPTS,
+    AUDIT,
+    CHECKPOINTS,
+    JOBS,
+    JOIN_TOKENS,
+    JOURNAL,
+    MEMBERS,
+    META,
+    PROJECTS,
+    SESSIONS,
+    USERS,
+    WORKERS,
+)
 
-if TYPE_CHECKING:
-    from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
+_TABLE_OF: Mapping[type[SchedulerRow], Table] = {
+    JobRow: JOBS,
+    AttemptRow: ATTEMPTS,
+    CheckpointRow: CHECKPOINTS,
+}
 
 
 class Transaction:
     """The changes of one ``with store.transaction()`` block."""
 
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
     def set_meta(self, key: str, value: str) -> None:
         """Keep a setting of the server itself."""
-        raise NotImplementedError
+        upsert(self._connection, META, [{"key": key, "value": value}])
 
     def add_project(self, project: ProjectRecord) -> None:
         """Keep a new project (``position`` 0: its events are appended after this).
@@ -32,23 +77,25 @@ class Transaction:
         Raises:
             Conflict: there is a project of this name.
         """
-        raise NotImplementedError
+        self._refuse_taken_name(project.name)
+        self._connection.execute(insert(PROJECTS), record_values(project))
 
     def rename_project(self, project: str, name: str) -> None:
         """Raises NotFound, or Conflict if there is a project of this name."""
-        raise NotImplementedError
+        self._refuse_taken_name(name)
+        self._change(PROJECTS, _alive(project), f"no project {project}", name=name)
 
     def delete_project(self, project: str, at: float) -> None:
         """Mark it as deleted; journal and rows stay. Raises NotFound."""
-        raise NotImplementedError
+        self._change(PROJECTS, _alive(project), f"no project {project}", deleted=at)
 
     def set_member(self, member: MemberRecord) -> None:
         """Give a user a role in a project, in place of the one they had."""
-        raise NotImplementedError
+        upsert(self._connection, MEMBERS, [record_values(member)])
 
     def remove_member(self, project: str, user: str) -> bool:
         """Whether there was such a member."""
-        raise NotImplementedError
+        return bool(self._remove(MEMBERS, MEMBERS.c.project == project, MEMBERS.c.user == user))
 
     def append(self, project: str, entries: Sequence[Entry]) -> None:
         """Append events to a project's journal.
@@ -56,51 +103,73 @@ class Transaction:
         Raises:
             PositionConflict: they do not follow its last event.
         """
-        raise NotImplementedError
+        if not entries:
+            return
+        first, last = entries[0], entries[-1]
+        gapless = all(e.position == first.position + n for n, e in enumerate(entries))
+        follows = [PROJECTS.c.id == project, PROJECTS.c.position == first.position - 1]
+        new = {"position": last.position, "revision": last.revision, "changed": last.at}
+        moved = self._connection.execute(update(PROJECTS).where(*follows).values(new)).rowcount
+        if not gapless or not moved:
+            raise PositionConflict(
+                f"the events {first.position}..{last.position} do not follow the journal of "
+                f"project {project}: somebody else wrote it"
+            )
+        self._connection.execute(insert(JOURNAL), [entry_values(project, e) for e in entries])
 
-    def save_rows(self, rows: Iterable[JobRow | AttemptRow | CheckpointRow]) -> None:
+    def save_rows(self, rows: Iterable[SchedulerRow]) -> None:
         """Keep rows of the scheduler, each in place of the one of the same key."""
-        raise NotImplementedError
+        by_table: dict[Table, list[dict[str, Any]]] = {}
+        for row in rows:
+            by_table.setdefault(_TABLE_OF[type(row)], []).append(row_values(row))
+        for table, values in by_table.items():
+            upsert(self._connection, table, values)
 
     def add_user(self, user: UserRecord) -> None:
         """Raises Conflict if there is a user of this name."""
-        raise NotImplementedError
+        if self._has(USERS, USERS.c.name == user.name):
+            raise Conflict(f"there is a user {user.name} already")
+        self._connection.execute(insert(USERS), record_values(user))
 
     def set_password(self, user: str, password: str) -> None:
         """Change the password's hash and end every session of the user. Raises NotFound."""
-        raise NotImplementedError
+        self._change(USERS, USERS.c.name == user, f"no user {user}", password=password)
+        self.end_sessions_of(user)
 
     def set_admin(self, user: str, *, admin: bool) -> None:
         """Raises NotFound."""
-        raise NotImplementedError
+        self._change(USERS, USERS.c.name == user, f"no user {user}", admin=admin)
 
     def delete_user(self, user: str) -> None:
         """Remove a user with their sessions and memberships. Raises NotFound."""
-        raise NotImplementedError
+        self.end_sessions_of(user)
+        self._remove(MEMBERS, MEMBERS.c.user == user)
+        if not self._remove(USERS, USERS.c.name == user):
+            raise NotFound(f"no user {user}")
 
     def add_session(self, session: SessionRecord) -> None:
         """Keep a login."""
-        raise NotImplementedError
+        self._connection.execute(insert(SESSIONS), record_values(session))
 
     def touch_sessions(self, used: Mapping[str, float]) -> None:
         """Note when sessions (by SHA-256) were used; unknown ones are left out."""
-        raise NotImplementedError
+        self._touch(SESSIONS, "sha256", "last_used", used)
 
     def end_session(self, sha256: str) -> bool:
         """Whether there was such a session."""
-        raise NotImplementedError
+        return bool(self._remove(SESSIONS, SESSIONS.c.sha256 == sha256))
 
     def end_sessions_of(self, user: str) -> int:
         """How many sessions the user had."""
-        raise NotImplementedError
+        return self._remove(SESSIONS, SESSIONS.c.user == user)
 
     def sweep_expired(self, now: float) -> int:
         """Remove expired sessions; how many there were."""
-        raise NotImplementedError
+        return self._remove(SESSIONS, SESSIONS.c.expires <= now)
 
     def add_join_token(self, token: JoinTokenRecord) -> None:
         """Keep a join token."""
-        raise NotImplementedError
+        self._connection.execute(insert(JOIN_TOKENS), record_values(token))
 
     def use_join_token(self, token_id: str, sha256: str, now: float) -> JoinTokenRecord:
         """Take one use of a join token; the record says how many are left.
@@ -108,30 +177,97 @@ class Transaction:
         Raises:
             NotAuthenticated: it is unknown, expired, revoked or used up.
         """
-        raise NotImplementedError
+        table = JOIN_TOKENS
+        valid = [table.c.id == token_id, table.c.sha256 == sha256, table.c.expires > now]
+        fewer = (
+            update(table)
+            .where(*valid, table.c.uses_left > 0)
+            .values(uses_left=table.c.uses_left - 1)
+        )
+        if not self._connection.execute(fewer).rowcount:
+            raise NotAuthenticated(
+                "the join token is unknown, expired, revoked or used up: "
+                "make a new worker bundle on the server"
+            )
+        query = select(table).where(table.c.id == token_id)
+        return record_from(JoinTokenRecord, self._connection.execute(query).mappings().one())
 
     def revoke_join_token(self, token_id: str) -> None:
         """Leave it no uses. Raises NotFound."""
-        raise NotImplementedError
+        self._change(
+            JOIN_TOKENS, JOIN_TOKENS.c.id == token_id, f"no join token {token_id}", uses_left=0
+        )
 
     def save_worker(self, worker: WorkerRecord) -> None:
         """Keep a worker, in place of what was known of it."""
-        raise NotImplementedError
+        upsert(self._connection, WORKERS, [record_values(worker)])
 
     def touch_workers(self, seen: Mapping[str, float]) -> None:
         """Note when workers were seen; unknown ones are left out."""
-        raise NotImplementedError
+        self._touch(WORKERS, "id", "last_seen", seen)
 
     def revoke_worker(self, worker: str, at: float) -> None:
         """Trust it no more, for ever. Raises NotFound."""
-        raise NotImplementedError
+        self._change(WORKERS, WORKERS.c.id == worker, f"no worker {worker}", revoked_at=at)
 
     def set_draining(self, worker: str, *, draining: bool) -> None:
         """Raises NotFound."""
-        raise NotImplementedError
+        self._change(WORKERS, WORKERS.c.id == worker, f"no worker {worker}", draining=draining)
 
-    def audit(  # noqa: PLR0913
-        self, *, at: float, actor: str, source: str, action: str, object: str, outcome: str
+    def audit(
+        self,
+        *,
+        at: float,
+        actor: str,
+        source: str,
+        action: str,
+        object: str,  # noqa: A002
+        outcome: str,
     ) -> None:
         """Append to the audit log."""
-        raise NotImplementedError
+        newest = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(1)
+        row = self._connection.execute(newest).mappings().first()
+        last = record_from(AuditEntry, row) if row else None
+        entry = AuditEntry(
+            number=last.number + 1 if last else 1,
+            at=float(at),  # as the database gives it back, for the hash
+            actor=actor,
+            source=source,
+            action=action,
+            object=object,
+            outcome=outcome,
+            previous=link_of(last) if last else START,
+        )
+        self._connection.execute(insert(AUDIT), record_values(entry))
+
+    def _refuse_taken_name(self, name: str) -> None:
+        if self._has(PROJECTS, PROJECTS.c.name == name, PROJECTS.c.deleted.is_(None)):
+            raise Conflict(f"there is a project {name} already: choose another name")
+
+    def _has(self, table: Table, *where: ColumnElement[bool]) -> bool:
+        query = select(literal(1)).select_from(table).where(*where).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def _change(
+        self, table: Table, where: ColumnElement[bool], otherwise: str, **values: object
+    ) -> None:
+        if not self._connection.execute(update(table).where(where).values(values)).rowcount:
+            raise NotFound(otherwise)
+
+    def _remove(self, table: Table, *where: ColumnElement[bool]) -> int:
+        return self._connection.execute(delete(table).where(*where)).rowcount
+
+    def _touch(self, table: Table, key: str, column: str, times: Mapping[str, float]) -> None:
+        if not times:
+            return
+        statement = (
+            update(table)
+            .where(table.c[key] == bindparam("touched"))
+            .values({column: bindparam("at_time")})
+        )
+        rows = [{"touched": name, "at_time": at} for name, at in times.items()]
+        self._connection.execute(statement, rows)
+
+
+def _alive(project: str) -> ColumnElement[bool]:
+    return (PROJECTS.c.id == project) & PROJECTS.c.deleted.is_(None)

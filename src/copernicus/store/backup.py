@@ -1,0 +1,119 @@
+"""Copies of a server that open as one: the database as of one moment, keys, settings, files.
+
+The database is copied first and the files after it. A file is stored before a row speaks of it
+and never changes, so each file that the copied rows speak of is there to be copied, as long as
+no sweep removes one in between: sweeps and backups exclude each other by ``upkeep``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from copernicus.errors import BadSettings
+from copernicus.store.folder import DATABASE, EPOCH, LOCK, FolderLock, check_database, sync_folder
+from copernicus.store.opening import RESTORED
+
+BLOBS = "blobs"
+UPKEEP = "upkeep.lock"
+
+_PAGES_AT_ONCE = 1024
+_LEFT_OUT = (f"{DATABASE}*", LOCK, UPKEEP, f"{EPOCH}*", "tmp")
+
+
+@contextmanager
+def upkeep(folder: Path) -> Iterator[None]:
+    """Hold this while files are swept, or while the folder is backed up.
+
+    Raises:
+        BadSettings: somebody holds it.
+    """
+    lock = FolderLock(folder, UPKEEP)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def copy_database(file: Path, destination: Path) -> None:
+    """Copy a database, of a running server or a stopped one; the copy says that it is one.
+
+    Raises:
+        BadSettings: the destination exists, or one of both cannot be used.
+    """
+    if destination.exists():
+        raise BadSettings(f"{destination} exists already: name another file for the backup")
+    temporary = destination.with_name(f"{destination.name}.new")
+    try:
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(temporary)) as copy:
+            # In one go, hence of one moment; a server writes its log meanwhile and never waits.
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+            copy.execute("PRAGMA synchronous=FULL")
+            copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, '1')", (RESTORED,))
+            copy.commit()
+        check_database(temporary)
+        temporary.replace(destination)
+        sync_folder(destination.parent)
+    except (OSError, sqlite3.Error) as error:
+        temporary.unlink(missing_ok=True)
+        raise BadSettings(f"cannot copy {file} to {destination}: {error}") from error
+
+
+def backup_folder(folder: Path, destination: Path, *, link_files: bool = False) -> None:
+    """Copy a server's folder, while the server runs or not, to a new folder that opens as one.
+
+    With ``link_files``, the blobs are hard links where the disk is the same: quick and small, but
+    no help against a failing disk.
+
+    Raises:
+        BadSettings: there is no server in the folder, or the destination cannot be made.
+    """
+    if not (folder / DATABASE).is_file():
+        raise BadSettings(f"there is no server in the folder {folder}: nothing to back up")
+    if destination.exists():
+        raise BadSettings(f"{destination} exists already: name a new folder for the backup")
+    temporary = destination.with_name(f"{destination.name}.new")
+    with upkeep(folder):
+        try:
+            temporary.mkdir(mode=0o700, parents=True)
+            copy_database(folder / DATABASE, temporary / DATABASE)
+            _copy_tree(folder, temporary, link_files=link_files)
+            os.sync()
+            temporary.replace(destination)
+            sync_folder(destination.parent)
+        except OSError as error:
+            raise BadSettings(f"cannot back up {folder} to {destination}: {error}") from error
+
+
+def _copy_tree(folder: Path, destination: Path, *, link_files: bool) -> None:
+    for found in folder.iterdir():
+        if any(found.match(pattern) for pattern in _LEFT_OUT) or found in destination.parents:
+            continue
+        if found == destination:
+            continue
+        target = destination / found.name
+        if found.is_dir():
+            link = link_files and found.name == BLOBS
+            shutil.copytree(
+                found,
+                target,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("tmp"),
+                copy_function=_link if link else shutil.copy2,
+            )
+        else:
+            shutil.copy2(found, target, follow_symlinks=False)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

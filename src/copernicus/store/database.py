@@ -1,0 +1,106 @@
+"""Engines on the database file, and what its errors mean to the server."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from copernicus.errors import CopernicusError, InternalError, ServerBusy
+from copernicus.store.failures import StoreFailed
+
+_BUSY_TIMEOUT_MS = 10_000
+_READERS = 4
+
+# An index of the WAL that cannot grow is a full disk too, by another name.
+_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+_BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_PRIMARY = 0xFF
+
+
+def writer_engine(file: Path) -> Engine:
+    """The engine of the one connection that writes: commits are on the disk when they return."""
+    return _engine(file, "BEGIN IMMEDIATE", ("PRAGMA journal_mode=WAL",), pool_size=1)
+
+
+def plain_engine(file: Path) -> Engine:
+    """An engine that leaves no second file beside the database once it is disposed of."""
+    return _engine(file, "BEGIN IMMEDIATE", ("PRAGMA journal_mode=DELETE",), pool_size=1)
+
+
+def reader_engine(file: Path) -> Engine:
+    """The engine for reads of any thread, which see the last commit before they began."""
+    return _engine(file, "BEGIN", ("PRAGMA query_only=ON",), pool_size=_READERS)
+
+
+def _engine(file: Path, begin: str, pragmas: Sequence[str], pool_size: int) -> Engine:
+    url = URL.create("sqlite", database=str(file))
+    engine = create_engine(url, pool_size=pool_size, max_overflow=0 if pool_size == 1 else 60)
+    every = (
+        f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
+        *pragmas,
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would begin late, and never for the statements of a migration.
+        connection.isolation_level = None
+        for pragma in every:
+            connection.execute(pragma).fetchall()
+
+    @event.listens_for(engine, "begin")
+    def do_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep rows, each in place of the one of the same primary key."""
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        _upsert_into(connection, postgresql.insert(table), table, rows)
+    else:
+        _upsert_into(connection, sqlite.insert(table), table, rows)
+
+
+def _upsert_into(
+    connection: Connection,
+    statement: sqlite.Insert | postgresql.Insert,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+) -> None:
+    changed = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
+    keys = [column.name for column in table.primary_key]
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
+    )
+
+
+def failure_of(error: DBAPIError, file: Path) -> CopernicusError:
+    """What a database error means: ``ServerBusy`` (go on), a bug, or ``StoreFailed`` (exit)."""
+    cause = error.orig
+    if isinstance(error, IntegrityError):
+        return InternalError(f"{file}: {cause}")
+    code = getattr(cause, "sqlite_errorcode", 0) or 0
+    if code in _FULL_CODES:
+        return ServerBusy(
+            f"the disk of {file} is full; nothing was changed: free some space, then try again"
+        )
+    if code & _PRIMARY in _BUSY_CODES:
+        return ServerBusy(
+            f"{file} is kept locked by another program; nothing was changed: "
+            "end that program, then try again"
+        )
+    return StoreFailed(
+        f"{file} cannot be used any more ({getattr(cause, 'sqlite_errorname', '')}: {cause}): "
+        "the server ends; check the disk, then start it again"
+    )

@@ -1,0 +1,135 @@
+"""The server's folder: who has it, and whether its database is one that this version can open."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from copernicus import __version__
+from copernicus.errors import BadSettings
+from copernicus.store.schema import FORMAT
+
+DATABASE = "copernicus.db"
+LOCK = "lock"
+EPOCH = "epoch"
+
+_MAGIC = b"SQLite format 3\0"
+_PAGES_AT = slice(28, 32)
+_PAGE_SIZE_AT = slice(16, 18)
+_LARGEST_PAGE = 65536
+# A larger file is not read whole at each start; its own checks find damage when it is met.
+_CHECKED_WHOLE = 256 * 2**20
+
+
+class FolderLock:
+    """The right to be the one server on a folder; the kernel takes it back when we die."""
+
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        self._handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._handle, 32).decode(errors="replace").strip()
+            os.close(self._handle)
+            raise BadSettings(
+                f"another Copernicus process (pid {holder or 'unknown'}) uses the folder "
+                f"{folder}: stop it first, or use another folder"
+            ) from None
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        os.close(self._handle)
+
+
+def check_database(file: Path) -> int:
+    """Look at a database without changing it; its format.
+
+    Raises:
+        BadSettings: it is damaged, not one of ours, or of a newer format.
+    """
+    _check_header(file)
+    try:
+        with _read_only(file) as connection:
+            if file.stat().st_size <= _CHECKED_WHOLE:
+                verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if verdict != "ok":
+                    raise _damaged(file, verdict)
+            found = dict(
+                connection.execute("SELECT key, value FROM meta WHERE key IN ('format', 'version')")
+            )
+    except sqlite3.DatabaseError as error:
+        raise _damaged(file, str(error)) from error
+    try:
+        number = int(found["format"])
+    except (KeyError, ValueError):
+        raise _damaged(file, "it does not say its format") from None
+    if number > FORMAT:
+        raise BadSettings(
+            f"{file} was written by a newer version: Copernicus {found.get('version', '')} "
+            f"(format {number}; this is {__version__}, format {FORMAT}); upgrade Copernicus, "
+            "or put back a backup from before; nothing was changed"
+        )
+    return number
+
+
+def read_epoch(folder: Path) -> int:
+    """The highest epoch that ever was on this folder, as far as it is known."""
+    try:
+        return int((folder / EPOCH).read_text("ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def write_epoch(folder: Path, epoch: int) -> None:
+    """Note the epoch outside the database, which tells when an older database was put back."""
+    temporary = folder / f"{EPOCH}.new"
+    with temporary.open("w", encoding="ascii") as file:
+        file.write(str(epoch))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / EPOCH)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _read_only(file: Path) -> Iterator[sqlite3.Connection]:
+    uri = f"{file.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        yield connection
+
+
+def _check_header(file: Path) -> None:
+    with file.open("rb") as opened:
+        head = opened.read(100)
+    if not head.startswith(_MAGIC):
+        raise _damaged(file, "it is empty" if not head else "it is no SQLite database")
+    log = file.with_name(f"{file.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return  # what the file lacks may be in the log: only SQLite itself can tell
+    page = int.from_bytes(head[_PAGE_SIZE_AT], "big")
+    pages = int.from_bytes(head[_PAGES_AT], "big")
+    expected = pages * (_LARGEST_PAGE if page == 1 else page)
+    if file.stat().st_size < expected:
+        raise _damaged(file, f"it has {file.stat().st_size} of {expected} bytes")
+
+
+def _damaged(file: Path, why: str) -> BadSettings:
+    return BadSettings(
+        f"the database {file} is damaged ({why}); nothing was changed: move the folder "
+        f"{file.parent} away and put back the newest backup of it (made by 'cpc server backup')"
+    )

@@ -1,0 +1,224 @@
+"""Everything that is read from the database, by any thread, without waiting for the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Select, Table, exists, select
+
+from copernicus.errors import NotFound
+from copernicus.model.events import Event
+from copernicus.scheduling.rows import ENDED, AttemptRow, CheckpointRow, JobRow
+from copernicus.store.audit import first_broken
+from copernicus.store.packing import event_from, record_from, row_from
+from copernicus.store.records import (
+    AuditEntry,
+    Entry,
+    JoinTokenRecord,
+    MemberRecord,
+    ProjectRecord,
+    SessionRecord,
+    UserRecord,
+    WorkerRecord,
+)
+from copernicus.store.schema import (
+    ATTEMPTS,
+    AUDIT,
+    CHECKPOINTS,
+    JOBS,
+    JOIN_TOKENS,
+    JOURNAL,
+    MEMBERS,
+    META,
+    PROJECTS,
+    SESSIONS,
+    USERS,
+    WORKERS,
+)
+
+_PAGE = 1000
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+_R = TypeVar("_R", JobRow, AttemptRow, CheckpointRow)
+
+
+class Reads:
+    """The queries of a ``Store``; ``reading`` gives a connection that sees the last commit."""
+
+    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
+        self._reading = reading
+
+    def meta(self, key: str) -> str | None:
+        """A setting that ``Transaction.set_meta`` kept."""
+        rows = self._rows(select(META).where(META.c.key == key))
+        return str(rows[0]["value"]) if rows else None
+
+    def journal(self, project: str, since: int = 0, limit: int = _PAGE) -> list[Entry]:
+        """Entries with a position greater than ``since``, oldest first."""
+        columns = (JOURNAL.c.position, JOURNAL.c.revision, JOURNAL.c.at, JOURNAL.c.event)
+        query = (
+            select(*columns)
+            .where(JOURNAL.c.project == project, JOURNAL.c.position > since)
+            .order_by(JOURNAL.c.position)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            found = connection.execute(query).all()
+        return [
+            Entry(position, revision, at, event_from(project, position, data))
+            for position, revision, at, data in found
+        ]
+
+    def load_project(self, project: str) -> Iterator[Event]:
+        """All events of a project in order, read as they are asked for."""
+        position = 0
+        while page := self.journal(project, position):
+            yield from (entry.event for entry in page)
+            position = page[-1].position
+
+    def projects(self, *, deleted: bool = False) -> list[ProjectRecord]:
+        """All projects by name; with ``deleted``, the deleted ones instead."""
+        gone = PROJECTS.c.deleted
+        where = gone.is_not(None) if deleted else gone.is_(None)
+        return self._records(ProjectRecord, select(PROJECTS).where(where).order_by(PROJECTS.c.name))
+
+    def projects_of(self, user: str) -> list[ProjectRecord]:
+        """The projects that a user owns or is a member of, by name."""
+        member = exists().where(MEMBERS.c.project == PROJECTS.c.id, MEMBERS.c.user == user)
+        query = (
+            select(PROJECTS)
+            .where((PROJECTS.c.owner == user) | member, PROJECTS.c.deleted.is_(None))
+            .order_by(PROJECTS.c.name)
+        )
+        return self._records(ProjectRecord, query)
+
+    def project(self, project: str) -> ProjectRecord:
+        """Raises NotFound, also if it is deleted."""
+        alive = PROJECTS.c.deleted.is_(None)
+        found = self._records(
+            ProjectRecord, select(PROJECTS).where(PROJECTS.c.id == project, alive)
+        )
+        if not found:
+            raise NotFound(f"no project {project}")
+        return found[0]
+
+    def project_by_name(self, name: str) -> ProjectRecord | None:
+        """The project that has this name now."""
+        alive = PROJECTS.c.deleted.is_(None)
+        query = select(PROJECTS).where(PROJECTS.c.name == name, alive)
+        return _one(self._records(ProjectRecord, query))
+
+    def members(self, project: str) -> list[MemberRecord]:
+        """The members of a project, by name."""
+        query = select(MEMBERS).where(MEMBERS.c.project == project).order_by(MEMBERS.c.user)
+        return self._records(MemberRecord, query)
+
+    def live_jobs(self) -> list[JobRow]:
+        """Every job that has not ended or has a live attempt, of projects not deleted."""
+        kept = exists().where(PROJECTS.c.id == JOBS.c.project, PROJECTS.c.deleted.is_not(None))
+        running = exists().where(ATTEMPTS.c.job == JOBS.c.id, ATTEMPTS.c.state == "live")
+        wanted = JOBS.c.state.not_in(ENDED) | running
+        return self._scheduler_rows(JobRow, JOBS, select(JOBS.c.data).where(wanted, ~kept))
+
+    def jobs(
+        self,
+        project: str | None = None,
+        *,
+        states: Collection[str] = (),
+        after: str = "",
+        limit: int = 100,
+    ) -> list[JobRow]:
+        """A page of jobs by id (those greater than ``after``), of these states, or of all."""
+        query = select(JOBS.c.data).where(JOBS.c.id > after).order_by(JOBS.c.id).limit(limit)
+        if project is not None:
+            query = query.where(JOBS.c.project == project)
+        if states:
+            query = query.where(JOBS.c.state.in_(states))
+        return self._scheduler_rows(JobRow, JOBS, query)
+
+    def job(self, job: str) -> JobRow | None:
+        """One job."""
+        return _one(self._scheduler_rows(JobRow, JOBS, select(JOBS.c.data).where(JOBS.c.id == job)))
+
+    def attempts(self, job: str) -> list[AttemptRow]:
+        """The attempts of a job, by number."""
+        query = select(ATTEMPTS.c.data).where(ATTEMPTS.c.job == job).order_by(ATTEMPTS.c.number)
+        return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
+
+    def live_attempts(self) -> list[AttemptRow]:
+        """Every attempt, ended or not, of the jobs that ``live_jobs`` gives."""
+        ids = [job.id for job in self.live_jobs()]
+        return [attempt for job in ids for attempt in self.attempts(job)]
+
+    def checkpoints(self, project: str, key: str | None = None) -> list[CheckpointRow]:
+        """The checkpoints of a project, or those of one key in it."""
+        query = select(CHECKPOINTS.c.data).where(CHECKPOINTS.c.project == project)
+        if key is not None:
+            query = query.where(CHECKPOINTS.c.key == key)
+        return self._scheduler_rows(CheckpointRow, CHECKPOINTS, query.order_by(CHECKPOINTS.c.key))
+
+    def users(self) -> list[UserRecord]:
+        """All users, by name."""
+        return self._records(UserRecord, select(USERS).order_by(USERS.c.name))
+
+    def user(self, name: str) -> UserRecord | None:
+        """One user."""
+        return _one(self._records(UserRecord, select(USERS).where(USERS.c.name == name)))
+
+    def session(self, sha256: str, now: float) -> SessionRecord | None:
+        """The login with this hash, unless it has expired."""
+        query = select(SESSIONS).where(SESSIONS.c.sha256 == sha256, SESSIONS.c.expires > now)
+        return _one(self._records(SessionRecord, query))
+
+    def sessions_of(self, user: str) -> list[SessionRecord]:
+        """All logins of a user, newest first."""
+        query = select(SESSIONS).where(SESSIONS.c.user == user)
+        return self._records(SessionRecord, query.order_by(SESSIONS.c.created.desc()))
+
+    def join_tokens(self) -> list[JoinTokenRecord]:
+        """All join tokens, newest first."""
+        newest = JOIN_TOKENS.c.created.desc()
+        return self._records(JoinTokenRecord, select(JOIN_TOKENS).order_by(newest))
+
+    def workers(self) -> list[WorkerRecord]:
+        """All workers, by id."""
+        return self._records(WorkerRecord, select(WORKERS).order_by(WORKERS.c.id))
+
+    def worker(self, worker: str) -> WorkerRecord | None:
+        """One worker."""
+        return _one(self._records(WorkerRecord, select(WORKERS).where(WORKERS.c.id == worker)))
+
+    def audit_log(self, since: int = 0, limit: int = _PAGE) -> list[AuditEntry]:
+        """Entries of the audit log with a number greater than ``since``, oldest first."""
+        query = select(AUDIT).where(AUDIT.c.number > since).order_by(AUDIT.c.number).limit(limit)
+        return self._records(AuditEntry, query)
+
+    def check_audit(self) -> int | None:
+        """The number of the first entry that does not follow from the one before, if any."""
+        return first_broken(self._whole_audit_log())
+
+    def _whole_audit_log(self) -> Iterator[AuditEntry]:
+        number = 0
+        while page := self.audit_log(number):
+            yield from page
+            number = page[-1].number
+
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with self._reading() as connection:
+            return connection.execute(query).mappings().all()
+
+    def _records(self, kind: type[_S], query: Select[Any]) -> list[_S]:
+        return [record_from(kind, row) for row in self._rows(query)]
+
+    def _scheduler_rows(self, kind: type[_R], table: Table, query: Select[Any]) -> list[_R]:
+        return [row_from(kind, row[table.c.data]) for row in self._rows(query)]
+
+
+_T = TypeVar("_T")
+
+
+def _one(found: Sequence[_T]) -> _T | None:
+    return found[0] if found else None
