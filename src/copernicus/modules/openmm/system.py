@@ -80,7 +80,7 @@ def read_settings(path: Path) -> Settings:
         BadSettings: the file is missing, is not JSON, or a setting is unknown or out of range.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Settings, strict=False)
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
     except FileNotFoundError:
         raise BadSettings(f"there is no settings file {path}") from None
     except msgspec.MsgspecError as error:
