@@ -22,6 +22,7 @@ from copernicus.errors import BadValue
 _AKMA_PS = 0.04888821
 _MAX_INT32 = 2**31 - 1
 _NM_PER_ANGSTROM = 0.1
+_BLOCK_BYTES = 1 << 20
 _COUNT_AT = 8
 _LAST_STEP_AT = 20
 
@@ -144,21 +145,28 @@ def join_dcd(parts: Sequence[Path], joined: Path) -> int:
     first = infos[0]
     partial = joined.with_name(joined.name + ".tmp")
     with partial.open("w+b") as out:
-        out.write(parts[0].read_bytes()[: first.header_bytes])
+        _copy(parts[0], 0, first.header_bytes, out)
         for part, info in zip(parts, infos, strict=True):
             if (info.atoms, info.cell, info.order) != (first.atoms, first.cell, first.order):
                 raise BadValue(
                     f"{part.name} has {info.atoms} atoms, {parts[0].name} has {first.atoms}: "
                     "these are not parts of one trajectory"
                 )
-            size = info.frames * info.frame_bytes
-            out.write(part.read_bytes()[info.header_bytes : info.header_bytes + size])
+            _copy(part, info.header_bytes, info.frames * info.frame_bytes, out)
         total = sum(info.frames for info in infos)
         _write_count(out, total, first.first_step, first.interval, first.order)
         out.flush()
         os.fsync(out.fileno())
     partial.replace(joined)
     return total
+
+
+def _copy(source: Path, start: int, size: int, out: BinaryIO) -> None:
+    with source.open("rb") as file:
+        file.seek(start)
+        while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+            out.write(block)
+            size -= len(block)
 
 
 class DcdWriter:
