@@ -21,7 +21,6 @@ from copernicus.store.opening import RESTORED
 BLOBS = "blobs"
 UPKEEP = "upkeep.lock"
 
-_PAGES_AT_ONCE = 1024
 _LEFT_OUT = (f"{DATABASE}*", LOCK, UPKEEP, f"{EPOCH}*", "tmp")
 
 

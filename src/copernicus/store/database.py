@@ -16,6 +16,8 @@ from copernicus.store.failures import StoreFailed
 
 _BUSY_TIMEOUT_MS = 10_000
 _READERS = 4
+# What one huge transaction made of the log is given back to the disk, down to this.
+_LOG_KEPT = 64 * 2**20
 
 # An index of the WAL that cannot grow is a full disk too, by another name.
 _FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
@@ -25,7 +27,8 @@ _PRIMARY = 0xFF
 
 def writer_engine(file: Path) -> Engine:
     """The engine of the one connection that writes: commits are on the disk when they return."""
-    return _engine(file, "BEGIN IMMEDIATE", ("PRAGMA journal_mode=WAL",), pool_size=1)
+    pragmas = ("PRAGMA journal_mode=WAL", f"PRAGMA journal_size_limit={_LOG_KEPT}")
+    return _engine(file, "BEGIN IMMEDIATE", pragmas, pool_size=1)
 
 
 def plain_engine(file: Path) -> Engine:

@@ -29,7 +29,10 @@ class FolderLock:
     """The right to be the one server on a folder; the kernel takes it back when we die."""
 
     def __init__(self, folder: Path, name: str = LOCK) -> None:
-        self._handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BadSettings(f"cannot use the folder {folder}: {error.strerror}") from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

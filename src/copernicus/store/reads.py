@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, Table, exists, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, exists, select
 
 from copernicus.errors import NotFound
 from copernicus.model.events import Event
@@ -118,10 +118,7 @@ class Reads:
 
     def live_jobs(self) -> list[JobRow]:
         """Every job that has not ended or has a live attempt, of projects not deleted."""
-        kept = exists().where(PROJECTS.c.id == JOBS.c.project, PROJECTS.c.deleted.is_not(None))
-        running = exists().where(ATTEMPTS.c.job == JOBS.c.id, ATTEMPTS.c.state == "live")
-        wanted = JOBS.c.state.not_in(ENDED) | running
-        return self._scheduler_rows(JobRow, JOBS, select(JOBS.c.data).where(wanted, ~kept))
+        return self._scheduler_rows(JobRow, JOBS, select(JOBS.c.data).where(_is_live()))
 
     def jobs(
         self,
@@ -150,8 +147,13 @@ class Reads:
 
     def live_attempts(self) -> list[AttemptRow]:
         """Every attempt, ended or not, of the jobs that ``live_jobs`` gives."""
-        ids = [job.id for job in self.live_jobs()]
-        return [attempt for job in ids for attempt in self.attempts(job)]
+        query = (
+            select(ATTEMPTS.c.data)
+            .join(JOBS, JOBS.c.id == ATTEMPTS.c.job)
+            .where(_is_live())
+            .order_by(ATTEMPTS.c.job, ATTEMPTS.c.number)
+        )
+        return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
 
     def checkpoints(self, project: str, key: str | None = None) -> list[CheckpointRow]:
         """The checkpoints of a project, or those of one key in it."""
@@ -215,6 +217,14 @@ class Reads:
 
     def _scheduler_rows(self, kind: type[_R], table: Table, query: Select[Any]) -> list[_R]:
         return [row_from(kind, row[table.c.data]) for row in self._rows(query)]
+
+
+def _is_live() -> ColumnElement[bool]:
+    deleted = exists().where(PROJECTS.c.id == JOBS.c.project, PROJECTS.c.deleted.is_not(None))
+    # A second name: the attempts may be selected from in the same query.
+    other = ATTEMPTS.alias()
+    running = exists().where(other.c.job == JOBS.c.id, other.c.state == "live")
+    return (JOBS.c.state.not_in(ENDED) | running) & ~deleted
 
 
 _T = TypeVar("_T")

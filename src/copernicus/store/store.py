@@ -19,7 +19,7 @@ from copernicus.errors import BadSettings
 from copernicus.store.backup import copy_database
 from copernicus.store.database import failure_of, reader_engine, writer_engine
 from copernicus.store.failures import StoreFailed
-from copernicus.store.folder import DATABASE, FolderLock, check_database, write_epoch
+from copernicus.store.folder import DATABASE, FolderLock, check_database, read_epoch, write_epoch
 from copernicus.store.opening import bring_up_to_date, count_start, make_database
 from copernicus.store.reads import Reads
 from copernicus.store.schema import FORMAT
@@ -73,6 +73,7 @@ class Store(Reads):
         lock = FolderLock(folder)
         try:
             if not file.exists():
+                _refuse_loss(folder)
                 make_database(file)
             return cls(folder, lock, check_database(file))
         except BaseException:
@@ -145,6 +146,14 @@ class Store(Reads):
             if isinstance(failure, StoreFailed):
                 self._failure = failure
             raise failure from error
+
+
+def _refuse_loss(folder: Path) -> None:
+    if read_epoch(folder):
+        raise BadSettings(
+            f"the database {folder / DATABASE} is missing, though a server has run here; nothing "
+            "was changed: put back the newest backup, or name a new folder for a new server"
+        )
 
 
 def _make_folder(folder: Path) -> None:
