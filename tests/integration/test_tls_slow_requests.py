@@ -12,7 +12,11 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 class Hasty(PeerCertificateProtocol):
     HEADER_DEADLINE = 0.3
-    HEADER_LIMIT = 20_000
+    HEADER_LIMIT = 2_000
+
+
+class Patient(Hasty):
+    HEADER_DEADLINE = 100.0
 
 
 @pytest.fixture(scope="module", params=[None, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -21,16 +25,23 @@ def port_app_and_context(request, tmp_path_factory):
     authority = make_authority(folder)
     app = WhoAmI(authority.ca_pem)
     context = server_context(folder, require_client_certificate=False)
-    config = server_config(app, context, host="127.0.0.1", port=0)
-    config.http = Hasty
-    with serving([config], request.param) as (port,):
-        yield port, app, client_context(authority.ca_pem)
+    configs = [server_config(app, context, host="127.0.0.1", port=0) for _ in range(2)]
+    for config, protocol in zip(configs, (Hasty, Patient), strict=True):
+        config.http = protocol
+    with serving(configs, request.param) as ports:
+        yield ports, app, client_context(authority.ca_pem)
 
 
 @pytest.fixture
 def connect(port_app_and_context):
-    port, _, context = port_app_and_context
-    return lambda: connected(port, context, NEVER_RESOLVED)
+    ports, _, context = port_app_and_context
+    return lambda: connected(ports[0], context, NEVER_RESOLVED)
+
+
+@pytest.fixture
+def connect_patiently(port_app_and_context):
+    ports, _, context = port_app_and_context
+    return lambda: connected(ports[1], context, NEVER_RESOLVED)
 
 
 @pytest.fixture
@@ -123,22 +134,32 @@ def test_requests_in_one_packet_are_all_answered(connect, app):
             assert b"certificate" in read_answer(tls)
 
 
-def test_an_endless_head_is_cut_at_its_limit(connect, app):
+def test_an_idle_connection_is_kept_after_an_answer(connect, app):
+    with connect() as kept:
+        kept.sendall(REQUEST)
+        read_answer(kept)
+        with connect() as silent:
+            assert is_cut(silent), "the younger connection's deadline is over"
+        kept.sendall(REQUEST)
+        assert read_answer(kept).startswith(b"HTTP/1.1 200")
+
+
+def test_an_endless_head_is_cut_at_its_limit(connect_patiently, app):
     before = app.requests
-    with connect() as tls:
+    with connect_patiently() as tls:
         tls.sendall(REQUEST[:-2] + b"X: ")
         with pytest.raises(OSError):
-            send_without_end(tls)
+            send_much(tls)
     assert app.requests == before
 
 
-def send_without_end(tls) -> None:
-    while True:
+def send_much(tls) -> None:
+    for _ in range(4000):
         tls.sendall(b"a" * 8192)
 
 
 def test_a_big_body_is_no_big_head(connect, app):
-    size = 3 * Hasty.HEADER_LIMIT
+    size = 30 * Hasty.HEADER_LIMIT
     with connect() as tls:
         head = f"PUT /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
         tls.sendall(head.encode() + b"a" * size + REQUEST)
@@ -146,9 +167,10 @@ def test_a_big_body_is_no_big_head(connect, app):
 
 
 def test_an_upload_refused_early_is_read_to_its_end(connect, app):
-    size = 3 * Hasty.HEADER_LIMIT
+    size = 30 * Hasty.HEADER_LIMIT
     with connect() as tls:
         tls.sendall(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
         assert read_answer(tls).startswith(b"HTTP/1.1 200")
-        tls.sendall(b"a" * size + REQUEST)
+        tls.sendall(b"a" * size)
+        tls.sendall(REQUEST)
         assert read_answer(tls).startswith(b"HTTP/1.1 200")

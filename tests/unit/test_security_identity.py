@@ -7,8 +7,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from copernicus.errors import BadSettings, BadValue, Conflict, NotAuthenticated
+from copernicus.security import certificates
 from copernicus.security.certificates import (
     Issuer,
     build_authority,
@@ -206,6 +208,18 @@ def test_a_server_s_certificate_is_not_a_worker_s(ours):
     leaf = build_server_leaf(ours, new_key().public_key(), ["cpc.example.org"], DAY, NOW)
     assert refused(leaf, ours)
     assert refused(ours.certificate, ours)
+
+
+def test_a_worker_s_name_in_a_server_s_certificate_is_refused(ours):
+    leaf = certificates._build_leaf(
+        ours,
+        new_key().public_key(),
+        common_name="a",
+        alternative_names=[x509.UniformResourceIdentifier(f"cpc://{id_of(ours)}/worker/w-01")],
+        usage=ExtendedKeyUsageOID.SERVER_AUTH,
+        validity=certificates.Validity(NOW, NOW + DAY),
+    )
+    assert refused(leaf, ours)
 
 
 def test_what_is_no_certificate_is_refused(authority):

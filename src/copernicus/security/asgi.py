@@ -79,17 +79,12 @@ class PeerCertificateProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _start_deadline(self) -> None:
-        self._deadline = self.loop.call_later(self.HEADER_DEADLINE, self._cut_if_waiting)
+        self._deadline = self.loop.call_later(self.HEADER_DEADLINE, self.transport.abort)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def _cut_if_waiting(self) -> None:
-        self._deadline = None
-        if not self._answering():
-            self.transport.abort()
 
 
 def server_config(
