@@ -140,6 +140,8 @@ def from_hint(hint: Any) -> PortType:
         return OptionalType(from_hint(next(a for a in args if a is not type(None))))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _record(hint)
+    if isinstance(hint, type) and issubclass(hint, File):
+        return FileType()
     raise BadDefinition(
         f"no port can have the type {hint!r}: use bool, int, float, str, File, list[T], "
         "dict[str, T], a frozen dataclass, Literal[...], T | None or Any"

@@ -1,0 +1,189 @@
+"""Unit tests of workflow functions without a server: ``replay`` plays the engine.
+
+Every evaluation is run twice, the second time from its recorded answers, and must do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from copernicus.errors import BadDefinition
+from copernicus.evaluator.runner import Evaluation
+from copernicus.model.evaluation import Answer, Await, Declaration, Rest, Segment, Start
+from copernicus.model.jobs import Failure
+from copernicus.model.network import Collect, InRef, Literal, Source
+from copernicus.model.values import to_plain
+from copernicus.sdk.functions import Function
+
+MAX_AWAITS = 100_000
+
+
+class NotYet(Exception):  # noqa: N818 - a state of the world, not an error
+    """Raised by an ``answer`` function: there is no value yet."""
+
+
+Answering = Callable[[str, str], Any]
+"""``answer(key, port)``: the value of an output, a ``Failure``, or ``NotYet``."""
+
+
+@dataclass
+class Replayed:
+    """What a workflow function did."""
+
+    segments: list[Segment] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    failure: Failure | None = None
+    ended: bool = False
+
+    @property
+    def calls(self) -> dict[str, Declaration]:
+        """All declared calls by the name of their key."""
+        return {call.name: call for segment in self.segments for call in segment.declarations}
+
+    @property
+    def outputs(self) -> dict[str, Source]:
+        """Where the outputs come from in the end."""
+        return {p: source for segment in self.segments for p, source in segment.outputs.items()}
+
+    @property
+    def waits(self) -> dict[str, Await]:
+        """What each branch still waits for."""
+        last = {segment.branch: segment for segment in self.segments}
+        return {name: segment.waits for name, segment in last.items() if segment.waits}
+
+    def of_branch(self, branch: str) -> list[Segment]:
+        """What one branch did, in order."""
+        return [segment for segment in self.segments if segment.branch == branch]
+
+
+class _World:
+    """Answers awaits out of an author's ``answer`` function and the inputs."""
+
+    def __init__(self, inputs: Mapping[str, Any], answer: Answering) -> None:
+        self._inputs = inputs
+        self._answer = answer
+
+    def value(self, source: Source) -> Any:
+        if isinstance(source, Literal):
+            return source.value
+        if isinstance(source, Collect):
+            return self._collected(source)
+        found = (
+            self._inputs[source.port]
+            if isinstance(source, InRef)
+            else to_plain(self._answer(source.path.rpartition("/")[2], source.port))
+        )
+        for step in () if isinstance(found, Failure) else source.steps:
+            found = found[step]
+        return found
+
+    def _collected(self, source: Collect) -> list[Any]:
+        found = []
+        for item in source.items:
+            try:
+                found.append(self.value(item.source))
+            except NotYet:
+                if source.at_least is None:
+                    raise
+        if source.at_least is not None and len(found) < source.at_least:
+            raise NotYet
+        return found
+
+    def to(self, waits: Await) -> Any:
+        """The answer to an await; raises ``NotYet``."""
+        if waits.kind == "first":
+            return self._first(waits.sources)
+        values = [self.value(source) for source in waits.sources]
+        if waits.kind == "settle":
+            return [
+                {"failure": value} if isinstance(value, Failure) else {"value": value}
+                for value in values
+            ]
+        if any(isinstance(value, Failure) for value in values):
+            raise NotYet
+        return values
+
+    def _first(self, sources: tuple[Source, ...]) -> Any:
+        for index, source in enumerate(sources):
+            try:
+                value = self.value(source)
+            except NotYet:
+                continue
+            if not isinstance(value, Failure):
+                return [index, value]
+        raise NotYet
+
+
+def replay(
+    function: Function[..., Any],
+    inputs: Mapping[str, Any],
+    answer: Answering,
+    seed: int = 1,
+    max_declarations: int = 20_000,
+) -> Replayed:
+    """Run a workflow function with these inputs, as far as ``answer`` has values.
+
+    Raises:
+        BadDefinition: Run again with the same answers, it did something else.
+    """
+    plain = {name: to_plain(value) for name, value in inputs.items()}
+    start = Start(
+        path="test",
+        eid="",
+        number=1,
+        entry=function.spec.entry,
+        version=function.spec.version,
+        inputs=plain,
+        seed=seed,
+        outputs=tuple(port.name for port in function.spec.outputs),
+        max_declarations=max_declarations,
+    )
+    seen = _play(Evaluation(start, function), _World(plain, answer))
+    again = Evaluation(msgspec.structs.replace(start, answers=tuple(seen.answers)), function)
+    repeated = again.run()
+    again.close()
+    _compare(seen.segments, repeated)
+    return seen
+
+
+def _play(evaluation: Evaluation, world: _World) -> Replayed:
+    seen = Replayed(list(evaluation.run().segments))
+    while not evaluation.ended and len(seen.answers) < MAX_AWAITS:
+        answers = _possible(seen, world)
+        if not answers:
+            break
+        seen.answers.append(answers[0])
+        seen.segments.extend(evaluation.answer(answers[0]).segments)
+    seen.ended, seen.failure = evaluation.ended, evaluation.failure
+    evaluation.close()
+    return seen
+
+
+def _possible(seen: Replayed, world: _World) -> list[Answer]:
+    """The answer to the first branch that can have one."""
+    for branch, waits in seen.waits.items():
+        if waits.kind == "branch":
+            continue
+        try:
+            return [Answer(branch, seen.of_branch(branch)[-1].index, world.to(waits))]
+        except NotYet:
+            continue
+    return []
+
+
+def _compare(live: list[Segment], repeated: Rest) -> None:
+    def ordered(segments: list[Segment]) -> list[Segment]:
+        return sorted(segments, key=lambda segment: (segment.branch, segment.index))
+
+    for first, second in zip(ordered(live), ordered(list(repeated.segments)), strict=False):
+        if first != second:
+            raise BadDefinition(
+                f"branch {first.branch}, segment {first.index}: run again with the same answers, "
+                f"the function did something else\nfirst: {first}\nthen:  {second}"
+            )
+    if len(live) != len(repeated.segments):
+        raise BadDefinition("run again with the same answers, the function took another course")
