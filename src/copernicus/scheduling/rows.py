@@ -70,8 +70,8 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``live``: its lease runs. ``lost``: its lease is over, but it may still report. ``ended``: it
     has reported, or its worker was revoked. ``seq`` is that of its last accepted checkpoint.
-    ``directive`` is what its heartbeats are answered. ``outcome`` says how it ended: completed, failed,
-    stopped, lost, discarded, superseded, revoked.
+    ``directive`` is what its heartbeats are answered. ``heard``: its worker has sent anything.
+    ``outcome`` says how it ended: completed, failed, stopped, lost, discarded, superseded, revoked.
     """
 
     job: str

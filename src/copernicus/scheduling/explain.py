@@ -1,0 +1,164 @@
+"""Why a job does not run, in one sentence; and a job as it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from copernicus.model.resources import Offer
+from copernicus.protocol import JobView
+from copernicus.scheduling.core import Core
+from copernicus.scheduling.matching import can_ever_fit, program_for, serves
+from copernicus.scheduling.queue import Needs, needs_of
+from copernicus.scheduling.rows import JobRow
+from copernicus.scheduling.workers import Room, WorkerInfo
+
+_ENDED = {"done": "it is done", "cancelled": "it was cancelled"}
+Offers = list[tuple[WorkerInfo, Offer]]
+
+
+def explain(core: Core, job: str, offers: Iterable[tuple[WorkerInfo, Offer]] | None) -> str:
+    """The sentence for a job that is known."""
+    row = core.book.job(job)
+    if row.state != "queued":
+        return _not_queued(core, row)
+    return _kept_back(core, row) or _unmatched(core, row, _offers(core, offers))
+
+
+def _offers(core: Core, offers: Iterable[tuple[WorkerInfo, Offer]] | None) -> Offers:
+    if offers is not None:
+        return list(offers)
+    since = core.now - core.settings.worker_recent_s
+    return [(seen.worker, seen.offer) for seen in core.workers.recent(since)]
+
+
+def _not_queued(core: Core, row: JobRow) -> str:
+    live = core.book.live(row.id)
+    if live and row.state == "cancelled":
+        return f"it was cancelled; {core.name(live)} is told to stop"
+    if live:
+        return f"it runs on {core.name(live)}"
+    if row.failure:
+        return f"it failed: {row.failure.reason}"
+    return _ENDED[row.state]
+
+
+def _kept_back(core: Core, row: JobRow) -> str:
+    if row.on_hold or row.project in core.on_hold:
+        return "its project is paused"
+    parent = core.waits_for_checkpoint_of(row)
+    live = core.book.live(parent) if parent else None
+    if live:
+        return f"waits for the last checkpoint of job {live.job} from {core.name(live)}"
+    until = core.queue.ready_at(row.id)
+    if until is not None:
+        left = max(1, round(until - core.now))
+        return f"backs off for {left} s more{_after(core, row)}"
+    return ""
+
+
+def _after(core: Core, row: JobRow) -> str:
+    failure = row.last_failure
+    if failure is None:
+        return ""
+    what = failure.reason if failure.exit_code is None else f"exit code {failure.exit_code}"
+    worker = core.workers.host(failure.worker) if failure.worker else ""
+    return f" after {what}" + (f" on {worker}" if worker and failure.exit_code is not None else "")
+
+
+def _unmatched(core: Core, row: JobRow, every: Offers) -> str:
+    needs = needs_of(row)
+    if not every:
+        return f"no worker is connected; it needs {_program(needs)}"
+    offers = [(worker, offer) for worker, offer in every if serves(worker, offer, row.project)]
+    if not offers:
+        return f"no connected worker serves project {row.project}"
+    having = [found for found in offers if program_for(needs.program, found[1])]
+    if not having:
+        return _no_program(needs, offers)
+    totals = [(worker, offer, core.total_of(worker.id, offer)) for worker, offer in having]
+    if not any(can_ever_fit(needs, offer, total) for _, offer, total in totals):
+        return _too_large(needs, totals)
+    return _next(core, row)
+
+
+def _program(needs: Needs) -> str:
+    return f"{needs.program.name} {needs.program.versions}".strip()
+
+
+def _no_program(needs: Needs, offers: Offers) -> str:
+    nearest = sorted(
+        (program.version, worker.host or worker.id)
+        for worker, offer in offers
+        for program in offer.programs
+        if program.name == needs.program.name
+    )
+    said = f"no worker offers {_program(needs)}"
+    return f"{said}; nearest: {nearest[-1][1]} has {nearest[-1][0]}" if nearest else said
+
+
+def _too_large(needs: Needs, totals: list[tuple[WorkerInfo, Offer, Room]]) -> str:
+    wants = (
+        (needs.cores, max(total.cores for *_, total in totals), "cores"),
+        (needs.memory_mb, max(total.memory_mb for *_, total in totals), "MiB of memory"),
+        (needs.gpus, max(total.gpus for *_, total in totals), "GPUs"),
+        (needs.disk_mb, max(total.disk_mb for *_, total in totals), "MiB of disk"),
+    )
+    for asked, most, unit in wants:
+        if asked > most:
+            return f"needs {asked} {unit}; the largest worker with {_program(needs)} has {most}"
+    limits = [offer.job_cores for _, offer, _ in totals if offer.job_cores is not None]
+    if limits and max(limits) < needs.cores:
+        return f"needs {needs.cores} cores; the workers give each job {max(limits)}"
+    walls = [offer.walltime_s for _, offer, _ in totals if offer.walltime_s is not None]
+    if walls and max(walls) < needs.wall_s:
+        return f"needs {needs.wall_s:.0f} s; the longest wall time left is {max(walls):.0f} s"
+    return "no single worker has everything that it needs at once"
+
+
+def _next(core: Core, row: JobRow) -> str:
+    worker = core.reservations.worker_for(row.id)
+    if worker:
+        return f"{core.workers.host(worker)} is being kept free for it"
+    ahead = core.queue.ahead(row.id, row.order)
+    where = "a free core"
+    if row.avoid:
+        where += f" (not on {', '.join(map(core.workers.host, row.avoid))}, which failed it)"
+    if ahead:
+        return f"waits for {where}: {ahead} {'job is' if ahead == 1 else 'jobs are'} ahead"
+    return f"waits for {where}: it is next"
+
+
+def view(core: Core, job: str) -> JobView:
+    """The job as shown; the engine adds its path."""
+    row = core.book.job(job)
+    live = core.book.live(job)
+    last = core.book.last(row)
+    lease = core.leases.get(live.id) if live else None
+    newest = core.newest(row)
+    progress = lease.progress if lease else None
+    step = progress.step if progress and progress.step is not None else None
+    if step is None and newest:
+        step = newest.step
+    return JobView(
+        id=row.id,
+        project=row.project,
+        path="",
+        function=row.spec.function if row.spec else "",
+        state=_shown_state(row, running=live is not None),
+        priority=row.spec.resources.priority if row.spec else 0,
+        attempts=row.attempts,
+        worker=last.worker if last else "",
+        host=last.host if last else "",
+        cores=live.cores if live else 0,
+        progress=progress,
+        log_tail=lease.log_tail if lease else (row.last_failure.log if row.last_failure else ""),
+        why="" if live else explain(core, job, None),
+        submitted=row.submitted,
+        step=step,
+    )
+
+
+def _shown_state(row: JobRow, *, running: bool) -> str:
+    if running:
+        return "stopping" if row.state == "cancelled" else "running"
+    return row.state

@@ -1,0 +1,92 @@
+"""Giving out work: attempts for a request, the same ones again for the same request."""
+
+from __future__ import annotations
+
+import msgspec
+
+from copernicus.protocol import Assignment, LeaseRequest
+from copernicus.scheduling.book import resumable
+from copernicus.scheduling.core import Core
+from copernicus.scheduling.matching import Filling, Pick
+from copernicus.scheduling.rows import AttemptRow, JobRow
+from copernicus.scheduling.workers import WorkerInfo
+
+
+def lease(core: Core, worker: WorkerInfo, request: LeaseRequest) -> list[Assignment]:
+    """Fill the worker; what an earlier request of this id was given is given again."""
+    core.workers.see(worker, request.offer, core.now)
+    if worker.id in core.workers.revoked:
+        return []
+    before = core.leases.answered(worker.id, request.request_id)
+    if before is not None:
+        return _again(core, before)
+    if worker.id in core.workers.draining:
+        return []
+    picks = Filling(core.market, worker, request.offer, core.now).run()
+    rows = [_attempt(core, pick, worker, request.request_id) for pick in picks]
+    if rows:
+        core.leases.note_request(worker.id, request.request_id, [row.id for row in rows])
+    return [assignment(core, row) for row in rows]
+
+
+def _again(core: Core, attempts: list[str]) -> list[Assignment]:
+    live = [row for row in map(core.book.attempt, attempts) if row and row.state == "live"]
+    for row in live:
+        core.leases.start(row.id, core.now)
+    return [assignment(core, row) for row in live]
+
+
+def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str) -> AttemptRow:
+    job = core.put_job(
+        msgspec.structs.replace(pick.row, state="leased", attempts=pick.row.attempts + 1)
+    )
+    assert job.spec is not None
+    row = AttemptRow(
+        job=job.id,
+        number=job.attempts,
+        worker=worker.id,
+        request=request,
+        state="live",
+        host=worker.host,
+        program_version=pick.program.version,
+        cores=pick.cores,
+        memory_mb=job.memory_mb or job.spec.resources.memory_mb,
+        gpus=job.spec.resources.gpus,
+        part=_part(core, job),
+        granted=core.now,
+    )
+    core.book.put(row)
+    core.leases.start(row.id, core.now)
+    return row
+
+
+def _part(core: Core, job: JobRow) -> int:
+    """One more than the attempts that ever started this work, so that parts never collide."""
+    assert job.spec is not None
+    if resumable(job.spec):
+        return core.line(job.project, job.spec.checkpoint_key).started + 1
+    return 1 + sum(row.heard for row in core.book.attempts.get(job.id, {}).values())
+
+
+def assignment(core: Core, row: AttemptRow) -> Assignment:
+    """The attempt as its worker gets it."""
+    job = core.book.jobs[row.job]
+    spec = job.spec
+    assert spec is not None
+    if job.memory_mb:
+        resources = msgspec.structs.replace(spec.resources, memory_mb=job.memory_mb)
+        spec = msgspec.structs.replace(spec, resources=resources)
+    interval = spec.command and spec.command.checkpoint and spec.command.checkpoint.interval_s
+    return Assignment(
+        attempt=row.id,
+        job=job.id,
+        number=row.number,
+        project=job.project,
+        spec=spec,
+        cores=row.cores,
+        lease_s=core.settings.lease_s,
+        heartbeat_s=core.settings.heartbeat_s,
+        checkpoint=core.newest(job),
+        part=row.part,
+        checkpoint_interval_s=interval or core.settings.checkpoint_interval_s,
+    )

@@ -1,0 +1,204 @@
+"""The jobs that can be offered, in lanes of equal needs, so that a lease looks at lane heads only.
+
+A queued job is in exactly one of three places: in its lane (offered), waiting (its back-off is not
+over) or aside (on hold, or waiting for its parent's last checkpoint).
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from copernicus.model.resources import ProgramNeed
+from copernicus.scheduling.rows import JobRow
+
+
+class Needs(NamedTuple):
+    """What all jobs of a lane have in common. ``wall_s`` 0: may be cut off at any time."""
+
+    project: str
+    program: ProgramNeed
+    priority: int
+    cores: int
+    memory_mb: int
+    gpus: int
+    disk_mb: int
+    wall_s: float
+    avoid: tuple[str, ...]
+
+
+def needs_of(row: JobRow) -> Needs:
+    """The lane to which a job belongs."""
+    spec = row.spec
+    assert spec is not None
+    asked = spec.resources
+    resumable = spec.command is not None and spec.command.checkpoint is not None
+    return Needs(
+        project=row.project,
+        program=spec.program,
+        priority=asked.priority,
+        cores=max(1, asked.cores),
+        memory_mb=row.memory_mb or asked.memory_mb,
+        gpus=asked.gpus,
+        disk_mb=asked.disk_mb,
+        wall_s=0.0 if resumable or not asked.expected_s else _coarse(asked.expected_s),
+        avoid=row.avoid,
+    )
+
+
+def _coarse(seconds: float) -> float:
+    """Rounded up to two digits: near-equal expectations shall share a lane."""
+    unit = 1.0
+    while seconds >= 100.0 * unit:
+        unit *= 10.0
+    return -(-seconds // unit) * unit
+
+
+class Lane:
+    """Jobs of equal needs, first in, first out, by their order numbers."""
+
+    __slots__ = ("_orders", "_start", "needs")
+
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
+        self._orders: list[int] = []
+        self._start = 0
+
+    def __len__(self) -> int:
+        return len(self._orders) - self._start
+
+    @property
+    def head(self) -> int:
+        """The order number of the first job; the lane must not be empty."""
+        return self._orders[self._start]
+
+    def add(self, order: int) -> None:
+        """Put a job where its order number belongs."""
+        if not self._orders or order > self._orders[-1]:
+            self._orders.append(order)
+        else:
+            insort(self._orders, order, lo=self._start)
+
+    def remove(self, order: int) -> None:
+        """Take a job out; cheap at the head, where leases take it."""
+        if order == self.head:
+            self._start += 1
+            if self._start > 1000 and 2 * self._start > len(self._orders):
+                del self._orders[: self._start]
+                self._start = 0
+        else:
+            del self._orders[bisect_left(self._orders, order, lo=self._start)]
+
+    def ahead(self, order: int) -> int:
+        """How many jobs of the lane stand before this order number."""
+        return bisect_left(self._orders, order, lo=self._start) - self._start
+
+
+class Queue:
+    """Every queued job, in its one place."""
+
+    def __init__(self) -> None:
+        self.arrivals = 0
+        self._lanes: dict[str, dict[Needs, Lane]] = {}
+        self._offered: dict[str, tuple[Lane, int]] = {}
+        self._jobs: dict[int, str] = {}
+        self._ready_at: dict[str, float] = {}
+        self._wakes: list[tuple[float, str]] = []
+        self._aside: set[str] = set()
+
+    def offer(self, row: JobRow) -> None:
+        """Put a job into its lane."""
+        self.remove(row.id)
+        needs = needs_of(row)
+        lanes = self._lanes.setdefault(needs.program.name, {})
+        lane = lanes.get(needs)
+        if lane is None:
+            lane = lanes[needs] = Lane(needs)
+        lane.add(row.order)
+        self._offered[row.id] = (lane, row.order)
+        self._jobs[row.order] = row.id
+        self.arrivals += 1
+
+    def wait(self, job: str, until: float) -> None:
+        """Keep a job back until its back-off is over."""
+        self.remove(job)
+        self._ready_at[job] = until
+        heapq.heappush(self._wakes, (until, job))
+
+    def set_aside(self, job: str) -> None:
+        """Keep a job back until it is placed anew."""
+        self.remove(job)
+        self._aside.add(job)
+
+    def remove(self, job: str) -> None:
+        """Take a job out, wherever it is; nothing if it is nowhere."""
+        self._aside.discard(job)
+        self._ready_at.pop(job, None)
+        found = self._offered.pop(job, None)
+        if found is None:
+            return
+        lane, order = found
+        del self._jobs[order]
+        lane.remove(order)
+        if not lane:
+            lanes = self._lanes[lane.needs.program.name]
+            del lanes[lane.needs]
+            if not lanes:
+                del self._lanes[lane.needs.program.name]
+
+    def ready(self, now: float) -> list[str]:
+        """The jobs whose back-off is over; they stay where they are until placed anew."""
+        found = []
+        while (until := self.next_ready()) is not None and until <= now:
+            _, job = heapq.heappop(self._wakes)
+            found.append(job)
+        return found
+
+    def next_ready(self) -> float | None:
+        """When the next back-off ends."""
+        while self._wakes and self._ready_at.get(self._wakes[0][1]) != self._wakes[0][0]:
+            heapq.heappop(self._wakes)
+        return self._wakes[0][0] if self._wakes else None
+
+    def ready_at(self, job: str) -> float | None:
+        """When the job's back-off ends, if it is in one."""
+        return self._ready_at.get(job)
+
+    def is_aside(self, job: str) -> bool:
+        """Whether the job is kept back."""
+        return job in self._aside
+
+    def lane_of(self, job: str) -> Lane | None:
+        """The lane in which the job is offered."""
+        found = self._offered.get(job)
+        return found[0] if found else None
+
+    def lanes(self, program: str) -> Iterator[Lane]:
+        """The lanes (none is empty) of jobs that need this program."""
+        return iter(tuple(self._lanes.get(program, {}).values()))
+
+    def job(self, order: int) -> str:
+        """The offered job with this order number."""
+        return self._jobs[order]
+
+    def ahead(self, job: str, order: int) -> int:
+        """How many offered jobs for the same program stand before this one."""
+        own = self.lane_of(job)
+        if own is None:
+            return 0
+        count = 0
+        for lane in self.lanes(own.needs.program.name):
+            if lane.needs.priority > own.needs.priority:
+                count += len(lane)
+            elif lane.needs.priority == own.needs.priority:
+                count += lane.ahead(order)
+        return count
+
+    def places(self, job: str) -> int:
+        """In how many places the job is: one, if all is well and it is queued."""
+        return (job in self._offered) + (job in self._ready_at) + (job in self._aside)
+
+    def __len__(self) -> int:
+        return len(self._offered) + len(self._ready_at) + len(self._aside)

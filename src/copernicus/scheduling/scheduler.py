@@ -1,0 +1,283 @@
+"""The scheduler: which job runs where, under which lease, and what becomes of it.
+
+It is pure: no clock, no disk. ``now`` (seconds, see ``rows``) comes with every call. After each
+call the runtime stores ``take_records`` and passes on ``take_notes`` in one transaction, and only
+then answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from copernicus.model.jobs import CheckpointRef, JobSpec
+from copernicus.model.resources import Offer
+from copernicus.protocol import (
+    Assignment,
+    Beat,
+    CheckpointRequest,
+    Directive,
+    JobView,
+    LeaseRequest,
+    ResultRequest,
+)
+from copernicus.scheduling import explain, granting, invariants, messages, wanted
+from copernicus.scheduling.core import Core
+from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Note, Row
+from copernicus.scheduling.settings import SchedulerSettings
+from copernicus.scheduling.workers import WorkerInfo
+
+
+class Scheduler:
+    """The queue of one server.
+
+    Ended jobs are forgotten after a while (``SchedulerSettings.keep_ended``). Before ``submit``,
+    ``cancel``, ``checkpoint`` or ``result`` for a job that it does not know (``knows``), the
+    runtime looks into the store and gives what is there to ``restore_job``.
+    """
+
+    def __init__(self, settings: SchedulerSettings | None = None) -> None:
+        self._core = Core(settings or SchedulerSettings())
+        self._order = 1
+
+    # --- recovery -------------------------------------------------------------------------------
+
+    def restore(
+        self,
+        jobs: Iterable[JobRow],
+        attempts: Iterable[AttemptRow],
+        checkpoints: Iterable[CheckpointRow],
+        now: float,
+    ) -> None:
+        """Take over what was stored: every live lease, every back-off begins again in full.
+
+        All jobs that have not ended must be among ``jobs``; of those that have, as many as one
+        likes. Projects that are paused are put on hold anew by ``set_on_hold``.
+        """
+        self._core.now = now
+        for line in checkpoints:
+            self._core.book.put(line, store=False)
+        by_job: dict[str, list[AttemptRow]] = {}
+        for attempt in attempts:
+            by_job.setdefault(attempt.job, []).append(attempt)
+        rows = sorted(jobs, key=lambda row: row.order)
+        for row in rows:
+            self._enter(row, by_job.get(row.id, ()))
+        for row in rows:
+            self._settle(row.id)
+        self._core.forget_old()
+
+    def restore_job(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
+        """Take one job, forgotten because it had ended, back into memory; known ones stay."""
+        if not self.knows(row.id):
+            self._enter(row, attempts)
+            self._settle(row.id)
+
+    def _enter(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
+        book = self._core.book
+        book.put(msgspec.structs.replace(row, queued=self._core.now), store=False)
+        for attempt in sorted(attempts, key=lambda attempt: attempt.number):
+            book.put(attempt, store=False)
+            if attempt.state == "live":
+                self._core.leases.start(attempt.id, self._core.now)
+                self._core.leases.note_request(attempt.worker, attempt.request, [attempt.id])
+        self._order = max(self._order, row.order + 1)
+
+    def _settle(self, job: str) -> None:
+        """Place a restored job, once everything that it may wait for is there."""
+        row = self._core.book.jobs[job]
+        if row.state == "leased" and self._core.book.live(job) is None:
+            row = self._core.requeue(row)
+        self._core.place(row)
+        if row.parent is not None and row.state == "queued":
+            self._core.children.setdefault(row.parent, set()).add(job)
+
+    def knows(self, job_id: str) -> bool:
+        """Whether the job is in memory."""
+        return job_id in self._core.book.jobs
+
+    # --- what the engine wants ------------------------------------------------------------------
+
+    def submit(
+        self,
+        job_id: str,
+        project: str,
+        version: int,
+        spec: JobSpec,
+        parent: str | None,
+        on_hold: bool,
+        now: float,
+    ) -> None:
+        """The job is wanted in the queue. Versions seen before change nothing.
+
+        ``parent`` is the activation's or job's id that it extends. A job that has ended is noted
+        as ended once more.
+        """
+        self._core.advance(now)
+        if parent is not None and not parent.startswith(f"{project}."):
+            parent = f"{project}.{parent}"
+        wish = wanted.Wish(job_id, project, version, spec, parent, on_hold)
+        self._order += wanted.submit(self._core, wish, self._order)
+
+    def cancel(self, job_id: str, version: int, checkpoint: bool, now: float) -> None:
+        """The job is not wanted: out of the queue at once, noted as stopped.
+
+        A running attempt is told so by its next heartbeat; with ``checkpoint`` it is asked for a
+        last one. A result that comes all the same is noted.
+        """
+        self._core.advance(now)
+        self._order += wanted.cancel(
+            self._core, job_id, version, checkpoint=checkpoint, order=self._order
+        )
+        self._core.forget_old()
+
+    def set_on_hold(self, project: str, on_hold: bool) -> None:
+        """Offer no job of the project; or offer them again, those submitted on hold too."""
+        wanted.set_on_hold(self._core, project, on_hold=on_hold)
+
+    # --- what workers ask and say ---------------------------------------------------------------
+
+    def lease(self, worker: WorkerInfo, request: LeaseRequest, now: float) -> list[Assignment]:
+        """Attempts for a worker, as many as its offer holds; none if nothing fits.
+
+        The same ``request_id`` is given the same attempts, those that are still its own. The
+        runtime adds ``inline`` files.
+        """
+        self._core.advance(now)
+        return granting.lease(self._core, worker, request)
+
+    def heartbeat(
+        self, worker_id: str, beats: Sequence[Beat], now: float, offer: Offer | None = None
+    ) -> list[Directive]:
+        """Renew the leases of a worker's attempts; one directive per beat."""
+        self._core.advance(now)
+        self._core.workers.hear(worker_id, offer, self._core.now)
+        return [messages.beat(self._core, worker_id, beat) for beat in beats]
+
+    def checkpoint(self, worker_id: str, request: CheckpointRequest, now: float) -> None:
+        """Take a checkpoint whose blobs are stored.
+
+        Raises:
+            NotAllowed: The attempt was not granted to this worker.
+            Conflict: The attempt does not hold its job any more, or the message is out of date.
+            BadValue: The job has no checkpoints, or they belong to other work.
+        """
+        self._core.advance(now)
+        messages.checkpoint(self._core, worker_id, request)
+
+    def result(self, worker_id: str, request: ResultRequest, now: float) -> messages.Verdict:
+        """Take the end of an attempt; the first completed result of a job is its result.
+
+        Raises:
+            NotAllowed: The attempt was not granted to this worker.
+        """
+        self._core.advance(now)
+        verdict = messages.result(self._core, worker_id, request)
+        self._core.forget_old()
+        return verdict
+
+    def drain(self, worker_id: str, draining: bool = True) -> None:
+        """Give a worker no more work (or work again); what it has, it may finish."""
+        (self._core.workers.draining.add if draining else self._core.workers.draining.discard)(
+            worker_id
+        )
+        self._core.reservations.release_worker(worker_id)
+
+    def is_draining(self, worker_id: str) -> bool:
+        """Whether the worker is to finish and go."""
+        return worker_id in self._core.workers.draining
+
+    def forget_worker(self, worker_id: str, now: float | None = None) -> None:
+        """The worker was revoked: its jobs go back at once, nothing of it counts any more."""
+        core = self._core
+        core.advance(core.now if now is None else now)
+        core.workers.revoked.add(worker_id)
+        core.workers.forget(worker_id)
+        core.leases.forget_worker(worker_id)
+        core.reservations.release_worker(worker_id)
+        for attempts in tuple(core.book.attempts.values()):
+            for row in tuple(attempts.values()):
+                if row.worker == worker_id and row.state != "ended":
+                    self._revoke(row)
+
+    def _revoke(self, row: AttemptRow) -> None:
+        was_live = row.state == "live"
+        self._core.close_attempt(row, ended=True, outcome="revoked")
+        job = self._core.book.jobs[row.job]
+        if was_live and job.state == "leased":
+            self._core.requeue(msgspec.structs.replace(job, backoff_s=0.0))
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Let time pass: leases that expire, back-offs that end."""
+        self._core.advance(now)
+        self._core.forget_old()
+
+    def next_wake(self, now: float) -> float | None:
+        """The time (as ``now``) at which ``tick`` next has something to do; never before now."""
+        times = (self._core.leases.next_end(), self._core.queue.next_ready())
+        return max(now, min(due)) if (due := [time for time in times if time is not None]) else None
+
+    # --- what is shown --------------------------------------------------------------------------
+
+    @property
+    def arrivals(self) -> int:
+        """Grows whenever a job may have become available: wakes requests that wait for work."""
+        return self._core.queue.arrivals
+
+    def explain(self, job_id: str, offers: Iterable[tuple[WorkerInfo, Offer]] | None = None) -> str:
+        """Why the job does not run now, in one sentence; by default from the offers seen lately.
+
+        Raises:
+            NotFound: The job is not known.
+        """
+        return explain.explain(self._core, job_id, offers)
+
+    def job_view(self, job_id: str) -> JobView:
+        """The job as shown; its path is the engine's to add.
+
+        Raises:
+            NotFound: The job is not known.
+        """
+        return explain.view(self._core, job_id)
+
+    def job_row(self, job_id: str) -> JobRow | None:
+        """The row of a job, if it is known."""
+        return self._core.book.jobs.get(job_id)
+
+    def job_ids(self, project: str | None = None) -> list[str]:
+        """The jobs in memory, of one project or of all, as they were submitted."""
+        rows = self._core.book.jobs.values()
+        return [row.id for row in rows if project is None or row.project == project]
+
+    def attempts_of(self, worker_id: str) -> list[str]:
+        """The attempts that a worker holds."""
+        return list(self._core.book.held_by.get(worker_id, ()))
+
+    # --- what is to be stored and told ----------------------------------------------------------
+
+    def take_records(self) -> list[Row]:
+        """The rows changed since the last call: upserts by key, for one transaction."""
+        return self._core.book.take()
+
+    def take_notes(self) -> list[Note]:
+        """What the engines of the projects are to be told, in order."""
+        notes = self._core.book.notes
+        self._core.book.notes = []
+        return notes
+
+    def take_dropped(self) -> list[CheckpointRef]:
+        """The checkpoints dropped since the last call, whose blobs may be collected."""
+        dropped = self._core.book.dropped
+        self._core.book.dropped = []
+        return dropped
+
+    def check(self) -> None:
+        """Hold the state against the invariants (RELIABILITY 3.2); for tests.
+
+        Raises:
+            AssertionError: One does not hold; the message says which, and for what.
+        """
+        invariants.check(self._core)

@@ -1,0 +1,79 @@
+"""The workers that have asked for work: what they offered last, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from copernicus.model.resources import Offer
+from copernicus.scheduling.rows import AttemptRow
+
+
+class WorkerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A worker as its server knows it. ``projects``: those it may serve (none named: all)."""
+
+    id: str
+    host: str = ""
+    pool: str = "default"
+    projects: tuple[str, ...] = ()
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A worker's last offer: what was free at ``at``."""
+
+    worker: WorkerInfo
+    offer: Offer
+    at: float
+
+
+class Room:
+    """What is free, or taken: cores, memory and disk (MiB), GPUs."""
+
+    __slots__ = ("cores", "disk_mb", "gpus", "memory_mb")
+
+    def __init__(self, offer: Offer) -> None:
+        self.cores = offer.cores
+        self.memory_mb = offer.memory_mb
+        self.gpus = offer.gpus
+        self.disk_mb = offer.disk_mb
+
+    def add(self, row: AttemptRow) -> None:
+        """Count in what an attempt holds: it will be free when the attempt ends."""
+        self.cores += row.cores
+        self.memory_mb += row.memory_mb
+        self.gpus += row.gpus
+
+
+class Workers:
+    """Who has been seen, and who is to take no more work."""
+
+    def __init__(self) -> None:
+        self.draining: set[str] = set()
+        self.revoked: set[str] = set()
+        self._seen: dict[str, Seen] = {}
+
+    def see(self, worker: WorkerInfo, offer: Offer, now: float) -> None:
+        """Note what a worker offers."""
+        self._seen[worker.id] = Seen(worker, offer, now)
+
+    def hear(self, worker: str, offer: Offer | None, now: float) -> None:
+        """Note a sign of life of a worker that is known, and what it has free, if it says so."""
+        seen = self._seen.get(worker)
+        if seen:
+            self._seen[worker] = Seen(seen.worker, offer or seen.offer, now)
+
+    def forget(self, worker: str) -> None:
+        """A worker that is gone for good."""
+        self._seen.pop(worker, None)
+
+    def recent(self, since: float) -> Iterator[Seen]:
+        """Those seen at ``since`` or later that still take work."""
+        for seen in self._seen.values():
+            if seen.at >= since and seen.worker.id not in self.draining:
+                yield seen
+
+    def host(self, worker: str) -> str:
+        """The name to show for a worker."""
+        seen = self._seen.get(worker)
+        return (seen.worker.host if seen else "") or worker
