@@ -18,6 +18,7 @@ from copernicus.sdk import (
     Net,
     Output,
     Unit,
+    current_task,
     place,
     program,
     report_progress,
@@ -88,10 +89,10 @@ def build(trajs: Files, lag: int = 1, weights: dict[str, float] | None = None) -
     """Build a model."""
     report_progress(1, 2, unit="files")
     text = "".join(file.path.read_text() for file in trajs)
-    with open("table.txt", "w") as table:
-        table.write(text)
+    table = current_task().folder / "table.txt"
+    table.write_text(text)
     seeds = [Seed(file, (weights or {}).get(file.name, 0.5)) for file in trajs]
-    return Model(len(text) * lag, seeds, File.new("table.txt", "all.txt"))
+    return Model(len(text) * lag, seeds, File.new(table, "all.txt"))
 
 
 @task
@@ -128,7 +129,7 @@ async def adaptive(net: Net, starts: Files, generations: int = 2) -> None:
     net.output(last=model.out.table)
 
 
-@workflow
+@workflow(outputs={"result": Any})
 async def broken(net: Net, how: str) -> dict[str, Any]:
     if how == "twice":
         net.call(add, key="a", values=[1])

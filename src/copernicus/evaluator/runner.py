@@ -153,15 +153,20 @@ class Evaluation:
                 self._resume(other, None)
 
     def _returned(self, result: Any) -> dict[str, Any]:
-        """What the function returned, as outputs by port."""
+        """What the function returned, as outputs by port.
+
+        A function with one output may also return that value itself.
+        """
         ports = [port.name for port in self._function.spec.outputs]
         if result is None:
             return {}
+        named: dict[str, Any] | None = None
         if dataclasses.is_dataclass(result) and not isinstance(result, type):
-            if ports != ["result"]:
-                return {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
-        elif isinstance(result, Mapping) and ports != ["result"]:
-            return dict(result)
+            named = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+        elif isinstance(result, Mapping):
+            named = dict(result)
+        if named and (len(ports) != 1 or set(named) <= set(ports)):
+            return named
         if len(ports) == 1:
             return {ports[0]: result}
         raise BadDefinition(

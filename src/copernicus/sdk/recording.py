@@ -17,12 +17,13 @@ from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
 from copernicus.model.network import Source
 
-_OURS = (str(Path(__file__).parent), str(Path(__file__).parent.parent / "evaluator"))
+_OURS = str(Path(__file__).parent.parent)
+_MODULES = str(Path(_OURS) / "modules")
 
 
 def is_ours(filename: str) -> bool:
-    """Whether a source file belongs to the machinery between an author and the engine."""
-    return str(Path(filename).parent) in _OURS
+    """Whether a source file belongs to Copernicus itself, and to no author of a module."""
+    return filename.startswith(_OURS) and not filename.startswith(_MODULES)
 
 
 def author_line() -> str:
