@@ -111,9 +111,16 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _read_only(file: Path) -> Iterator[sqlite3.Connection]:
-    uri = f"{file.absolute().as_uri()}?mode=ro"
+    # Without a log nothing but the file is read, and no file appears beside it.
+    how = "mode=ro" if _has_log(file) else "immutable=1"
+    uri = f"{file.absolute().as_uri()}?{how}"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         yield connection
+
+
+def _has_log(file: Path) -> bool:
+    log = file.with_name(f"{file.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _check_header(file: Path) -> None:
@@ -121,8 +128,7 @@ def _check_header(file: Path) -> None:
         head = opened.read(100)
     if not head.startswith(_MAGIC):
         raise _damaged(file, "it is empty" if not head else "it is no SQLite database")
-    log = file.with_name(f"{file.name}-wal")
-    if log.exists() and log.stat().st_size:
+    if _has_log(file):
         return  # what the file lacks may be in the log: only SQLite itself can tell
     page = int.from_bytes(head[_PAGE_SIZE_AT], "big")
     pages = int.from_bytes(head[_PAGES_AT], "big")

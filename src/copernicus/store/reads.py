@@ -155,12 +155,18 @@ class Reads:
         )
         return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
 
-    def checkpoints(self, project: str, key: str | None = None) -> list[CheckpointRow]:
-        """The checkpoints of a project, or those of one key in it."""
-        query = select(CHECKPOINTS.c.data).where(CHECKPOINTS.c.project == project)
+    def checkpoints(
+        self, project: str | None = None, key: str | None = None
+    ) -> list[CheckpointRow]:
+        """The checkpoints of a project, or of all that are not deleted; with ``key``, its own."""
+        query = select(CHECKPOINTS.c.data).order_by(CHECKPOINTS.c.project, CHECKPOINTS.c.key)
+        if project is not None:
+            query = query.where(CHECKPOINTS.c.project == project)
+        else:
+            query = query.where(~_is_deleted(CHECKPOINTS))
         if key is not None:
             query = query.where(CHECKPOINTS.c.key == key)
-        return self._scheduler_rows(CheckpointRow, CHECKPOINTS, query.order_by(CHECKPOINTS.c.key))
+        return self._scheduler_rows(CheckpointRow, CHECKPOINTS, query)
 
     def users(self) -> list[UserRecord]:
         """All users, by name."""
@@ -219,12 +225,15 @@ class Reads:
         return [row_from(kind, row[table.c.data]) for row in self._rows(query)]
 
 
+def _is_deleted(table: Table) -> ColumnElement[bool]:
+    return exists().where(PROJECTS.c.id == table.c.project, PROJECTS.c.deleted.is_not(None))
+
+
 def _is_live() -> ColumnElement[bool]:
-    deleted = exists().where(PROJECTS.c.id == JOBS.c.project, PROJECTS.c.deleted.is_not(None))
     # A second name: the attempts may be selected from in the same query.
     other = ATTEMPTS.alias()
     running = exists().where(other.c.job == JOBS.c.id, other.c.state == "live")
-    return (JOBS.c.state.not_in(ENDED) | running) & ~deleted
+    return (JOBS.c.state.not_in(ENDED) | running) & ~_is_deleted(JOBS)
 
 
 _T = TypeVar("_T")
