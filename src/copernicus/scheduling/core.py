@@ -37,6 +37,7 @@ class Core:
         self.on_hold: set[str] = set()
         self.children: dict[str, set[str]] = {}
         self.now = 0.0
+        self.attempt_base = 0
         self.market = Market(
             queue=self.queue,
             jobs=self.book.jobs,

@@ -37,9 +37,8 @@ def _again(core: Core, attempts: list[str]) -> list[Assignment]:
 
 
 def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str) -> AttemptRow:
-    job = core.put_job(
-        msgspec.structs.replace(pick.row, state="leased", attempts=pick.row.attempts + 1)
-    )
+    number = max(pick.row.attempts, core.attempt_base) + 1
+    job = core.put_job(msgspec.structs.replace(pick.row, state="leased", attempts=number))
     assert job.spec is not None
     row = AttemptRow(
         job=job.id,

@@ -49,13 +49,16 @@ class Scheduler:
         attempts: Iterable[AttemptRow],
         checkpoints: Iterable[CheckpointRow],
         now: float,
+        attempt_base: int = 0,
     ) -> None:
         """Take over what was stored: every live lease, every back-off begins again in full.
 
         All jobs that have not ended must be among ``jobs``; of those that have, as many as one
-        likes. Projects that are paused are put on hold anew by ``set_on_hold``.
+        likes. Projects that are paused are put on hold anew by ``set_on_hold``. Only attempt
+        numbers above ``attempt_base`` are granted from now on (after an old backup was put back).
         """
         self._core.now = now
+        self._core.attempt_base = attempt_base
         for line in checkpoints:
             self._core.book.put(line, store=False)
         by_job: dict[str, list[AttemptRow]] = {}
@@ -247,10 +250,9 @@ class Scheduler:
         """The row of a job, if it is known."""
         return self._core.book.jobs.get(job_id)
 
-    def job_ids(self, project: str | None = None) -> list[str]:
-        """The jobs in memory, of one project or of all, as they were submitted."""
-        rows = self._core.book.jobs.values()
-        return [row.id for row in rows if project is None or row.project == project]
+    def jobs_of(self, project: str) -> list[JobRow]:
+        """The jobs of a project that are in memory."""
+        return [row for row in self._core.book.jobs.values() if row.project == project]
 
     def attempts_of(self, worker_id: str) -> list[str]:
         """The attempts that a worker holds."""
