@@ -68,6 +68,11 @@ def test_an_unknown_user_costs_what_a_known_one_does():
     assert not verify_password("anything", None)
 
 
+def test_no_password_logs_nobody_in(monkeypatch):
+    monkeypatch.setattr(passwords, "_NOBODY", hash_password("found out"))
+    assert not verify_password("found out", None)
+
+
 @pytest.mark.parametrize("password", ["", "x" * 1025])
 def test_a_password_has_a_sensible_length(password):
     with pytest.raises(BadValue):

@@ -19,7 +19,7 @@ _HASHER = PasswordHasher()
 # unknown user is the time to refuse a wrong password.
 _NOBODY = (
     "$argon2id$v=19$m=65536,t=3,p=4"
-    "$xhq1MYKjbrVjikhKOEXquw$hauXgwt+r8cQB2keyod/SdDpNR4QVr3thSwnY23EMFU"
+    "$T+HFo5ldHm1sK8YlRcs9HA$+ym2YD14OULipdPq8ajZd5LKilXhdhpyTmrZ55xLPLc"
 )
 
 
