@@ -148,6 +148,8 @@ def basin_populations(
 ) -> dict[str, Estimate]:
     """Fraction of all frames in every basin, with errors over the trajectories.
 
+    The error of a rare basin is understated while only a few trajectories have visited it.
+
     Raises:
         BadValue: as for `free_energy_surface`.
     """
