@@ -1,1 +1,1 @@
-"""See the modules inside."""
+"""The workflow engine: pure, event-sourced. ``core`` is its door, ``views`` its window."""

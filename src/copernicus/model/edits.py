@@ -16,7 +16,7 @@ class AddInstance(msgspec.Struct, frozen=True, tag="add_instance", omit_defaults
     path: str
     function: str
     mapped: tuple[str, ...] = ()
-    held: bool = False
+    held: bool = True
     resources: Resources | None = None
 
 

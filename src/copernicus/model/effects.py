@@ -23,7 +23,10 @@ class DescribeJob(msgspec.Struct, frozen=True, tag="describe"):
 
 
 class QueueJob(msgspec.Struct, frozen=True, tag="queue"):
-    """The job is wanted in the queue (``on_hold``: kept, but offered to nobody: paused)."""
+    """The job is wanted in the queue (``on_hold``: kept, but offered to nobody: paused).
+
+    ``parent`` is the activation that this one extends.
+    """
 
     activation: str
     version: int
@@ -33,13 +36,22 @@ class QueueJob(msgspec.Struct, frozen=True, tag="queue"):
 
 
 class CancelJob(msgspec.Struct, frozen=True, tag="cancel"):
-    """The job is not wanted; ``checkpoint`` asks a running one for a last one. Report
-    ``JobStopped``.
+    """The job is not wanted; ``checkpoint`` asks a running one for a last one.
+
+    Report ``JobStopped``. With ``only_idle`` it is cancelled only if it has neither started nor
+    a checkpoint (its inputs changed: DESIGN 5.3); otherwise nothing happens and nothing is told.
     """
 
     activation: str
     version: int
     checkpoint: bool = True
+    only_idle: bool = False
+
+
+class HoldQueue(msgspec.Struct, frozen=True, tag="hold_queue"):
+    """Offer this project's queued jobs to nobody (paused), or offer them again."""
+
+    on_hold: bool
 
 
 class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):
@@ -65,4 +77,6 @@ class EndEvaluation(msgspec.Struct, frozen=True, tag="end_evaluation"):
     number: int
 
 
-Effect = DescribeJob | QueueJob | CancelJob | Evaluate | SendAnswer | EndEvaluation
+Effect = (
+    DescribeJob | QueueJob | CancelJob | HoldQueue | Evaluate | SendAnswer | EndEvaluation
+)

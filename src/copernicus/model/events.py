@@ -145,6 +145,7 @@ class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omi
     digest: str
     base_digest: str
     lineage: str
+    strict_digest: str = ""
     origins: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, tuple[str, ...]] = {}
     parent: str | None = None
@@ -155,6 +156,12 @@ class JobMade(msgspec.Struct, frozen=True, tag="job_made"):
 
     activation: str
     spec: JobSpec
+
+
+class ReplacementWanted(msgspec.Struct, frozen=True, tag="replacement_wanted"):
+    """The inputs changed while the job was queued: if it has not started, it need not."""
+
+    activation: str
 
 
 Outcome = Literal["succeeded", "failed", "cancelled", "stopped", "superseded"]
@@ -318,6 +325,7 @@ Event = (
     | ItemRemoved
     | ActivationOpened
     | JobMade
+    | ReplacementWanted
     | ActivationEnded
     | ResultKept
     | ActivationReused

@@ -1,0 +1,268 @@
+"""Keeps the derived fields: which elements exist, which are ready, current, holes.
+
+``refresh`` works the marks of ``state.dirty`` off until nothing changes, and leaves in
+``state.candidates`` the elements about which something may have to be decided. Currency is
+settled completely before anything fires, so a diamond sees consistent inputs (case 1a).
+"""
+
+from __future__ import annotations
+
+from copernicus.engine.digests import inputs_digest
+from copernicus.engine.resolve import Resolved, failed_activation, resolve, resolve_input, shape
+from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.model.functions import FunctionSpec, Port
+
+
+def refresh(state: ProjectState) -> None:
+    """Bring every derived field up to date."""
+    while state.dirty:
+        path = next(iter(state.dirty))
+        marked = state.dirty.pop(path)
+        instance = state.instances.get(path)
+        if instance is not None:
+            _refresh_instance(state, instance, marked)
+
+
+def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] | None) -> None:
+    reshaped = False
+    if marked is None:
+        reshaped = _reshape(state, instance)
+        eids = [eid for eid, e in instance.elements.items() if e.wanted or e.has_facts()]
+    else:
+        eids = [eid for eid in marked if eid in instance.elements]
+    spec = state.spec(instance)
+    whole_before = instance.not_current == 0 and not reshaped
+    shared = _shared_inputs(state, instance, spec)
+    changed = [eid for eid in eids if _refresh_element(state, instance, spec, eid, shared)]
+    if marked is None:
+        instance.not_current = sum(not (e.current or e.hole) for e in instance.listed())
+    if changed or reshaped:
+        _notify(state, instance, changed, reshaped or whole_before or instance.not_current == 0)
+
+
+def _reshape(state: ProjectState, instance: Instance) -> bool:
+    eids, problem = _element_ids(state, instance)
+    instance.shape_problem = problem
+    if eids == instance.eids:
+        return False
+    before, after = set(instance.eids or ()), set(eids or ())
+    for eid in before - after:
+        instance.elements[eid].wanted = False
+    instance.eids = eids
+    for eid in eids or ():
+        instance.element(eid).wanted = True
+    if before and instance.path in state.children:
+        touch(state, instance.path)
+    return True
+
+
+def _element_ids(state: ProjectState, instance: Instance) -> tuple[tuple[str, ...] | None, str]:
+    if not instance.mapped:
+        return ("",), ""
+    shapes = []
+    for port in instance.mapped:
+        source = instance.inputs.get(port)
+        if source is None:
+            return None, f"input {port} is not set"
+        known = shape(state, source)
+        if known is None:
+            return None, resolve(state, source).blocker or f"the list at {port}"
+        shapes.append((port, known))
+    lengths = {len(known) for _, known in shapes}
+    if len(lengths) > 1:
+        told = ", ".join(f"{port} has {len(known)}" for port, known in shapes)
+        return None, f"lists of equal length: {told}"
+    return tuple(_zipped(parts) for parts in zip(*(k for _, k in shapes), strict=True)), ""
+
+
+def _zipped(parts: tuple[str, ...]) -> str:
+    return parts[0] if len(set(parts)) == 1 else "|".join(parts)
+
+
+def _shared_inputs(
+    state: ProjectState, instance: Instance, spec: FunctionSpec
+) -> dict[str, Resolved]:
+    if not instance.mapped:
+        return {}
+    ports = (port for port in spec.inputs if port.name not in instance.mapped)
+    return {port.name: resolve_input(state, instance, port, "") for port in ports}
+
+
+def inputs_of(
+    state: ProjectState,
+    instance: Instance,
+    spec: FunctionSpec,
+    eid: str,
+    shared: dict[str, Resolved] | None = None,
+) -> dict[str, Resolved]:
+    """What an element takes at each port now."""
+    known = shared or {}
+    return {
+        port.name: known.get(port.name) or resolve_input(state, instance, port, eid)
+        for port in spec.inputs
+    }
+
+
+def _refresh_element(
+    state: ProjectState,
+    instance: Instance,
+    spec: FunctionSpec,
+    eid: str,
+    shared: dict[str, Resolved],
+) -> bool:
+    element = instance.elements[eid]
+    was_whole = element.current or element.hole
+    if element.wanted:
+        _read_inputs(element, spec, inputs_of(state, instance, spec, eid, shared))
+    else:
+        element.ready, element.blocker = False, "its place in the list"
+    element.hole = element.wanted and (element.hole or _skipped(element))
+    element.current = element.wanted and element.ready and _is_current(state, spec, element)
+    if element.wanted:
+        instance.not_current += int(was_whole) - int(element.current or element.hole)
+    state.candidates.add((instance.path, eid))
+    failed = failed_activation(state, element) is not None
+    shown = (
+        element.wanted,
+        element.current,
+        element.hole,
+        element.success,
+        failed,
+        element.ready,
+        element.digest,
+        instance.retired,
+        _bound(spec, element),
+    )
+    changed = shown != element.shown
+    element.shown = shown
+    return changed
+
+
+def _bound(spec: FunctionSpec, element: Element) -> tuple[object, ...]:
+    if spec.kind != "workflow" or element.evaluation is None:
+        return ()
+    return tuple(binding.effective for binding in element.evaluation.outputs.values())
+
+
+def _skipped(element: Element) -> bool:
+    if element.skip is None:
+        return False
+    return not element.ready or element.skip == element.digest
+
+
+def _read_inputs(element: Element, spec: FunctionSpec, inputs: dict[str, Resolved]) -> None:
+    element.ready, element.hole, element.blocker = True, False, ""
+    digests: dict[str, str] = {}
+    for port in spec.inputs:
+        found = inputs[port.name]
+        if found.status == "current":
+            digests[port.name] = found.digest
+        elif found.status == "hole" and not _optional(port):
+            element.hole = True
+            element.ready = False
+        elif found.status == "hole":
+            digests[port.name] = ""
+        else:
+            element.ready = False
+            element.blocker = element.blocker or found.blocker
+    if element.hole:
+        element.blocker = ""
+    if element.ready:
+        element.digest = inputs_digest(digests)
+        strict = {p.name: digests[p.name] for p in spec.inputs if not p.latest}
+        element.strict_digest = (
+            element.digest if len(strict) == len(digests) else inputs_digest(strict)
+        )
+
+
+def _optional(port: Port) -> bool:
+    return not port.required
+
+
+def _is_current(state: ProjectState, spec: FunctionSpec, element: Element) -> bool:
+    if element.success is None or element.open is not None:
+        return False
+    made = state.activations[element.success]
+    if (made.strict_digest or made.digest) != element.strict_digest:
+        return False
+    if spec.kind != "workflow":
+        return True
+    evaluation = element.evaluation
+    if evaluation is None or not evaluation.ended or evaluation.stale:
+        return False
+    return all(
+        binding.declared == binding.effective
+        and binding.effective is not None
+        and resolve(state, binding.effective).status == "current"
+        for binding in evaluation.outputs.values()
+    )
+
+
+def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: bool) -> None:
+    path = instance.path
+    for dependent in state.dependents.get(path, ()):
+        _mark_dependent(state, dependent, instance, changed, whole)
+    for child in state.border.get(path, ()):
+        state.mark(child)
+    for follower, eid in state.followers.get(path, ()):
+        state.mark(follower, eid)
+    for key in state.watchers.get(path, ()):
+        state.evaluations.setdefault(key, set()).add(path)
+    for eid in changed:
+        if instance.elements[eid].evaluation is not None:
+            state.evaluations.setdefault((path, eid), set())
+            for child in state.children.get(path, ()):
+                touch(state, child)
+
+
+def touch(state: ProjectState, path: str) -> None:
+    """Make every element of an instance, and of those inside it, a candidate to fire."""
+    pending = [path]
+    while pending:
+        at = pending.pop()
+        pending.extend(state.children.get(at, ()))
+        for eid, element in state.instances[at].elements.items():
+            state.candidates.add((at, eid))
+            if element.evaluation is not None:
+                state.evaluations.setdefault((at, eid), set())
+
+
+def _mark_dependent(
+    state: ProjectState, path: str, upstream: Instance, changed: list[str], whole: bool
+) -> None:
+    dependent = state.instances.get(path)
+    if dependent is None:
+        return
+    if upstream.mapped and dependent.mapped and _takes_elements(dependent, upstream):
+        if whole and any(eid not in dependent.elements for eid in upstream.eids or ()):
+            state.mark(path)
+            return
+        if all(eid in dependent.elements for eid in changed):
+            for eid in changed:
+                state.mark(path, eid)
+            return
+        state.mark(path)
+    elif not upstream.mapped or whole or _picks(state, dependent, upstream):
+        state.mark(path)
+
+
+def _takes_elements(dependent: Instance, upstream: Instance) -> bool:
+    """Whether each element of ``dependent`` needs only its own element of ``upstream``."""
+    for port, source in dependent.inputs.items():
+        if getattr(source, "path", None) == upstream.path and port not in dependent.mapped:
+            return False
+    return len(dependent.mapped) == 1
+
+
+def _picks(state: ProjectState, dependent: Instance, upstream: Instance) -> bool:
+    """Whether ``dependent`` looks at single elements, or takes what is there."""
+    spec = state.spec(dependent)
+    for port in spec.inputs:
+        source = dependent.inputs.get(port.name)
+        if source is None:
+            continue
+        if port.latest or getattr(source, "element", None) is not None:
+            return True
+        if hasattr(source, "items") or port.name in dependent.mapped:
+            return True
+    return False

@@ -1,0 +1,74 @@
+"""Decisions: what depends on order is decided once, recorded, and kept (SEMANTICS 5)."""
+
+from __future__ import annotations
+
+from copernicus.engine.resolve import decision_of, failed_activation, resolve
+from copernicus.engine.state import Activation, Instance, ProjectState
+from copernicus.engine.transaction import Step, frozen_before
+from copernicus.model import events as ev
+from copernicus.model.network import Collect, Item, OutRef, Source
+from copernicus.model.values import digest
+
+
+def source_name(source: Source) -> str:
+    """A name for a candidate that is the same in every replay."""
+    if isinstance(source, OutRef):
+        element = f"[{source.element}]" if source.element else ""
+        steps = "".join(f".{step}" for step in source.steps)
+        return f"{source.path}{element}.{source.port}{steps}"
+    return digest(repr(source))[:16]
+
+
+def final_failure(state: ProjectState, source: Source) -> Activation | None:
+    """The failure that a source's value comes to, when nothing will be tried by itself."""
+    if not isinstance(source, OutRef):
+        return None
+    upstream = state.instances.get(source.path)
+    element = upstream.elements.get(source.element or "") if upstream else None
+    return failed_activation(state, element) if element is not None else None
+
+
+def decide_lists(step: Step, instance: Instance) -> None:
+    """Decide the lists with ``at_least`` among an instance's inputs, as far as that can be done."""
+    for source in list(instance.inputs.values()):
+        if isinstance(source, Collect):
+            decide_list(step, source)
+
+
+def decide_list(step: Step, source: Collect) -> None:
+    """Choose the elements of a list that is complete with ``at_least`` of them."""
+    state = step.state
+    if source.at_least is None or source.owner is None or source.decision is None:
+        return
+    path, eid = source.owner
+    element = state.instances[path].elements[eid]
+    branch, _, _ = source.decision.rpartition(":")
+    segments = element.evaluation.branches.get(branch) if element.evaluation else None
+    if segments is None or frozen_before(element, branch, len(segments.segments)):
+        return
+    decision = decision_of(state, source)
+    candidates = tuple(item.eid for item in source.items)
+    if decision is not None:
+        reason = _lapsed(state, source, decision.chosen)
+        if not reason:
+            return
+        step.emit(ev.DecisionLapsed(path, eid, source.decision, reason))
+    done = [item for item in source.items if resolve(state, item.source).status == "current"]
+    holes = sum(resolve(state, item.source).status == "hole" for item in source.items)
+    needed = max(1, min(source.at_least, len(source.items) - holes))
+    if len(done) < needed:
+        return
+    chosen = tuple(item.eid for item in done[:needed])
+    step.emit(ev.Decided(path, eid, source.decision, "at_least", candidates, chosen))
+
+
+def _lapsed(state: ProjectState, source: Collect, chosen: tuple[str, ...]) -> str:
+    items: dict[str, Item] = {item.eid: item for item in source.items}
+    for eid in chosen:
+        item = items.get(eid)
+        if item is None:
+            return f"{eid} is no candidate any more"
+        failed = final_failure(state, item.source)
+        if failed is not None:
+            return f"{failed.path} failed after its inputs had changed"
+    return ""

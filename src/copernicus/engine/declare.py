@@ -1,0 +1,209 @@
+"""Reconciliation: what an evaluation declares against what exists (SEMANTICS 4.2, 4.5, 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from copernicus.engine.digests import value_digest
+from copernicus.engine.state import Element, Instance, collected
+from copernicus.engine.transaction import Step, blocked
+from copernicus.errors import BadDefinition, CopernicusError
+from copernicus.model import events as ev
+from copernicus.model.evaluation import Declaration, Segment
+from copernicus.model.functions import FunctionSpec, Port
+from copernicus.model.network import Collect, InRef, Literal, OutRef, Owner, Source
+from copernicus.model.paths import child, inside
+from copernicus.model.types import ListType, PortType, accepts, check, describe, strip_optional
+
+
+def segment_digest(segment: Segment) -> str:
+    """What determinism is checked by: everything that a segment declared."""
+    plain: Any = msgspec.to_builtins(segment)
+    return value_digest(plain)
+
+
+def declare(step: Step, instance: Instance, element: Element, segment: Segment) -> tuple[str, ...]:
+    """Make the instances that a segment declares, or bring them up to it; their paths.
+
+    Raises:
+        CopernicusError: A declaration is impossible; the message says which and why.
+    """
+    paths = []
+    for declaration in segment.declarations:
+        owner = Owner(instance.path, element.eid, segment.branch, segment.index)
+        path = child(instance.path, element.eid, declaration.name)
+        try:
+            _declare_one(step, element, owner, path, declaration)
+        except CopernicusError as error:
+            raise BadDefinition(f"{declaration.name}: {error.message}") from error
+        paths.append(path)
+    for port, source in segment.outputs.items():
+        _bind(step, instance, element, port, source)
+    return tuple(paths)
+
+
+def _declare_one(
+    step: Step, element: Element, owner: Owner, path: str, declaration: Declaration
+) -> None:
+    spec = step.function(declaration.function)
+    if spec is None:
+        raise BadDefinition(
+            f"no module here has a function {declaration.function!r}; "
+            "see cpc functions list for those there are"
+        )
+    step.know(spec)
+    _check_inputs(step, spec, declaration, path)
+    existing = step.state.instances.get(path)
+    if existing is not None and existing.function != spec.name:
+        step.emit(ev.InstanceRemoved(path))
+        existing = None
+    if existing is None:
+        _add(step, owner, path, spec, declaration)
+    else:
+        assert element.evaluation is not None
+        step.emit(
+            ev.InstanceDeclared(
+                path=path,
+                owner=owner,
+                number=element.evaluation.number,
+                mapped=declaration.mapped,
+                resources=declaration.resources,
+                version=spec.version,
+            )
+        )
+    _set_inputs(step, step.state.instances[path], declaration)
+
+
+def _add(step: Step, owner: Owner, path: str, spec: FunctionSpec, declaration: Declaration) -> None:
+    step.emit(
+        ev.InstanceAdded(
+            path=path,
+            incarnation=step.state.next_incarnation,
+            function=spec.name,
+            version=spec.version,
+            mapped=declaration.mapped,
+            resources=declaration.resources,
+            owner=owner,
+        )
+    )
+
+
+def _set_inputs(step: Step, instance: Instance, declaration: Declaration) -> None:
+    for port, source in declaration.inputs.items():
+        if instance.inputs.get(port) != source:
+            step.emit(ev.InputSet(instance.path, port, source))
+    for port in [p for p in instance.inputs if p not in declaration.inputs]:
+        step.emit(ev.InputSet(instance.path, port, None))
+
+
+def _check_inputs(step: Step, spec: FunctionSpec, declaration: Declaration, path: str) -> None:
+    for name in declaration.mapped:
+        spec.input(name)
+    for name, source in declaration.inputs.items():
+        port = spec.input(name)
+        wanted = ListType(port.type) if name in declaration.mapped else port.type
+        check_source(step, wanted, source, f"{path}.in.{name}")
+    missing = [p.name for p in spec.inputs if p.required and p.name not in declaration.inputs]
+    if missing:
+        raise BadDefinition(f"{spec.name} needs {', '.join(missing)}")
+
+
+def check_source(step: Step, wanted: PortType, source: Source, where: str) -> None:
+    """Hold what is to be set or connected against the type of where it goes.
+
+    Raises:
+        BadValue: It does not fit.
+        BadDefinition: A reference's type does not.
+        NotFound: There is no such port.
+    """
+    if isinstance(source, Literal):
+        check(wanted, source.value, where)
+    elif isinstance(source, Collect):
+        inner = strip_optional(wanted)
+        item_type = inner.item if isinstance(inner, ListType) else wanted
+        for position, item in enumerate(source.items):
+            check_source(step, item_type, item.source, f"{where}[{position}]")
+    else:
+        given = source_type(step, source)
+        if given is not None and not accepts(wanted, given):
+            raise BadDefinition(
+                f"{where} takes {describe(wanted)}, but {source.path} gives {describe(given)}"
+            )
+
+
+def source_type(step: Step, source: OutRef | InRef) -> PortType | None:
+    """The type of what a reference gives; ``None`` where only the value will tell."""
+    upstream = step.state.instances.get(source.path)
+    if upstream is None:
+        raise BadDefinition(f"there is no instance {source.path}")
+    spec = step.state.spec(upstream)
+    if isinstance(source, OutRef):
+        port: Port = spec.output(source.port)
+        listed = bool(upstream.mapped) and source.element is None
+    else:
+        port = spec.input(source.port)
+        listed = False
+    if source.steps:
+        return None
+    return ListType(port.type) if listed else port.type
+
+
+def _bind(step: Step, instance: Instance, element: Element, port: str, source: Source) -> None:
+    spec = step.state.spec(instance)
+    check_source(step, spec.output(port).type, source, f"{instance.path}.out.{port}")
+    evaluation = element.evaluation
+    assert evaluation is not None
+    binding = evaluation.outputs.get(port)
+    if binding is None or binding.declared != source:
+        step.emit(ev.OutputBound(instance.path, element.eid, port, source, effective=False))
+
+
+def retire_undeclared(step: Step, instance: Instance, element: Element) -> bool:
+    """Retire, at the frontier of a replay, what it has passed without declaring (4.5)."""
+    evaluation = element.evaluation
+    assert evaluation is not None
+    retired = False
+    folder = inside(instance.path, element.eid)
+    for path in sorted(step.state.children.get(instance.path, ())):
+        existing = step.state.instances[path]
+        if existing.retired or not path.startswith(f"{folder}/"):
+            continue
+        if existing.declared_in == evaluation.number or existing.owner is None:
+            continue
+        if evaluation.ended or _passed(element, existing.owner):
+            step.emit(ev.InstanceRetired(path))
+            retired = True
+    return retired
+
+
+def _passed(element: Element, owner: Owner) -> bool:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    branch = evaluation.branches.get(owner.branch)
+    if branch is not None:
+        return branch.ended or len(branch.segments) > owner.segment
+    spawned = evaluation.spawn_points.get(owner.branch)
+    if spawned is None:
+        return True
+    parent, segment = spawned
+    known = evaluation.branches.get(parent)
+    if known is not None:
+        return known.ended or len(known.segments) > segment
+    return _passed(element, Owner(owner.path, owner.eid, parent, segment))
+
+
+def workflow_blocked(step: Step, instance: Instance, element: Element) -> bool:
+    """Whether the evaluation may get no answers now."""
+    state = step.state
+    return (
+        state.paused
+        or not element.wanted
+        or not element.ready
+        or element.hole
+        or blocked(state, instance)
+    )
+
+
+__all__ = ["collected", "declare", "retire_undeclared", "segment_digest", "workflow_blocked"]

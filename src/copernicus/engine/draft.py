@@ -1,0 +1,61 @@
+"""A transaction's working copy: edits are checked and compiled on it before anything is recorded.
+
+Only what edits can change is copied, and only when it is touched, so that a refused transaction
+leaves the state as it was and an accepted one costs what it changes.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+from copernicus.engine.apply import apply
+from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.transaction import Catalog, Step
+from copernicus.model import events as ev
+
+
+class Draft(Step):
+    """A ``Step`` on a copy of the network; ``events`` are what the real one will record."""
+
+    def __init__(self, state: ProjectState, catalog: Catalog) -> None:
+        draft = copy.copy(state)
+        draft.instances = dict(state.instances)
+        draft.functions = {name: dict(versions) for name, versions in state.functions.items()}
+        draft.defined = dict(state.defined)
+        draft.children = {path: set(inner) for path, inner in state.children.items()}
+        draft.activations = {}
+        draft.dependents, draft.border = {}, {}
+        draft.followers, draft.watchers = {}, {}
+        draft.dirty, draft.candidates, draft.evaluations = {}, set(), {}
+        super().__init__(draft, catalog)
+        self.real = state
+        self._own: set[str] = set()
+
+    def emit(self, event: ev.Event) -> None:
+        """Record a change of the network in the draft."""
+        if isinstance(event, ev.InstanceRenamed):
+            for path in list(self.state.instances):
+                self._take(path)
+        else:
+            path = str(getattr(event, "path", ""))
+            if path in self.state.instances:
+                self._take(path)
+        apply(self.state, event)
+        self.events.append(event)
+
+    def intend(self, event: ev.Event) -> None:
+        """Keep an event for the real state, without its effect on the draft: it acts on runs."""
+        self.events.append(event)
+
+    def _take(self, path: str) -> None:
+        if path not in self._own:
+            self._own.add(path)
+            found: Instance = self.state.instances[path]
+            self.state.instances[path] = dataclasses.replace(found, inputs=dict(found.inputs))
+
+    def new_eid(self) -> str:
+        """An identity for a list element that is set by hand."""
+        eid = f"e{self.state.next_element}"
+        self.state.next_element += 1
+        return eid

@@ -1,0 +1,282 @@
+"""User's edits: checked one by one on a draft, then recorded together as one revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from copernicus.engine.apply import below, references
+from copernicus.engine.draft import Draft
+from copernicus.engine.inputs import clear_input, connect, owned, set_input
+from copernicus.engine.resolve import element_name, failed_activation
+from copernicus.engine.state import Element, Instance
+from copernicus.engine.transaction import Step
+from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
+from copernicus.model import edits as ed
+from copernicus.model import events as ev
+from copernicus.model.functions import check_spec
+from copernicus.model.jobs import Failure
+from copernicus.model.network import Collect, OutRef
+from copernicus.model.paths import check_name, parse
+
+
+def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str) -> None:
+    """Carry out a transaction: all edits, or none.
+
+    Raises:
+        UserError: One of them is impossible; nothing has changed.
+    """
+    if not edits:
+        raise BadValue("an empty transaction: there is nothing to commit")
+    draft = Draft(step.state, step.catalog)
+    for edit in edits:
+        _RULES[type(edit)](draft, edit, author)
+    _check_cycles(draft)
+    summary = tuple(summarise(edit) for edit in edits)
+    step.emit(ev.RevisionMade(step.state.revision + 1, author, summary))
+    for event in draft.events:
+        step.emit(event)
+
+
+def summarise(edit: ed.Edit) -> str:
+    """One line about an edit, for the history."""
+    match edit:
+        case ed.AddInstance(path=path, function=function):
+            return f"add {path} ({function})"
+        case ed.SetInput(target=target, value=value):
+            shown = repr(value)
+            return f"set {target} = {shown if len(shown) < 60 else shown[:57] + '...'}"
+        case ed.Connect(source=source, target=target):
+            return f"connect {source} -> {target}"
+        case ed.RenameInstance(path=path, name=name):
+            return f"rename {path} to {name}"
+        case ed.Define(spec=spec):
+            return f"define {spec.name}"
+        case ed.ClearInput(target=target):
+            return f"clear {target}"
+        case ed.Pause():
+            return "pause"
+        case ed.Resume():
+            return "resume"
+    word = type(edit).__name__.lower()
+    return f"{word} {edit.path or 'everything'}"
+
+
+def _add(draft: Draft, edit: ed.AddInstance, author: str) -> None:
+    del author
+    if "/" in edit.path:
+        raise Conflict(
+            f"{edit.path!r}: what is inside a workflow instance is declared by its function; "
+            "place instances at the top level"
+        )
+    check_name(edit.path)
+    if edit.path in draft.state.instances:
+        raise Conflict(f"there is an instance {edit.path!r} already; choose another name")
+    spec = draft.function(edit.function)
+    if spec is None:
+        near = [n for n in draft.catalog if n.split(".")[-1] == edit.function.split(".")[-1]]
+        known = ", ".join(sorted(near or draft.catalog)[:10]) or "none"
+        raise NotFound(f"no function {edit.function!r}; there is: {known}")
+    for port in edit.mapped:
+        spec.input(port)
+    draft.know(spec)
+    draft.emit(
+        ev.InstanceAdded(
+            path=edit.path,
+            incarnation=draft.state.next_incarnation,
+            function=spec.name,
+            version=spec.version,
+            mapped=edit.mapped,
+            held=edit.held,
+            resources=edit.resources,
+        )
+    )
+
+
+def _remove(draft: Draft, edit: ed.RemoveInstance, author: str) -> None:
+    del author
+    instance = owned(draft, edit.path)
+    gone = set(below(draft.state, instance.path))
+    for path, other in list(draft.state.instances.items()):
+        if path not in gone:
+            _disconnect(draft, other, gone)
+    for path in gone:
+        for element in draft.state.instances[path].elements.values():
+            if element.open is not None:
+                draft.intend(ev.ActivationEnded(element.open, "stopped"))
+    draft.emit(ev.InstanceRemoved(instance.path))
+
+
+def _disconnect(draft: Draft, instance: Instance, gone: set[str]) -> None:
+    for port, source in list(instance.inputs.items()):
+        if isinstance(source, OutRef) and source.path in gone:
+            draft.emit(ev.InputSet(instance.path, port, None))
+        elif isinstance(source, Collect):
+            for item in source.items:
+                if isinstance(item.source, OutRef) and item.source.path in gone:
+                    draft.emit(ev.ItemRemoved(instance.path, port, item.eid))
+
+
+def _rename(draft: Draft, edit: ed.RenameInstance, author: str) -> None:
+    del author
+    instance = owned(draft, edit.path)
+    check_name(edit.name)
+    if edit.name in draft.state.instances:
+        raise Conflict(f"there is an instance {edit.name!r} already; choose another name")
+    if edit.name != instance.path:
+        draft.emit(ev.InstanceRenamed(instance.path, edit.name))
+
+
+def _set(draft: Draft, edit: ed.SetInput, author: str) -> None:
+    del author
+    set_input(draft, parse(edit.target), edit.value)
+
+
+def _clear(draft: Draft, edit: ed.ClearInput, author: str) -> None:
+    del author
+    clear_input(draft, parse(edit.target))
+
+
+def _connect(draft: Draft, edit: ed.Connect, author: str) -> None:
+    del author
+    connect(draft, parse(edit.source), parse(edit.target))
+
+
+def _hold(draft: Draft, path: str, *, held: bool) -> None:
+    tops = [p for p, i in draft.state.instances.items() if i.owner is None]
+    for at in [owned(draft, path).path] if path else tops:
+        if draft.state.instances[at].held != held:
+            draft.emit(ev.HeldSet(at, held))
+
+
+def _pause(draft: Draft, *, paused: bool) -> None:
+    if draft.state.paused == paused:
+        raise Conflict("the project is paused already" if paused else "the project is not paused")
+    draft.emit(ev.PausedSet(paused))
+
+
+def _define(draft: Draft, edit: ed.Define, author: str) -> None:
+    del author
+    spec = check_spec(edit.spec)
+    if spec.kind != "program" or spec.template is None or spec.entry or spec.module:
+        raise BadDefinition(f"{spec.name}: only program functions with a template can be defined")
+    if spec.name in draft.catalog:
+        raise Conflict(f"{spec.name} is a function of an installed module; choose another name")
+    draft.emit(ev.FunctionDefined(spec))
+    for path, instance in list(draft.state.instances.items()):
+        if instance.function == spec.name and instance.version != spec.version:
+            raise Conflict(
+                f"{spec.name} is in use by {path} in another version; "
+                "define the new one under another name"
+            )
+
+
+def _elements(draft: Draft, path: str) -> Iterator[tuple[Instance, Element]]:
+    address = parse(path)
+    instance = draft.state.instance(address.instance)
+    if address.element is None:
+        for element in instance.listed():
+            yield instance, element
+        return
+    eids = instance.eids or ()
+    if not instance.mapped or address.element >= len(eids):
+        raise NotFound(f"{address.instance} has {len(eids)} elements, no [{address.element}]")
+    yield instance, instance.elements[eids[address.element]]
+
+
+def _all_below(draft: Draft, path: str) -> Iterator[tuple[Instance, Element]]:
+    state = draft.state
+    for at in below(state, path) if path else list(state.instances):
+        for element in state.instances[at].listed():
+            yield state.instances[at], element
+
+
+def _retry(draft: Draft, edit: ed.Retry, author: str) -> None:
+    del author
+    if edit.path:
+        draft.state.instance(parse(edit.path).instance)
+    whole = edit.failed and parse(edit.path).element is None if edit.path else True
+    found = list(_all_below(draft, edit.path) if whole else _elements(draft, edit.path))
+    failed = [(i, e) for i, e in found if failed_activation(draft.real, e) is not None]
+    chosen = failed or ([] if edit.failed or not edit.path else found)
+    if not chosen:
+        raise Conflict(f"nothing has failed in {edit.path or 'the project'}")
+    for instance, element in chosen:
+        if element.open is not None:
+            name = element_name(instance, element.eid)
+            raise Conflict(f"{name} is running: cancel it first, or wait for its end")
+        draft.intend(ev.RetryAsked(instance.path, element.eid))
+
+
+def _cancel(draft: Draft, edit: ed.Cancel, author: str) -> None:
+    address = parse(edit.path)
+    found = list(_elements(draft, edit.path))
+    if address.element is None:
+        found = list(_all_below(draft, address.instance))
+    running = [(i, e) for i, e in found if e.open is not None]
+    if not running:
+        raise Conflict(f"nothing runs in {edit.path}")
+    failure = Failure(f"cancelled by {author}", cause="cancelled", remedy="cpc retry")
+    for instance, element in running:
+        assert element.open is not None
+        if element.evaluation is not None and element.evaluation.live:
+            number = element.evaluation.number
+            draft.intend(ev.EvaluationEnded(instance.path, element.eid, number, failure))
+        draft.intend(ev.ActivationEnded(element.open, "cancelled", failure=failure))
+
+
+def _skip(draft: Draft, edit: ed.Skip, author: str) -> None:
+    for instance, element in _elements(draft, edit.path):
+        if element.skip is None:
+            digest = element.digest if element.ready else ""
+            draft.intend(ev.ElementSkipped(instance.path, element.eid, digest, author))
+
+
+def _check_cycles(draft: Draft) -> None:
+    touched = {getattr(event, "path", "") for event in draft.events}
+    for start in sorted(touched & set(draft.state.instances)):
+        path = _way_back(draft, start)
+        if path:
+            raise Conflict(f"this makes a cycle: {' -> '.join(path)}")
+
+
+def _way_back(draft: Draft, start: str) -> list[str] | None:
+    pending: list[list[str]] = [[start]]
+    seen: set[str] = set()
+    while pending:
+        way = pending.pop()
+        for upstream in _upstreams(draft, way[-1]):
+            if upstream == start:
+                return [start, *reversed(way)]
+            if upstream not in seen:
+                seen.add(upstream)
+                pending.append([*way, upstream])
+    return None
+
+
+def _upstreams(draft: Draft, path: str) -> Iterable[str]:
+    instance = draft.state.instances.get(path)
+    for source in instance.inputs.values() if instance else ():
+        for reference in references(source):
+            if isinstance(reference, OutRef):
+                yield reference.path
+
+
+Rule = Callable[[Draft, Any, str], None]
+
+_RULES: dict[type, Rule] = {
+    ed.AddInstance: _add,
+    ed.RemoveInstance: _remove,
+    ed.RenameInstance: _rename,
+    ed.SetInput: _set,
+    ed.ClearInput: _clear,
+    ed.Connect: _connect,
+    ed.Activate: lambda draft, edit, _: _hold(draft, edit.path, held=False),
+    ed.Hold: lambda draft, edit, _: _hold(draft, edit.path, held=True),
+    ed.Pause: lambda draft, _edit, _: _pause(draft, paused=True),
+    ed.Resume: lambda draft, _edit, _: _pause(draft, paused=False),
+    ed.Retry: _retry,
+    ed.Cancel: _cancel,
+    ed.Skip: _skip,
+    ed.Define: _define,
+}

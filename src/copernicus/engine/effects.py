@@ -1,0 +1,125 @@
+"""What events want done outside, and what a whole state wants done (SEMANTICS 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.transaction import unwanted
+from copernicus.model import events as ev
+from copernicus.model.effects import (
+    CancelJob,
+    DescribeJob,
+    Effect,
+    EndEvaluation,
+    Evaluate,
+    HoldQueue,
+    QueueJob,
+    SendAnswer,
+)
+from copernicus.model.evaluation import Answer, Start
+
+QUEUED, CANCELLED = 1, 2
+ALL_NUMBERS = 1 << 62
+
+
+def effects_of(state: ProjectState, events: Sequence[ev.Event]) -> list[Effect]:
+    """What these just-recorded events newly want."""
+    return [effect for event in events for effect in _effects(state, event)]
+
+
+def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
+    match event:
+        case ev.ActivationOpened(id=activation) | ev.JobMade(activation=activation):
+            made = state.activations[activation]
+            if not made.outcome:
+                yield from _wanted_job(state, made)
+        case ev.ReplacementWanted(activation=activation):
+            yield CancelJob(activation, CANCELLED, only_idle=True)
+        case ev.ActivationEnded(id=activation) if activation in state.cancelling:
+            yield CancelJob(activation, CANCELLED)
+        case ev.PausedSet(paused=paused):
+            yield HoldQueue(paused)
+        case ev.EvaluationStarted(path=path, eid=eid):
+            yield from _wanted_evaluation(state, path, eid)
+        case ev.AwaitAnswered():
+            answer = Answer(event.branch, event.index, event.value)
+            yield SendAnswer(event.path, event.eid, event.number, answer)
+        case ev.EvaluationEnded(path=path, eid=eid, number=number):
+            yield EndEvaluation(path, eid, number)
+        case ev.InstanceRemoved(path=path):
+            yield EndEvaluation(path, "", ALL_NUMBERS)
+        case ev.InstanceRetired(path=path):
+            for instance, element in _evaluations_below(state, path):
+                assert element.evaluation is not None
+                yield EndEvaluation(instance.path, element.eid, element.evaluation.number)
+        case ev.InstanceDeclared(path=path):
+            for instance, element in _evaluations_below(state, path):
+                yield from _wanted_evaluation(state, instance.path, element.eid)
+
+
+def _wanted_job(state: ProjectState, made: Activation) -> Iterator[Effect]:
+    if made.job is not None:
+        yield QueueJob(made.id, QUEUED, made.job, made.parent, on_hold=state.paused)
+        return
+    instance = state.instances[made.path]
+    spec = state.functions[instance.function][made.version]
+    if spec.kind == "program" and spec.entry:
+        yield DescribeJob(made.id, spec.entry, made.inputs)
+
+
+def _evaluations_below(state: ProjectState, path: str) -> Iterator[tuple[Instance, Element]]:
+    pending = [path]
+    while pending:
+        at = pending.pop()
+        pending.extend(state.children.get(at, ()))
+        instance = state.instances.get(at)
+        for element in instance.elements.values() if instance else ():
+            if instance is not None and element.evaluation is not None:
+                yield instance, element
+
+
+def _wanted_evaluation(state: ProjectState, path: str, eid: str) -> Iterator[Effect]:
+    instance = state.instances.get(path)
+    element = instance.elements.get(eid) if instance else None
+    if instance is None or element is None or element.evaluation is None:
+        return
+    evaluation = element.evaluation
+    if not evaluation.live or unwanted(state, instance) or not element.wanted:
+        return
+    spec = state.spec(instance)
+    answers = tuple(
+        Answer(branch.key, index, answered.value)
+        for branch in evaluation.branches.values()
+        for index, answered in sorted(branch.answers.items())
+    )
+    yield Evaluate(
+        Start(
+            path=path,
+            eid=eid,
+            number=evaluation.number,
+            entry=spec.entry,
+            version=spec.version,
+            inputs=state.activations[evaluation.activation].inputs,
+            seed=state.seed,
+            outputs=tuple(port.name for port in spec.outputs),
+            answers=answers,
+        )
+    )
+
+
+def open_effects(state: ProjectState) -> list[Effect]:
+    """Everything that the state wants done, to be carried out after a restart."""
+    effects: list[Effect] = []
+    for made in state.activations.values():
+        if not made.outcome:
+            effects.extend(_wanted_job(state, made))
+            if made.replace:
+                effects.append(CancelJob(made.id, CANCELLED, only_idle=True))
+    effects.extend(CancelJob(activation, v) for activation, v in state.cancelling.items())
+    for path, instance in state.instances.items():
+        for eid, element in instance.elements.items():
+            if element.evaluation is not None:
+                effects.extend(_wanted_evaluation(state, path, eid))
+    effects.append(HoldQueue(state.paused))
+    return effects

@@ -1,0 +1,257 @@
+"""When an element fires, what a change does to work under way, how an activation ends.
+
+SEMANTICS 1.3, 1.4, 3.3, 7.1 to 7.3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copernicus.engine.currency import inputs_of
+from copernicus.engine.decisions import decide_lists
+from copernicus.engine.digests import inputs_digest, value_digest
+from copernicus.engine.resolve import Resolved
+from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.transaction import Step, blocked, unwanted
+from copernicus.errors import CopernicusError
+from copernicus.model import events as ev
+from copernicus.model.functions import FunctionSpec
+from copernicus.model.jobs import Command, Failure, JobSpec, TaskCall
+from copernicus.model.resources import ProgramNeed
+from copernicus.model.templates import render
+from copernicus.model.types import check
+from copernicus.model.values import digest as plain_digest
+
+
+def fire_candidates(step: Step) -> None:
+    """Look at every element about which something may have to be decided, in a fixed order."""
+    state = step.state
+    by_path: dict[str, set[str]] = {}
+    for path, eid in state.candidates:
+        by_path.setdefault(path, set()).add(eid)
+    state.candidates.clear()
+    known = [state.instances[path] for path in by_path if path in state.instances]
+    for instance in sorted(known, key=lambda i: i.order):
+        eids = by_path[instance.path]
+        listed = [eid for eid in instance.eids or () if eid in eids]
+        others = sorted(eids.difference(listed))
+        for eid in (*listed, *others):
+            if eid in instance.elements:
+                _decide_element(step, instance, instance.elements[eid])
+
+
+def _decide_element(step: Step, instance: Instance, element: Element) -> None:
+    state = step.state
+    if not element.wanted or unwanted(state, instance):
+        _stop_unwanted(step, instance, element)
+        return
+    if state.paused:
+        return
+    if element.skip is not None and _decide_skip(step, instance, element):
+        return
+    if element.hole or not element.ready:
+        decide_lists(step, instance)
+        return
+    if blocked(state, instance):
+        return
+    if element.open is not None:
+        _input_changed(step, instance, element, state.activations[element.open])
+    elif _wants_to_fire(state, element):
+        _fire_or_reuse(step, instance, element)
+
+
+def _stop_unwanted(step: Step, instance: Instance, element: Element) -> None:
+    if element.open is not None and step.state.spec(instance).kind != "workflow":
+        step.emit(ev.ActivationEnded(element.open, "stopped"))
+
+
+def _decide_skip(step: Step, instance: Instance, element: Element) -> bool:
+    if element.ready and element.skip != element.digest:
+        step.emit(ev.SkipEnded(instance.path, element.eid))
+        return True
+    if element.open is not None:
+        step.emit(ev.ActivationEnded(element.open, "stopped"))
+    return True
+
+
+def _wants_to_fire(state: ProjectState, element: Element) -> bool:
+    if element.retry:
+        return True
+    if element.evaluation is not None and element.evaluation.failure is None:
+        evaluated = state.activations[element.evaluation.activation]
+        return evaluated.digest != element.digest
+    done = state.activations[element.success] if element.success else None
+    if done is not None and done.digest == element.digest:
+        return False
+    ended = state.activations[element.ended] if element.ended else None
+    return ended is None or ended.digest != element.digest
+
+
+def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
+    state = step.state
+    if not element.retry and element.digest in element.successes:
+        earlier = state.activations[element.successes[element.digest]]
+        late = earlier.outcome in ("stopped", "superseded")
+        if late or state.spec(instance).extends:
+            step.emit(ev.ActivationReused(instance.path, element.eid, earlier.id))
+            return
+    open_activation(step, instance, element)
+
+
+def open_activation(
+    step: Step, instance: Instance, element: Element, *, parent: str | None = None
+) -> None:
+    """Fire: an activation on the present inputs, and what follows from it at once."""
+    state = step.state
+    spec = _present_spec(step, instance)
+    found = inputs_of(state, instance, spec, element.eid)
+    base = inputs_digest({n: r.digest for n, r in found.items() if n not in spec.extends})
+    activation = f"a{state.next_activation}"
+    lineage = element.lineages.get(base, activation)
+    done = state.activations[element.success] if element.success else None
+    if element.retry and done is not None and done.digest == element.digest:
+        lineage = activation
+    elif parent is None and spec.extends and done is not None and done.base_digest == base:
+        parent = done.id
+    step.emit(
+        ev.ActivationOpened(
+            id=activation,
+            path=instance.path,
+            incarnation=instance.incarnation,
+            eid=element.eid,
+            version=spec.version,
+            inputs={name: one.value for name, one in found.items()},
+            digest=element.digest,
+            base_digest=base,
+            lineage=lineage,
+            strict_digest=element.strict_digest,
+            origins={name: one.origins for name, one in found.items() if one.origins},
+            left_out={name: one.left_out for name, one in found.items() if one.left_out},
+            parent=parent,
+        )
+    )
+    _begin(step, instance, element, spec, state.activations[activation])
+
+
+def _present_spec(step: Step, instance: Instance) -> FunctionSpec:
+    return step.state.functions[instance.function][instance.version]
+
+
+def _begin(
+    step: Step, instance: Instance, element: Element, spec: FunctionSpec, made: Activation
+) -> None:
+    if spec.kind == "workflow":
+        number = element.evaluation.number + 1 if element.evaluation else 1
+        step.emit(ev.EvaluationStarted(instance.path, element.eid, number, made.id))
+    elif spec.kind == "task":
+        step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, None)))
+    elif spec.template is not None:
+        try:
+            command = render(spec.template, made.inputs)
+        except CopernicusError as error:
+            fail(step, made.id, Failure(error.message, cause="definition"))
+            return
+        step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, command)))
+
+
+def job_spec(
+    instance: Instance, spec: FunctionSpec, made: Activation, command: Command | None
+) -> JobSpec:
+    """The job of an activation: its command or task call, and what it asks for."""
+    asked = instance.resources or (command.resources if command else None) or spec.resources
+    task = TaskCall(spec.entry, made.inputs) if spec.kind == "task" else None
+    program = spec.program or ProgramNeed(f"module/{spec.module}", f"=={spec.version}")
+    bound = plain_digest([made.lineage, made.path, made.eid, spec.name, made.base_digest])
+    return JobSpec(
+        function=spec.name,
+        function_version=spec.version,
+        program=program,
+        inputs_digest=made.digest,
+        checkpoint_key=bound,
+        command=command,
+        task=task,
+        resources=asked,
+        job_errors=spec.retry.job_errors,
+        worker_losses=spec.retry.worker_losses,
+        memory_growths=spec.retry.memory_growths,
+        backoff_s=spec.retry.backoff_s,
+        label=f"{made.path}[{made.eid}]" if made.eid else made.path,
+    )
+
+
+def fail(step: Step, activation: str, failure: Failure) -> None:
+    """End an activation with a failure."""
+    step.emit(ev.ActivationEnded(activation, "failed", failure=failure))
+
+
+def _input_changed(step: Step, instance: Instance, element: Element, under_way: Activation) -> None:
+    if under_way.digest == element.digest:
+        return
+    state = step.state
+    spec = state.spec(instance)
+    policy = _policy(state, instance, spec, element, under_way)
+    if policy == "extend":
+        _extend(step, instance, element, under_way)
+    elif policy == "cancel" or under_way.job is None:
+        step.emit(ev.ActivationEnded(under_way.id, "stopped"))
+    elif not under_way.replace:
+        step.emit(ev.ReplacementWanted(under_way.id))
+
+
+def _policy(
+    state: ProjectState,
+    instance: Instance,
+    spec: FunctionSpec,
+    element: Element,
+    under_way: Activation,
+) -> str:
+    if spec.kind == "workflow":
+        return "extend"
+    found = inputs_of(state, instance, spec, element.eid)
+    changed = {name for name, one in found.items() if _differs(one, under_way, name)}
+    if changed and changed <= spec.extends:
+        return "extend"
+    return "cancel" if any(spec.input(name).on_change == "cancel" for name in changed) else "finish"
+
+
+def _differs(found: Resolved, under_way: Activation, port: str) -> bool:
+    return found.digest != value_digest(under_way.inputs.get(port))
+
+
+def _extend(step: Step, instance: Instance, element: Element, under_way: Activation) -> None:
+    successor = f"a{step.state.next_activation}"
+    workflow = step.state.spec(instance).kind == "workflow"
+    reuse = element.digest in element.successes and not workflow
+    step.emit(
+        ev.ActivationEnded(
+            under_way.id,
+            "stopped" if reuse else "superseded",
+            by=None if reuse else successor,
+        )
+    )
+    if reuse:
+        _fire_or_reuse(step, instance, element)
+    else:
+        open_activation(step, instance, element, parent=under_way.id)
+
+
+def job_described(step: Step, made: Activation, command: Command) -> None:
+    """A program function has been described: its job is known."""
+    instance = step.state.instances[made.path]
+    spec = step.state.functions[instance.function][made.version]
+    step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, command)))
+
+
+def checked_outputs(spec: FunctionSpec, outputs: dict[str, Any]) -> dict[str, Any]:
+    """A job's outputs as the ports' types have them.
+
+    Raises:
+        BadValue: One is of another type, or one that is not optional is missing.
+    """
+    checked: dict[str, Any] = {}
+    for port in spec.outputs:
+        value = outputs.get(port.name)
+        if value is None and not port.required:
+            continue
+        checked[port.name] = check(port.type, value, f"output {port.name} of {spec.name}")
+    return checked

@@ -1,0 +1,310 @@
+"""What an input holds now: value, digest, and whether it is current (SEMANTICS 1.2, 2.1, 3).
+
+``resolve`` gives a whole input, ``resolve_element`` the part of it that one element of a mapped
+instance takes, ``shape`` the identities of a list's elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from copernicus.engine.digests import element_ids, list_digest, value_digest
+from copernicus.engine.state import Activation, Decision, Element, Instance, ProjectState
+from copernicus.model.functions import Port
+from copernicus.model.network import Collect, InRef, OutRef, Source
+from copernicus.model.network import Literal as Plain
+
+Status = Literal["current", "stale", "waiting", "hole"]
+
+
+@dataclass(slots=True, frozen=True)
+class Resolved:
+    """A value and its standing. ``blocker`` says in words what is waited for."""
+
+    status: Status
+    value: Any = None
+    digest: str = ""
+    origins: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    blocker: str = ""
+
+
+UNDECIDED = "more elements to be done"
+
+
+def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str) -> Resolved:
+    """What element ``eid`` of ``instance`` takes at ``port``."""
+    source = instance.inputs.get(port.name)
+    if source is None:
+        if port.required:
+            return Resolved("waiting", blocker=f"input {port.name} is not set")
+        return Resolved("current", port.default, value_digest(port.default))
+    if port.name in instance.mapped:
+        part = part_of(state, instance, port.name, eid)
+        return resolve_element(state, source, part, latest=port.latest)
+    return resolve(state, source, latest=port.latest)
+
+
+def part_of(state: ProjectState, instance: Instance, port: str, eid: str) -> str:
+    """Which element of the list at a mapped port belongs to the (zipped) element ``eid``."""
+    if len(instance.mapped) == 1 or "|" not in eid:
+        return eid
+    position = (instance.eids or ()).index(eid)
+    parts = shape(state, instance.inputs[port]) or ()
+    return parts[position]
+
+
+def resolve(state: ProjectState, source: Source, *, latest: bool = False) -> Resolved:
+    """The whole value of a source."""
+    match source:
+        case Plain(value=value):
+            return Resolved("current", value, value_digest(value))
+        case Collect():
+            return _collect(state, source, latest=latest)
+        case OutRef(path=path, port=port, element=element, steps=steps):
+            upstream = state.instances.get(path)
+            if upstream is None:
+                return Resolved("waiting", blocker=f"{path}, which does not exist")
+            if element is None and upstream.mapped:
+                return _stepped(_mapped_output(state, upstream, port, latest=latest), steps)
+            return _stepped(_output(state, upstream, element or "", port, latest=latest), steps)
+        case InRef(path=path, port=port, eid=eid, steps=steps):
+            owner = state.instances[path]
+            return _stepped(resolve_input(state, owner, state.spec(owner).input(port), eid), steps)
+
+
+def resolve_element(
+    state: ProjectState, source: Source, eid: str, *, latest: bool = False
+) -> Resolved:
+    """The element ``eid`` of the list that a source holds."""
+    match source:
+        case Collect(items=items):
+            for item in items:
+                if item.eid == eid:
+                    return resolve(state, item.source, latest=latest)
+            return Resolved("waiting", blocker="an element that is gone")
+        case OutRef(path=path, port=port, element=None, steps=()) if (
+            path in state.instances and state.instances[path].mapped
+        ):
+            return _output(state, state.instances[path], eid, port, latest=latest)
+        case InRef(path=path, port=port, steps=()) if port not in state.instances[path].mapped:
+            inner = state.instances[path].inputs.get(port)
+            if inner is not None:
+                return resolve_element(state, inner, eid, latest=latest)
+    whole = resolve(state, source, latest=latest)
+    if whole.status not in ("current", "stale") or not isinstance(whole.value, list):
+        return whole
+    for identity, value in zip(element_ids(whole.value), whole.value, strict=True):
+        if identity == eid:
+            return Resolved(whole.status, value, value_digest(value), whole.origins)
+    return Resolved("waiting", blocker="an element that is gone")
+
+
+def shape(state: ProjectState, source: Source) -> tuple[str, ...] | None:
+    """The identities of a list's elements; ``None`` where no list is known yet."""
+    match source:
+        case Collect(items=items, at_least=None):
+            return tuple(item.eid for item in items)
+        case OutRef(path=path, element=None, steps=()) if (
+            path in state.instances and state.instances[path].mapped
+        ):
+            return state.instances[path].eids
+        case InRef(path=path, port=port, steps=()) if port not in state.instances[path].mapped:
+            inner = state.instances[path].inputs.get(port)
+            if inner is not None:
+                return shape(state, inner)
+    whole = resolve(state, source)
+    if whole.status not in ("current", "stale") or not isinstance(whole.value, list):
+        return None
+    return element_ids(whole.value)
+
+
+def _stepped(found: Resolved, steps: Sequence[str | int]) -> Resolved:
+    if not steps or found.status not in ("current", "stale"):
+        return found
+    value = found.value
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return Resolved("waiting", blocker=f"a value with the member {step!r}")
+    return Resolved(found.status, value, value_digest(value), found.origins, found.left_out)
+
+
+def _output(
+    state: ProjectState, upstream: Instance, eid: str, port: str, *, latest: bool
+) -> Resolved:
+    element = upstream.elements.get(eid)
+    if element is None:
+        return Resolved("waiting", blocker=upstream.path)
+    if element.hole and not latest:
+        return Resolved("hole", blocker=f"{upstream.path}, which was skipped")
+    if state.spec(upstream).kind == "workflow":
+        return _workflow_output(state, upstream, element, port, latest=latest)
+    if element.success is None:
+        return Resolved("waiting", blocker=blocker_of(state, upstream, element))
+    made = state.activations[element.success]
+    current = latest or (element.current and not upstream.retired)
+    blocker = "" if current else blocker_of(state, upstream, element)
+    return _version(made, port, "current" if current else "stale", blocker)
+
+
+def _version(made: Activation, port: str, status: Status, blocker: str) -> Resolved:
+    value = made.outputs.get(port)
+    known = made.output_digests.get(port)
+    return Resolved(status, value, known or value_digest(value), (made.id,), blocker=blocker)
+
+
+def _workflow_output(
+    state: ProjectState, upstream: Instance, element: Element, port: str, *, latest: bool
+) -> Resolved:
+    binding = element.evaluation.outputs.get(port) if element.evaluation else None
+    if binding is None or binding.effective is None:
+        return Resolved("waiting", blocker=blocker_of(state, upstream, element))
+    if latest and _final(state, upstream, port) and not element.current:
+        return Resolved("waiting", blocker=blocker_of(state, upstream, element))
+    found = resolve(state, binding.effective, latest=latest)
+    if found.status != "current" or element.current or latest:
+        return found
+    blocker = blocker_of(state, upstream, element)
+    return Resolved("stale", found.value, found.digest, found.origins, found.left_out, blocker)
+
+
+def _final(state: ProjectState, upstream: Instance, port: str) -> bool:
+    return state.spec(upstream).output(port).final
+
+
+def _mapped_output(state: ProjectState, upstream: Instance, port: str, *, latest: bool) -> Resolved:
+    eids = upstream.eids
+    if eids is None:
+        return Resolved("waiting", blocker=upstream.shape_problem or upstream.path)
+    if not latest and upstream.not_current:
+        waiting = next((e for e in upstream.listed() if not (e.current or e.hole)), None)
+        if waiting is not None and waiting.success is None:
+            return Resolved("waiting", blocker=blocker_of(state, upstream, waiting))
+    parts = [_output(state, upstream, eid, port, latest=latest) for eid in eids]
+    names = [f"{upstream.path}[{i}]" for i in range(len(eids))]
+    return gathered(parts, names, latest=latest)
+
+
+def gathered(parts: Iterable[Resolved], names: Sequence[str], *, latest: bool) -> Resolved:
+    """A list from its parts: holes are dropped and noted; with ``latest``, what is there."""
+    values: list[Any] = []
+    digests: list[str] = []
+    origins: list[str] = []
+    left_out: list[str] = []
+    stale = ""
+    for part, name in zip(parts, names, strict=True):
+        if part.status == "hole":
+            left_out.append(f"{name}: skipped")
+        elif part.status == "waiting":
+            if not latest:
+                return part
+            left_out.append(f"{name}: not done yet")
+        else:
+            stale = stale or (part.blocker or name if part.status == "stale" else "")
+            values.append(part.value)
+            digests.append(part.digest)
+            origins.extend(part.origins)
+    if latest and not values and left_out:
+        return Resolved("waiting", blocker="a first element")
+    status: Status = "stale" if stale else "current"
+    return Resolved(status, values, list_digest(digests), tuple(origins), tuple(left_out), stale)
+
+
+def _collect(state: ProjectState, source: Collect, *, latest: bool) -> Resolved:
+    names = [item_name(item.source, position) for position, item in enumerate(source.items)]
+    items = source.items
+    if source.at_least is not None and not latest:
+        decision = decision_of(state, source)
+        if decision is None:
+            return Resolved("waiting", blocker=UNDECIDED)
+        chosen = set(decision.chosen)
+        kept = [(item, name) for item, name in zip(items, names, strict=True) if item.eid in chosen]
+        rest = tuple(
+            f"{name}: not among the first {len(chosen)}"
+            for item, name in zip(items, names, strict=True)
+            if item.eid not in chosen
+        )
+        parts = [resolve(state, item.source) for item, _ in kept]
+        found = gathered(parts, [name for _, name in kept], latest=False)
+        return Resolved(
+            found.status,
+            found.value,
+            found.digest,
+            found.origins,
+            (*found.left_out, *rest),
+            found.blocker,
+        )
+    if not latest:
+        blocked = _last_blocked(state, items)
+        if blocked is not None:
+            return blocked
+    return gathered([resolve(state, i.source, latest=latest) for i in items], names, latest=latest)
+
+
+def _last_blocked(state: ProjectState, items: Sequence[Any]) -> Resolved | None:
+    # From the end: work is begun in order, so the last element is mostly the last to be done,
+    # and a list that grows by thousands of results is not looked through at each of them.
+    for item in reversed(items):
+        if isinstance(item.source, OutRef):
+            found = resolve(state, item.source)
+            if found.status == "waiting":
+                return found
+            if found.status == "current":
+                return None
+    return None
+
+
+def item_name(source: Source, position: int) -> str:
+    """How an element of a collected list is called in notes."""
+    if isinstance(source, OutRef):
+        element = f"[{source.element}]" if source.element else ""
+        return f"{source.path}{element}"
+    return f"[{position}]"
+
+
+def decision_of(state: ProjectState, source: Collect) -> Decision | None:
+    """The decision of a list that is complete with ``at_least`` elements."""
+    if source.owner is None or source.decision is None:
+        return None
+    owner = state.instances.get(source.owner[0])
+    element = owner.elements.get(source.owner[1]) if owner else None
+    if element is None or element.evaluation is None:
+        return None
+    return element.evaluation.decisions.get(source.decision)
+
+
+def blocker_of(state: ProjectState, instance: Instance, element: Element) -> str:
+    """In words: the instance (element) that is waited for, and what is wrong with it."""
+    name = element_name(instance, element.eid)
+    failed = failed_activation(state, element)
+    if failed is not None:
+        return f"{name}, which failed"
+    if instance.held:
+        return f"{name}, which is held"
+    return name
+
+
+def element_name(instance: Instance, eid: str) -> str:
+    """The path of an instance's element as it is shown: by position."""
+    if not eid:
+        return instance.path
+    if instance.eids and eid in instance.eids:
+        return f"{instance.path}[{instance.eids.index(eid)}]"
+    return f"{instance.path}[{eid}]"
+
+
+def failed_activation(state: ProjectState, element: Element) -> Activation | None:
+    """The failure that the element stands at: ended last, nothing open, no way out by itself."""
+    if element.open or element.retry or element.ended is None:
+        return None
+    ended = state.activations[element.ended]
+    if ended.outcome in ("failed", "cancelled") and not element.current:
+        return ended if not element.ready or ended.digest == element.digest else None
+    return None
+
+
+Lookup = Callable[[str], Resolved]

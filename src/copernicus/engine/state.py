@@ -1,0 +1,290 @@
+"""The state of one project, as its journal tells it.
+
+Facts are changed by ``apply`` alone. Fields named below as *derived* are caches that ``currency``
+keeps; they follow from the facts and are no part of ``facts()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from copernicus.errors import NotFound
+from copernicus.model.evaluation import ROOT, Await
+from copernicus.model.functions import FunctionSpec
+from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
+from copernicus.model.network import Collect, Owner, Source
+from copernicus.model.resources import Resources
+
+ElementKey = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Activation:
+    """One run of an instance (element) on one set of inputs."""
+
+    id: str
+    number: int
+    path: str
+    incarnation: int
+    eid: str
+    version: str
+    inputs: dict[str, Any]
+    digest: str
+    base_digest: str
+    lineage: str
+    strict_digest: str = ""
+    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    parent: str | None = None
+    job: JobSpec | None = None
+    outcome: str = ""
+    outputs: dict[str, Any] = field(default_factory=dict)
+    output_digests: dict[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
+    attempts: tuple[AttemptRecord, ...] = ()
+    checkpoint: CheckpointRef | None = None
+    superseded_by: str | None = None
+    replace: bool = False
+
+
+@dataclass(slots=True)
+class Answered:
+    """An answer that a branch got, and the digests of the values it was made of."""
+
+    value: Any
+    digests: tuple[str, ...]
+    waits: Await
+
+
+@dataclass(slots=True)
+class Branch:
+    """One branch of an evaluation. ``segments`` holds the digest of what each has declared."""
+
+    key: str
+    parent: str | None = None
+    spawned_in: int = 0
+    segments: list[str] = field(default_factory=list)
+    answers: dict[int, Answered] = field(default_factory=dict)
+    waits: Await | None = None
+    running: bool = True
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Decision:
+    """What was decided at a position, among which candidates."""
+
+    kind: str
+    candidates: tuple[str, ...]
+    chosen: tuple[str, ...]
+    outcome: Any = None
+
+
+@dataclass(slots=True)
+class Binding:
+    """A workflow's output: the source it follows, and the newer one it will follow."""
+
+    effective: Source | None = None
+    declared: Source | None = None
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """The evaluation of one element of a workflow instance. ``number`` fences what it says."""
+
+    number: int = 0
+    activation: str = ""
+    ended: bool = False
+    failure: Failure | None = None
+    branches: dict[str, Branch] = field(default_factory=dict)
+    spawn_points: dict[str, tuple[str, int]] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    outputs: dict[str, Binding] = field(default_factory=dict)
+    # derived
+    stale: set[tuple[str, int]] = field(default_factory=set)
+    watched: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        """Whether it has been started and is not over."""
+        return self.number > 0 and not self.ended and self.failure is None
+
+
+@dataclass(slots=True)
+class Element:
+    """One element of an instance: the only one (``eid == ""``) if the instance is not mapped."""
+
+    eid: str
+    open: str | None = None
+    success: str | None = None
+    ended: str | None = None
+    retry: bool = False
+    skip: str | None = None
+    skipped_by: str = ""
+    successes: dict[str, str] = field(default_factory=dict)
+    lineages: dict[str, str] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    # derived
+    wanted: bool = False
+    ready: bool = False
+    hole: bool = False
+    current: bool = False
+    digest: str = ""
+    strict_digest: str = ""
+    blocker: str = ""
+    shown: tuple[Any, ...] = ()
+
+    def has_facts(self) -> bool:
+        """Whether the journal says anything about this element."""
+        return bool(
+            self.open
+            or self.success
+            or self.ended
+            or self.retry
+            or self.skip is not None
+            or self.evaluation
+            or self.lineages
+        )
+
+
+@dataclass(slots=True)
+class Instance:
+    """A function placed in the network. ``order`` is that of its coming to be."""
+
+    path: str
+    incarnation: int
+    function: str
+    version: str
+    order: int
+    mapped: tuple[str, ...] = ()
+    held: bool = False
+    resources: Resources | None = None
+    owner: Owner | None = None
+    declared_in: int = 0
+    retired: bool = False
+    inputs: dict[str, Source] = field(default_factory=dict)
+    elements: dict[str, Element] = field(default_factory=dict)
+    # derived
+    eids: tuple[str, ...] | None = None
+    not_current: int = 0
+    shape_problem: str = ""
+
+    def element(self, eid: str) -> Element:
+        """The element of this identity, made if it is not there yet."""
+        found = self.elements.get(eid)
+        if found is None:
+            found = self.elements[eid] = Element(eid)
+        return found
+
+    def listed(self) -> Iterator[Element]:
+        """The elements that the present inputs ask for, in their order."""
+        for eid in self.eids or ():
+            yield self.elements[eid]
+
+
+@dataclass(slots=True)
+class ProjectState:
+    """Everything about one project."""
+
+    project: str = ""
+    name: str = ""
+    owner: str = ""
+    seed: int = 0
+    paused: bool = False
+    revision: int = 0
+    position: int = 0
+    next_activation: int = 1
+    next_element: int = 1
+    next_incarnation: int = 1
+    functions: dict[str, dict[str, FunctionSpec]] = field(default_factory=dict)
+    defined: dict[str, str] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    activations: dict[str, Activation] = field(default_factory=dict)
+    cancelling: dict[str, int] = field(default_factory=dict)
+    # derived
+    dependents: dict[str, set[str]] = field(default_factory=dict)
+    border: dict[str, set[str]] = field(default_factory=dict)
+    followers: dict[str, set[ElementKey]] = field(default_factory=dict)
+    watchers: dict[str, set[ElementKey]] = field(default_factory=dict)
+    children: dict[str, set[str]] = field(default_factory=dict)
+    dirty: dict[str, set[str] | None] = field(default_factory=dict)
+    candidates: set[ElementKey] = field(default_factory=set)
+    evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
+
+    def instance(self, path: str) -> Instance:
+        """The instance at a path.
+
+        Raises:
+            NotFound: There is none; the message names near ones.
+        """
+        found = self.instances.get(path)
+        if found is None:
+            near = [p for p in self.instances if p.split("/")[-1] == path.split("/")[-1]]
+            known = near or [p for p in self.instances if "/" not in p]
+            shown = ", ".join(sorted(known)[:8]) or "none yet"
+            raise NotFound(f"no instance {path!r} in project {self.name!r}; there is: {shown}")
+        return found
+
+    def spec(self, instance: Instance) -> FunctionSpec:
+        """The definition that an instance goes by now."""
+        return self.functions[instance.function][instance.version]
+
+    def mark(self, path: str, eid: str | None = None) -> None:
+        """Note that an element (or with ``None`` the whole instance) must be looked at again."""
+        if eid is None:
+            self.dirty[path] = None
+            return
+        known = self.dirty.setdefault(path, set())
+        if known is not None:
+            known.add(eid)
+
+    def facts(self) -> dict[str, Any]:
+        """What the journal says, without the caches: equal journals, equal facts."""
+        return {
+            "project": (self.project, self.name, self.owner, self.seed),
+            "mode": (self.paused, self.revision, self.position),
+            "counters": (self.next_activation, self.next_element, self.next_incarnation),
+            "functions": self.functions,
+            "defined": self.defined,
+            "instances": {path: _instance_facts(i) for path, i in self.instances.items()},
+            "activations": self.activations,
+            "cancelling": self.cancelling,
+        }
+
+
+def _instance_facts(instance: Instance) -> dict[str, Any]:
+    names = ("path", "incarnation", "function", "version", "order", "mapped", "held", "resources")
+    facts = {name: getattr(instance, name) for name in (*names, "owner", "declared_in", "retired")}
+    elements = {eid: _element_facts(e) for eid, e in instance.elements.items() if e.has_facts()}
+    return {**facts, "inputs": instance.inputs, "elements": elements}
+
+
+def _element_facts(element: Element) -> dict[str, Any]:
+    names = ("open", "success", "ended", "retry", "skip", "skipped_by", "successes", "lineages")
+    facts = {name: getattr(element, name) for name in names}
+    evaluation = element.evaluation
+    if evaluation is not None:
+        kept = ("number", "activation", "ended", "failure", "branches", "spawn_points")
+        facts["evaluation"] = {
+            name: getattr(evaluation, name) for name in (*kept, "decisions", "outputs")
+        }
+    return facts
+
+
+def new_branches() -> dict[str, Branch]:
+    """The branches that an evaluation starts with."""
+    return {ROOT: Branch(ROOT)}
+
+
+def collected(source: Source | None) -> Collect | None:
+    """``source`` if it is a list of items."""
+    return source if isinstance(source, Collect) else None
+
+
+def replace(source: Collect, **changes: Any) -> Collect:
+    """A ``Collect`` with some fields changed."""
+    return msgspec.structs.replace(source, **changes)

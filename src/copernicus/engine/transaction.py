@@ -1,0 +1,87 @@
+"""One step of the engine: events are recorded in the state as they are decided, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from copernicus.engine.apply import apply
+from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.model.events import Event, FunctionDefined
+from copernicus.model.functions import FunctionSpec
+
+Catalog = Mapping[str, FunctionSpec]
+
+
+class Step:
+    """Collects the events of one transaction; the state is always that after the last of them."""
+
+    def __init__(self, state: ProjectState, catalog: Catalog) -> None:
+        self.state = state
+        self.catalog = catalog
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        """Record an event."""
+        apply(self.state, event)
+        self.events.append(event)
+
+    def function(self, name: str) -> FunctionSpec | None:
+        """The newest definition of a function: the project's own, else the installed one."""
+        version = self.state.defined.get(name)
+        if version is not None:
+            return self.state.functions[name][version]
+        return self.catalog.get(name)
+
+    def know(self, spec: FunctionSpec) -> None:
+        """Record a function's definition, unless the project has it."""
+        if self.state.functions.get(spec.name, {}).get(spec.version) != spec:
+            self.emit(FunctionDefined(spec))
+
+
+def frozen_before(element: Element, branch: str, segment: int) -> bool:
+    """Whether an answer that led to ``segment`` of ``branch`` is stale (SEMANTICS 4.3)."""
+    evaluation = element.evaluation
+    if evaluation is None or not evaluation.stale:
+        return False
+    at: str | None = branch
+    until = segment
+    while at is not None:
+        if any(key == at and index < until for key, index in evaluation.stale):
+            return True
+        found = evaluation.branches.get(at)
+        at, until = (found.parent, found.spawned_in) if found else (None, 0)
+    return False
+
+
+def unwanted(state: ProjectState, instance: Instance) -> bool:
+    """Whether nobody wants the instance: it, or one around it, is retired or out of its list."""
+    at: Instance | None = instance
+    while at is not None:
+        if at.retired:
+            return True
+        if at.owner is None:
+            return False
+        owner = state.instances[at.owner.path]
+        if not owner.elements[at.owner.eid].wanted:
+            return True
+        at = owner
+    return False
+
+
+def blocked(state: ProjectState, instance: Instance) -> bool:
+    """Whether the instance may start nothing new now, whatever its inputs are."""
+    at: Instance = instance
+    while not (at.retired or at.held):
+        if at.owner is None:
+            return False
+        owner = state.instances[at.owner.path]
+        element = owner.elements[at.owner.eid]
+        evaluation = element.evaluation
+        if evaluation is None or evaluation.failure or at.declared_in != evaluation.number:
+            return True
+        if not element.wanted or not element.ready or element.hole:
+            return True
+        if frozen_before(element, at.owner.branch, at.owner.segment):
+            return True
+        at = owner
+    return True

@@ -1,0 +1,366 @@
+"""What users are shown of a project: states, values, traces. Reads only; decides nothing.
+
+The engine knows a job as *wanted*; whether it is queued or runs is the scheduler's to say, so
+elements with a job are ``queued`` here, and whoever shows them lays progress over it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.engine.resolve import (
+    Resolved,
+    element_name,
+    failed_activation,
+    resolve,
+    resolve_input,
+)
+from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.transaction import unwanted
+from copernicus.errors import NotFound
+from copernicus.model.functions import Port
+from copernicus.model.network import Collect, InRef, OutRef, Source
+from copernicus.model.network import Literal as Plain
+from copernicus.model.paths import Address
+from copernicus.model.types import ListType, PortType, describe
+from copernicus.model.values import is_file
+from copernicus.protocol import (
+    ElementView,
+    InstanceDetail,
+    InstanceView,
+    PortView,
+    TraceNode,
+    ValueView,
+)
+
+PRECEDENCE = (
+    "failed",
+    "running",
+    "queued",
+    "waiting",
+    "stale",
+    "held",
+    "skipped",
+    "done",
+    "retired",
+)
+Standing = Literal["current", "stale", "unset", "waiting"]
+SHORT = 72
+
+
+def element_state(state: ProjectState, instance: Instance, element: Element) -> str:
+    """The one word for the state of an element (DESIGN 5.1)."""
+    if not element.wanted or unwanted(state, instance):
+        return "retired"
+    if element.hole:
+        return "skipped"
+    if element.open is not None:
+        return "running" if state.spec(instance).kind == "workflow" else "queued"
+    if failed_activation(state, element) is not None:
+        return "failed"
+    if element.current:
+        return "done"
+    if instance.held:
+        return "held"
+    return "stale" if element.success is not None else "waiting"
+
+
+def instances(state: ProjectState) -> list[InstanceView]:
+    """All instances, in the order of their coming to be."""
+    ordered = sorted(state.instances.values(), key=lambda i: i.order)
+    return [summary(state, instance) for instance in ordered]
+
+
+def project_states(state: ProjectState) -> dict[str, int]:
+    """How many elements are in which state."""
+    counts: Counter[str] = Counter()
+    for instance in state.instances.values():
+        counts.update(_counts(state, instance))
+    return dict(counts)
+
+
+def _counts(state: ProjectState, instance: Instance) -> Counter[str]:
+    counts = Counter(element_state(state, instance, e) for e in instance.listed())
+    if instance.eids is None:
+        counts["held" if instance.held else "waiting"] += 1
+    return counts
+
+
+def summary(state: ProjectState, instance: Instance) -> InstanceView:
+    """An instance in one line."""
+    spec = state.spec(instance)
+    counts = _counts(state, instance)
+    word = next((w for w in PRECEDENCE if counts.get(w)), "done")
+    failure = None
+    waits_for = instance.shape_problem if instance.eids is None else ""
+    for element in instance.listed():
+        failed = failed_activation(state, element)
+        if failed is not None and failure is None:
+            failure = failed.failure
+        if not waits_for and not element.current:
+            waits_for = _waits_for(state, instance, element)
+    return InstanceView(
+        path=instance.path,
+        function=instance.function,
+        version=instance.version,
+        kind=spec.kind,
+        state=word,
+        counts=dict(counts),
+        elements=len(instance.eids or ()),
+        mapped=instance.mapped,
+        held=instance.held,
+        waits_for=waits_for,
+        failure=failure,
+        parent=instance.owner.path if instance.owner else "",
+    )
+
+
+def _waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
+    if not element.ready:
+        return element.blocker
+    evaluation = element.evaluation
+    if evaluation is None or not evaluation.live:
+        return ""
+    for branch in evaluation.branches.values():
+        for source in branch.waits.sources if branch.waits else ():
+            found = resolve(state, source)
+            if found.status != "current" and found.blocker:
+                return found.blocker
+    return ""
+
+
+def instance(state: ProjectState, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
+    """Everything about one instance, with a page of its elements.
+
+    Raises:
+        NotFound: There is no such instance.
+    """
+    found = state.instance(path)
+    spec = state.spec(found)
+    eids = (found.eids or ())[start : start + count]
+    elements = tuple(
+        _element_view(state, found, found.elements[eid], start + i) for i, eid in enumerate(eids)
+    )
+    return InstanceDetail(
+        summary=summary(state, found),
+        inputs=tuple(_input_view(state, found, port) for port in spec.inputs),
+        outputs=tuple(_output_view(state, found, port) for port in spec.outputs),
+        elements=elements,
+        doc=spec.doc,
+    )
+
+
+def _element_view(
+    state: ProjectState, found: Instance, element: Element, index: int
+) -> ElementView:
+    failed = failed_activation(state, element)
+    shown = element.open or element.ended or ""
+    job = shown if shown and state.activations[shown].job is not None else ""
+    return ElementView(
+        index=index,
+        eid=element.eid,
+        state=element_state(state, found, element),
+        activation=shown,
+        job=f"{state.project}.{job}" if job else "",
+        waits_for=_waits_for(state, found, element),
+        failure=failed.failure if failed else None,
+    )
+
+
+def _input_view(state: ProjectState, found: Instance, port: Port) -> PortView:
+    source = found.inputs.get(port.name)
+    mapped = port.name in found.mapped
+    if source is not None:
+        held = resolve(state, source, latest=port.latest)
+        standing = _standing(held)
+        shown = shorten(held.value) if held.status in ("current", "stale") else ""
+    else:
+        standing = "unset"
+        shown = "" if port.required else f"{shorten(port.default)} (default)"
+    return PortView(
+        name=port.name,
+        type=describe(ListType(port.type) if mapped else port.type),
+        state=standing,
+        shown=shown,
+        source=source_text(state, source),
+        doc=port.doc,
+        required=port.required,
+        on_change=port.on_change,
+    )
+
+
+def _standing(found: Resolved) -> Standing:
+    if found.status in ("current", "stale"):
+        return "current" if found.status == "current" else "stale"
+    return "waiting"
+
+
+def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
+    held = resolve(state, OutRef(found.path, port.name))
+    has_value = held.status in ("current", "stale")
+    return PortView(
+        name=port.name,
+        type=describe(ListType(port.type) if found.mapped else port.type),
+        state=_standing(held),
+        shown=shorten(held.value) if has_value else "",
+        doc=port.doc,
+        required=port.required,
+    )
+
+
+def source_text(state: ProjectState, source: Source | None) -> str:
+    """Where an input comes from, in words; empty for a value set by hand."""
+    match source:
+        case OutRef(path=path, port=port, element=element):
+            upstream = state.instances.get(path)
+            name = element_name(upstream, element) if upstream and element else path
+            return f"{name}.out.{port}"
+        case InRef(path=path, port=port):
+            return f"{path}.in.{port}"
+        case Collect(items=items):
+            connected = sum(not isinstance(item.source, Plain) for item in items)
+            return f"{connected} of {len(items)} elements connected" if connected else ""
+    return ""
+
+
+def shorten(value: Any) -> str:
+    """A value in at most one line."""
+    if is_file(value):
+        return f"{value['name']} ({_size(value['size'])})"
+    if isinstance(value, list) and len(value) > 3:
+        return f"{len(value)} elements: {shorten(value[0])}, ..., {shorten(value[-1])}"
+    if isinstance(value, list):
+        return "[" + ", ".join(shorten(element) for element in value) + "]"
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= SHORT else text[: SHORT - 3] + "..."
+
+
+def _size(size: int) -> str:
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
+
+
+def _located(state: ProjectState, address: Address) -> tuple[Instance, Port, PortType, Resolved]:
+    found = state.instance(address.instance)
+    spec = state.spec(found)
+    if address.port is None or address.side is None:
+        raise NotFound(f"{address} names no value: write for example {found.path}.out.PORT")
+    steps = address.steps
+    if address.side == "in":
+        port = spec.input(address.port)
+        source = found.inputs.get(port.name)
+        if source is None:
+            held = resolve_input(state, found, port, "") if not found.mapped else _unset(port)
+        else:
+            held = resolve(state, source, latest=port.latest)
+    else:
+        port = spec.output(address.port)
+        element = None
+        if found.mapped and steps and isinstance(steps[0], int):
+            eids = found.eids or ()
+            if steps[0] >= len(eids):
+                raise NotFound(f"{address}: {found.path} has {len(eids)} elements")
+            element, steps = eids[steps[0]], steps[1:]
+        held = resolve(state, OutRef(found.path, port.name, element))
+    listed = bool(found.mapped) and (address.side == "out" or port.name in found.mapped)
+    port_type = ListType(port.type) if listed and steps == address.steps else port.type
+    return found, port, port_type, _inside(held, steps, address)
+
+
+def _unset(port: Port) -> Resolved:
+    return Resolved("waiting", blocker=f"input {port.name} is not set")
+
+
+def _inside(held: Resolved, steps: tuple[Any, ...], address: Address) -> Resolved:
+    if not steps or held.status not in ("current", "stale"):
+        return held
+    value = held.value
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            raise NotFound(f"{address}: there is no {step!r} in this value") from None
+    return Resolved(held.status, value, "", held.origins, held.left_out)
+
+
+def value(state: ProjectState, address: Address) -> ValueView:
+    """The value at a path.
+
+    Raises:
+        NotFound: There is no such instance, port or part.
+    """
+    found, port, port_type, held = _located(state, address)
+    standing = _standing(held)
+    if address.side == "in" and port.name not in found.inputs and port.required:
+        standing = "unset"
+    return ValueView(
+        path=str(address),
+        type=describe(port_type),
+        state=standing,
+        value=held.value if held.status in ("current", "stale") else None,
+        digest=held.digest,
+        activation=held.origins[0] if len(held.origins) == 1 else "",
+        left_out=held.left_out or ((held.blocker,) if held.blocker else ()),
+    )
+
+
+def trace(state: ProjectState, address: Address) -> TraceNode:
+    """Where the value at an output comes from: activations, inputs, attempts, recursively.
+
+    Raises:
+        NotFound: There is no such value yet.
+    """
+    _, _, _, held = _located(state, address)
+    if not held.origins:
+        raise NotFound(f"{address} holds no computed value yet: {held.blocker or 'set by hand'}")
+    if len(held.origins) == 1:
+        return trace_activation(state, held.origins[0])
+    nodes = tuple(trace_activation(state, origin) for origin in held.origins)
+    return TraceNode(
+        path=str(address),
+        activation="",
+        function="a list of results",
+        version="",
+        outcome=held.status,
+        digest=held.digest,
+        origins={"elements": nodes},
+        left_out={"elements": held.left_out} if held.left_out else {},
+    )
+
+
+def trace_activation(state: ProjectState, activation: str) -> TraceNode:
+    """The trace of one activation."""
+    made = state.activations[activation]
+    found = state.instances.get(made.path)
+    name = element_name(found, made.eid) if found else made.path
+    function = found.function if found else (made.job.function if made.job else "")
+    return TraceNode(
+        path=name,
+        activation=made.id,
+        function=function,
+        version=made.version,
+        outcome=made.outcome or "running",
+        digest=made.digest,
+        inputs=made.inputs,
+        attempts=made.attempts,
+        parent=made.parent,
+        origins={
+            port: tuple(trace_activation(state, origin) for origin in origins)
+            for port, origins in made.origins.items()
+        },
+        left_out=made.left_out,
+    )
+
+
+def path_of_activation(state: ProjectState, activation: str) -> str:
+    """The path, as it is shown, of the element that an activation belongs to."""
+    made = state.activations.get(activation)
+    if made is None:
+        return ""
+    found = state.instances.get(made.path)
+    return element_name(found, made.eid) if found else made.path

@@ -1,0 +1,402 @@
+"""Evaluations of workflow functions: rests, answers, staleness, replays (SEMANTICS 4 to 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from copernicus.engine.currency import touch
+from copernicus.engine.decisions import decide_list, final_failure, source_name
+from copernicus.engine.declare import (
+    declare,
+    retire_undeclared,
+    segment_digest,
+    workflow_blocked,
+)
+from copernicus.engine.firing import fail, open_activation
+from copernicus.engine.resolve import Resolved, resolve
+from copernicus.engine.state import Answered, Branch, Element, Evaluation, Instance
+from copernicus.engine.transaction import Step, frozen_before
+from copernicus.errors import CopernicusError
+from copernicus.model import events as ev
+from copernicus.model.evaluation import ROOT, Await, Rest, Segment
+from copernicus.model.jobs import Failure
+from copernicus.model.network import Collect, Source
+
+
+def rested(step: Step, rest: Rest) -> None:
+    """Commit what an evaluation declared since its last answer; refused if it is fenced off."""
+    instance = step.state.instances.get(rest.path)
+    element = instance.elements.get(rest.eid) if instance else None
+    evaluation = element.evaluation if element else None
+    if instance is None or element is None or evaluation is None:
+        return
+    if rest.number != evaluation.number or not evaluation.live:
+        return
+    for segment in rest.segments:
+        if not _commit_segment(step, instance, element, segment):
+            return
+
+
+def _commit_segment(step: Step, instance: Instance, element: Element, segment: Segment) -> bool:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    branch = evaluation.branches.get(segment.branch)
+    if branch is None or segment.index > len(branch.segments):
+        _break(
+            step, instance, element, Failure("the evaluator lost its place: it will be replaced")
+        )
+        return False
+    made_of = segment_digest(segment)
+    if segment.index < len(branch.segments):
+        return _check_determinism(step, instance, element, branch, segment, made_of)
+    if segment.failure is not None:
+        _break(step, instance, element, segment.failure)
+        return False
+    try:
+        declared = declare(step, instance, element, segment)
+    except CopernicusError as error:
+        _break(step, instance, element, Failure(error.message, cause="definition"))
+        return False
+    step.emit(
+        ev.SegmentCommitted(
+            path=instance.path,
+            eid=element.eid,
+            number=evaluation.number,
+            branch=segment.branch,
+            index=segment.index,
+            digest=made_of,
+            declared=declared,
+            spawned=segment.spawned,
+            waits=segment.waits,
+            ended=segment.ended,
+        )
+    )
+    return True
+
+
+def _check_determinism(
+    step: Step,
+    instance: Instance,
+    element: Element,
+    branch: Branch,
+    segment: Segment,
+    made_of: str,
+) -> bool:
+    if branch.segments[segment.index] == made_of:
+        return True
+    line = segment.waits.line if segment.waits else ""
+    reason = (
+        "the workflow function is not deterministic: run again on the same history, it declared "
+        f"something else in branch {segment.branch}, segment {segment.index}"
+    )
+    remedy = "use net.seed for randomness; read no clock, file or environment"
+    _break(
+        step,
+        instance,
+        element,
+        Failure(reason, cause="definition", where=line, remedy=remedy),
+    )
+    return False
+
+
+def _break(step: Step, instance: Instance, element: Element, failure: Failure) -> None:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    step.emit(ev.EvaluationEnded(instance.path, element.eid, evaluation.number, failure))
+    if element.open is not None:
+        fail(step, element.open, failure)
+
+
+def broke(step: Step, path: str, eid: str, number: int, failure: Failure) -> None:
+    """The evaluator could not be kept alive on this evaluation."""
+    instance = step.state.instances.get(path)
+    element = instance.elements.get(eid) if instance else None
+    if instance is None or element is None or element.evaluation is None:
+        return
+    if element.evaluation.number == number and element.evaluation.live:
+        _break(step, instance, element, failure)
+
+
+def advance_evaluations(step: Step) -> bool:
+    """Look at every evaluation about which something changed; whether anything was decided."""
+    state = step.state
+    pending = sorted(state.evaluations.items(), key=lambda entry: _order(step, entry[0]))
+    state.evaluations = {}
+    before = len(step.events)
+    for (path, eid), changed in pending:
+        instance = state.instances.get(path)
+        element = instance.elements.get(eid) if instance else None
+        if instance is None or element is None or element.evaluation is None:
+            continue
+        _advance(step, instance, element, changed)
+    return len(step.events) > before
+
+
+def _order(step: Step, key: tuple[str, str]) -> tuple[int, str]:
+    instance = step.state.instances.get(key[0])
+    return (instance.order if instance else 0, key[1])
+
+
+def _advance(step: Step, instance: Instance, element: Element, changed: set[str]) -> None:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    moved = _recheck_answers(step, instance, element, evaluation, changed)
+    if workflow_blocked(step, instance, element) or evaluation.number == 0:
+        return
+    if moved:
+        _replay(step, instance, element)
+        return
+    if evaluation.failure is not None:
+        return
+    _follow_outputs(step, instance, element, evaluation)
+    if evaluation.ended:
+        return
+    if not _answer_branches(step, instance, element, evaluation):
+        _come_to_rest(step, instance, element, evaluation)
+
+
+def _recheck_answers(
+    step: Step, instance: Instance, element: Element, evaluation: Evaluation, changed: set[str]
+) -> bool:
+    """Note which answers went stale or thawed; whether one is current with another digest."""
+    positions = {p for path in changed for p in evaluation.watched.get(path, ())}
+    before = set(evaluation.stale)
+    moved = False
+    for branch, index in sorted(positions):
+        answered = evaluation.branches[branch].answers.get(index)
+        if answered is None:
+            continue
+        digests = _present_digests(step, answered)
+        if digests is None:
+            evaluation.stale.add((branch, index))
+        elif digests == answered.digests:
+            evaluation.stale.discard((branch, index))
+        else:
+            evaluation.stale.add((branch, index))
+            moved = True
+    if evaluation.stale != before:
+        step.state.mark(instance.path, element.eid)
+        for child in step.state.children.get(instance.path, ()):
+            touch(step.state, child)
+    return moved
+
+
+def _present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
+    """What the answer would be made of now; ``None`` while one of its sources is not current."""
+    waits = answered.waits
+    if waits.kind == "latest":
+        return answered.digests
+    sources: list[Source] = list(waits.sources)
+    if waits.kind == "first":
+        sources = [waits.sources[answered.value[0]]]
+    digests = []
+    for position, source in enumerate(sources):
+        if waits.kind == "settle" and "failure" in answered.value[position]:
+            digests.append(answered.digests[position])
+            continue
+        found = resolve(step.state, source)
+        if found.status != "current":
+            return None
+        digests.append(found.digest)
+    return tuple(digests)
+
+
+def _replay(step: Step, instance: Instance, element: Element) -> None:
+    """Run the function again from its start, with present values (4.4)."""
+    evaluation = element.evaluation
+    assert evaluation is not None
+    if element.open is None:
+        open_activation(step, instance, element)
+        return
+    number = evaluation.number + 1
+    step.emit(ev.EvaluationStarted(instance.path, element.eid, number, element.open))
+
+
+def _follow_outputs(
+    step: Step, instance: Instance, element: Element, evaluation: Evaluation
+) -> None:
+    for port, binding in sorted(evaluation.outputs.items()):
+        if binding.declared is None or binding.declared == binding.effective:
+            continue
+        if isinstance(binding.declared, Collect):
+            decide_list(step, binding.declared)
+        if resolve(step.state, binding.declared).status == "current":
+            step.emit(
+                ev.OutputBound(instance.path, element.eid, port, binding.declared, effective=True)
+            )
+
+
+def _answer_branches(
+    step: Step, instance: Instance, element: Element, evaluation: Evaluation
+) -> bool:
+    answered = False
+    for key in list(evaluation.branches):
+        branch = evaluation.branches[key]
+        waits = branch.waits
+        if waits is None or waits.kind == "branch":
+            answered = answered or branch.running
+            continue
+        index = len(branch.segments) - 1
+        if frozen_before(element, key, index + 1):
+            continue
+        found = _answer(step, instance, element, key, index, waits)
+        if isinstance(found, Failure):
+            _break(step, instance, element, found)
+            return True
+        if found is not None:
+            value, digests = found
+            number = evaluation.number
+            step.emit(
+                ev.AwaitAnswered(instance.path, element.eid, number, key, index, value, digests)
+            )
+            answered = True
+    return answered
+
+
+Found = tuple[Any, tuple[str, ...]] | Failure | None
+
+
+def _answer(
+    step: Step, instance: Instance, element: Element, branch: str, index: int, waits: Await
+) -> Found:
+    position = f"{branch}:a{index}"
+    match waits.kind:
+        case "settle":
+            return _settle(step, instance, element, position, waits)
+        case "first":
+            return _first(step, instance, element, position, waits)
+        case "latest":
+            return _latest(step, instance, element, position, waits)
+        case _:
+            return _values(step, waits)
+
+
+def _values(step: Step, waits: Await) -> Found:
+    for source in waits.sources:
+        if isinstance(source, Collect):
+            decide_list(step, source)
+    found = [resolve(step.state, source) for source in waits.sources]
+    for one in found:
+        if one.status == "hole":
+            return Failure(
+                f"awaited the value of {one.blocker}",
+                cause="definition",
+                where=waits.line,
+                remedy="use net.settle where an element may have no value",
+            )
+        if one.status != "current":
+            return None
+    return [one.value for one in found], tuple(one.digest for one in found)
+
+
+def _settle(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    names = tuple(source_name(source) for source in waits.sources)
+    earlier = evaluation.decisions.get(position)
+    kept = dict(earlier.outcome) if earlier and earlier.kind == "settle" else {}
+    outcomes: list[dict[str, Any]] = []
+    digests: list[str] = []
+    for name, source in zip(names, waits.sources, strict=True):
+        outcome = _outcome(step, source, kept.get(name))
+        if outcome is None:
+            return None
+        outcomes.append(outcome[0])
+        digests.append(outcome[1])
+    failures = {
+        name: {"failure": outcome["failure"], "digest": digest}
+        for name, outcome, digest in zip(names, outcomes, digests, strict=True)
+        if "failure" in outcome
+    }
+    good = tuple(name for name in names if name not in failures)
+    if earlier is None or earlier.outcome != failures or earlier.candidates != names:
+        step.emit(ev.Decided(instance.path, element.eid, position, "settle", names, good, failures))
+    return outcomes, tuple(digests)
+
+
+def _outcome(
+    step: Step, source: Source, kept: dict[str, Any] | None
+) -> tuple[dict[str, Any], str] | None:
+    """A settled source: a value, or a failure that stands as long as its inputs do (5.3)."""
+    failed = final_failure(step.state, source)
+    inputs_now = _inputs_of(step, source)
+    if kept is not None and kept["digest"] == inputs_now:
+        return {"failure": kept["failure"]}, inputs_now
+    if failed is not None:
+        return {"failure": msgspec.to_builtins(failed.failure)}, failed.digest
+    found: Resolved = resolve(step.state, source)
+    if found.status == "current":
+        return {"value": found.value}, found.digest
+    if found.status == "hole":
+        skipped = Failure(f"{found.blocker}", cause="cancelled")
+        return {"failure": msgspec.to_builtins(skipped)}, "hole"
+    return None
+
+
+def _inputs_of(step: Step, source: Source) -> str:
+    upstream = step.state.instances.get(getattr(source, "path", ""))
+    if upstream is None:
+        return ""
+    element = upstream.elements.get(getattr(source, "element", None) or "")
+    return element.digest if element is not None and element.ready else ""
+
+
+def _first(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    names = tuple(source_name(source) for source in waits.sources)
+    earlier = evaluation.decisions.get(position)
+    if earlier is not None:
+        reason = _first_lapsed(step, names, waits, earlier.chosen)
+        if not reason:
+            chosen = names.index(earlier.chosen[0])
+            found = resolve(step.state, waits.sources[chosen])
+            return ([chosen, found.value], (found.digest,)) if found.status == "current" else None
+        step.emit(ev.DecisionLapsed(instance.path, element.eid, position, reason))
+    for index, source in enumerate(waits.sources):
+        found = resolve(step.state, source)
+        if found.status == "current":
+            step.emit(
+                ev.Decided(instance.path, element.eid, position, "first", names, (names[index],))
+            )
+            return [index, found.value], (found.digest,)
+    return None
+
+
+def _first_lapsed(step: Step, names: tuple[str, ...], waits: Await, chosen: tuple[str, ...]) -> str:
+    if not chosen or chosen[0] not in names:
+        return f"{chosen[0] if chosen else 'nothing'} is no candidate any more"
+    failed = final_failure(step.state, waits.sources[names.index(chosen[0])])
+    return f"{chosen[0]} failed after its inputs had changed" if failed else ""
+
+
+def _latest(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    names = tuple(source_name(source) for source in waits.sources)
+    earlier = evaluation.decisions.get(position)
+    if earlier is not None and earlier.kind == "latest" and earlier.candidates == names:
+        return earlier.outcome["values"], tuple(earlier.outcome["digests"])
+    found = [resolve(step.state, source, latest=True) for source in waits.sources]
+    if any(one.status not in ("current", "stale") for one in found):
+        return None
+    values, digests = [one.value for one in found], [one.digest for one in found]
+    outcome = {"values": values, "digests": digests}
+    step.emit(ev.Decided(instance.path, element.eid, position, "latest", names, names, outcome))
+    return values, tuple(digests)
+
+
+def _come_to_rest(step: Step, instance: Instance, element: Element, evaluation: Evaluation) -> None:
+    """No branch can go on: end the evaluation if all have ended, retire what was passed."""
+    branches = evaluation.branches.values()
+    if any(branch.running for branch in branches):
+        return
+    if evaluation.branches[ROOT].ended and all(branch.ended for branch in branches):
+        step.emit(ev.EvaluationEnded(instance.path, element.eid, evaluation.number))
+        if element.open is not None:
+            step.emit(ev.ActivationEnded(element.open, "succeeded"))
+        retire_undeclared(step, instance, element)
+    elif evaluation.number > 1:
+        retire_undeclared(step, instance, element)
