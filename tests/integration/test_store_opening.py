@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 import copernicus.store
 from copernicus import __version__
-from copernicus.errors import BadSettings
+from copernicus.errors import BadSettings, InternalError
 from copernicus.store import Store
 from copernicus.store.database import plain_engine
 from copernicus.store.folder import DATABASE
@@ -26,6 +26,7 @@ from copernicus.store.opening import GAP, bring_up_to_date
 from copernicus.store.schema import FORMAT, METADATA
 from support.store_writer import last_committed
 from support.store_writers import killed_after
+from support.stores import session
 
 
 @pytest.fixture
@@ -226,3 +227,21 @@ def test_a_changed_audit_entry_is_found(tmp_path):
     change(tmp_path, "DELETE FROM audit WHERE number = 7")
     with Store.open(tmp_path) as store:
         assert store.check_audit() == 8
+
+
+def test_commits_are_made_durable_and_references_are_checked(folder):
+    with Store.open(folder) as store, store._writer.connect() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_reference_to_nothing_is_refused(folder):
+    with Store.open(folder) as store:
+        with pytest.raises(InternalError, match="FOREIGN KEY"), store.transaction() as tx:
+            tx.add_session(session("a", user="nobody"))
+        with store.transaction() as tx:
+            tx.set_meta("still", "works")
+        assert store.meta("still") == "works"

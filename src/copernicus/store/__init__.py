@@ -1,5 +1,6 @@
 """The durable state of a server: journals, jobs, identities, audit log."""
 
+from copernicus.store.backup import backup_folder, upkeep
 from copernicus.store.failures import PositionConflict, StoreFailed
 from copernicus.store.records import (
     AuditEntry,
@@ -29,4 +30,6 @@ __all__ = [
     "Transaction",
     "UserRecord",
     "WorkerRecord",
+    "backup_folder",
+    "upkeep",
 ]

@@ -81,6 +81,7 @@ def backup_folder(folder: Path, destination: Path, *, link_files: bool = False) 
     temporary = destination.with_name(f"{destination.name}.new")
     with upkeep(folder):
         try:
+            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(mode=0o700, parents=True)
             copy_database(folder / DATABASE, temporary / DATABASE)
             _copy_tree(folder, temporary, link_files=link_files)
@@ -89,6 +90,8 @@ def backup_folder(folder: Path, destination: Path, *, link_files: bool = False) 
             sync_folder(destination.parent)
         except OSError as error:
             raise BadSettings(f"cannot back up {folder} to {destination}: {error}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _copy_tree(folder: Path, destination: Path, *, link_files: bool) -> None:

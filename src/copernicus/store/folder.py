@@ -6,17 +6,20 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from copernicus import __version__
-from copernicus.errors import BadSettings
+from copernicus.errors import BadSettings, ServerBusy
 from copernicus.store.schema import FORMAT
 
 DATABASE = "copernicus.db"
 LOCK = "lock"
 EPOCH = "epoch"
 
+_PRIMARY = 0xFF
+# The last one stands for a missing table.
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _MAGIC = b"SQLite format 3\0"
 _PAGES_AT = slice(28, 32)
 _PAGE_SIZE_AT = slice(16, 18)
@@ -42,8 +45,10 @@ class FolderLock:
                 f"another Copernicus process (pid {holder or 'unknown'}) uses the folder "
                 f"{folder}: stop it first, or use another folder"
             ) from None
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+        # The number is for people only: a full disk may do without it.
+        with suppress(OSError):
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
         """Let others have the folder."""
@@ -56,8 +61,8 @@ def check_database(file: Path) -> int:
     Raises:
         BadSettings: it is damaged, not one of ours, or of a newer format.
     """
-    _check_header(file)
     try:
+        _check_header(file)
         with _read_only(file) as connection:
             if file.stat().st_size <= _CHECKED_WHOLE:
                 verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -66,7 +71,11 @@ def check_database(file: Path) -> int:
             found = dict(
                 connection.execute("SELECT key, value FROM meta WHERE key IN ('format', 'version')")
             )
-    except sqlite3.DatabaseError as error:
+    except OSError as error:
+        raise BadSettings(f"cannot read the database {file}: {error.strerror}") from error
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode & _PRIMARY not in _DAMAGE:
+            raise BadSettings(f"cannot read the database {file}: {error}") from error
         raise _damaged(file, str(error)) from error
     try:
         number = int(found["format"])
@@ -90,14 +99,23 @@ def read_epoch(folder: Path) -> int:
 
 
 def write_epoch(folder: Path, epoch: int) -> None:
-    """Note the epoch outside the database, which tells when an older database was put back."""
+    """Note the epoch outside the database, which tells when an older database was put back.
+
+    Raises:
+        ServerBusy: it cannot be written, most likely because the disk is full.
+    """
     temporary = folder / f"{EPOCH}.new"
-    with temporary.open("w", encoding="ascii") as file:
-        file.write(str(epoch))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / EPOCH)
-    sync_folder(folder)
+    try:
+        with temporary.open("w", encoding="ascii") as file:
+            file.write(str(epoch))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / EPOCH)
+        sync_folder(folder)
+    except OSError as error:
+        raise ServerBusy(
+            f"cannot write {temporary}: {error.strerror}; nothing was lost: make room, try again"
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from copernicus import __version__
 from copernicus.errors import BadSettings
-from copernicus.store.database import plain_engine, upsert
+from copernicus.store.database import failure_of, plain_engine, upsert
 from copernicus.store.folder import read_epoch, sync_folder
 from copernicus.store.migrate import upgrade
 from copernicus.store.schema import FORMAT, META
@@ -37,6 +38,7 @@ def make_database(file: Path) -> None:
 
     Raises:
         BadSettings: the folder cannot be written.
+        ServerBusy: the disk is full.
     """
     temporary = file.with_name(f"{file.name}.new")
     try:
@@ -53,6 +55,8 @@ def make_database(file: Path) -> None:
         sync_folder(file.parent)
     except OSError as error:
         raise BadSettings(f"cannot make the database {file}: {error.strerror}") from error
+    except DBAPIError as error:
+        raise failure_of(error, file) from error
 
 
 def bring_up_to_date(connection: Connection) -> None:

@@ -45,11 +45,15 @@ class Store(Reads):
         self._closed = False
         self._writer = writer_engine(self._file)
         self._reader = reader_engine(self._file)
-        with self._write() as connection:
-            if file_format < FORMAT:
-                bring_up_to_date(connection)
-            start = count_start(connection, folder)
-        write_epoch(folder, start.epoch)
+        try:
+            with self._write() as connection:
+                if file_format < FORMAT:
+                    bring_up_to_date(connection)
+                start = count_start(connection, folder)
+            write_epoch(folder, start.epoch)
+        except BaseException:
+            self._writer.dispose()
+            raise
         self.epoch = start.epoch
         self.restored = start.restored
         self.attempt_base = start.attempt_base
@@ -61,6 +65,7 @@ class Store(Reads):
         Raises:
             BadSettings: there is none, another server has it open, a newer version wrote it, or
                 it is damaged. Nothing was changed.
+            ServerBusy: the disk is full.
         """
         file = folder / DATABASE
         if create:
