@@ -105,6 +105,18 @@ def add(values: Latest[list[int]]) -> dict[str, Any]:
     return {"total": sum(values), "parts": values}
 
 
+@task
+def careless(how: str) -> File:
+    path = current_task().folder / "gone.txt"
+    returned: dict[str, Any] = {"type": 3, "unwritten": path, "none": None}
+    return returned[how]
+
+
+@task(outputs={"a": int, "b": int})
+def forgetful(how: str) -> Any:
+    return {"unknown": {"a": 1, "b": 2, "other": 3}, "missing": {"a": 1}, "list": [1, 2]}[how]
+
+
 @dataclass(frozen=True)
 class Found:
     """What the sampling gives."""
@@ -149,4 +161,9 @@ async def broken(net: Net, how: str) -> dict[str, Any]:
     raise RuntimeError(how)
 
 
-module = Module("toy", "1.2", [simulate, build, score, add, adaptive, broken], doc="A toy.")
+module = Module(
+    "toy",
+    "1.2",
+    [simulate, build, score, add, careless, forgetful, adaptive, broken],
+    doc="A toy.",
+)

@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
+from copernicus.errors import BadValue
 from copernicus.model import values
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.types import OptionalType, check
@@ -61,7 +62,7 @@ def arguments(
 
     Raises:
         NotFound: There is no such port.
-        BadValue: A value is not of its port's type.
+        BadValue: A value is missing, or not of its port's type.
     """
     hints = hints_of(body, spec.name)
     found = {}
@@ -75,4 +76,7 @@ def arguments(
     for port in spec.inputs:
         if port.name not in found and not port.required and port.default is None:
             found[port.name] = None
+    missing = [port.name for port in spec.inputs if port.required and port.name not in found]
+    if missing:
+        raise BadValue(f"{spec.name} needs {', '.join(missing)}")
     return found
