@@ -105,6 +105,20 @@ def test_a_store_that_failed_stays_so(tmp_path):
         assert store.meta("a") == "b"
 
 
+def test_without_a_free_file_handle_reads_are_refused_and_writes_go_on(tmp_path):
+    with Store.open(tmp_path, create=True) as store:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(ServerBusy, match="ulimit"):
+                store.meta("a")
+            with store.transaction() as tx:
+                tx.set_meta("a", "b")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert store.meta("a") == "b"
+
+
 def test_a_closed_store_says_so(tmp_path):
     store = Store.open(tmp_path, create=True)
     store.close()

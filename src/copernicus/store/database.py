@@ -22,6 +22,7 @@ _LOG_KEPT = 64 * 2**20
 # An index of the WAL that cannot grow is a full disk too, by another name.
 _FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
 _BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_SHORT_CODES = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM)
 _PRIMARY = 0xFF
 
 
@@ -102,6 +103,11 @@ def failure_of(error: DBAPIError, file: Path) -> CopernicusError:
         return ServerBusy(
             f"{file} is kept locked by another program; nothing was changed: "
             "end that program, then try again"
+        )
+    if code & _PRIMARY in _SHORT_CODES:
+        return ServerBusy(
+            f"{file} cannot be used just now ({cause}); nothing was changed: memory or open files "
+            "have run out (see 'ulimit -n'), try again"
         )
     return StoreFailed(
         f"{file} cannot be used any more ({getattr(cause, 'sqlite_errorname', '')}: {cause}): "
