@@ -22,7 +22,7 @@ from copernicus.sdk.functions import Function
 MAX_AWAITS = 100_000
 
 
-class NotYet(Exception):  # noqa: N818 - a state of the world, not an error
+class NotYet(Exception):
     """Raised by an ``answer`` function: there is no value yet."""
 
 

@@ -310,8 +310,19 @@ def test_values_in_texts() -> None:
 
 
 def test_a_mention_of_nothing_that_is_there() -> None:
-    with pytest.raises(BadDefinition, match=r"\{in.x\}: there is no such input"):
-        render(Command((Line(("{program}", "{in.x}")),)), {}, ())
+    command = Command((Line(("{program}", "{in.x}", "-")),))
+    with pytest.raises(BadDefinition, match=r"\{in.x\}: there is no such input; there are: text"):
+        render(command, {}, read(ROT13).inputs[:1])
+    assert render(command, {}).lines[0].argv == ("{program}", "-")
+
+
+def test_defaults_stand_where_nothing_is_given() -> None:
+    spec = read(ROT13)
+    assert argv(spec, text=A, count=None)[2] == "1"
+    assert spec.template
+    assert render(spec.template, {"text": A, "count": 1}) == render(
+        spec.template, {"text": A}, spec.inputs
+    )
 
 
 def test_regular_expressions_keep_their_braces() -> None:

@@ -94,7 +94,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 Reply = Catalog | Description | Rested | Gone | Refused
 
 
-class BrokenFrame(Exception):  # noqa: N818 - what it is says more than that it is an error
+class BrokenFrame(Exception):
     """What was read is no frame: the other side is not what it should be, or died within one."""
 
 

@@ -12,7 +12,7 @@ it is placed, a number or a text itself, anything else JSON. Among the arguments
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,17 +32,22 @@ def mentions(text: str) -> list[tuple[str, bool]]:
     return [(port, bool(mark)) for port, mark in MENTION.findall(text)]
 
 
-def render(template: Command, inputs: Mapping[str, Any], ports: Sequence[Port]) -> Command:
-    """The command for these plain inputs; an input that is not given has its default.
+def render(template: Command, inputs: Mapping[str, Any], ports: Sequence[Port] = ()) -> Command:
+    """The command for these plain inputs.
+
+    With ``ports`` an input that is not given has its default; else it holds nothing.
 
     Raises:
         BadDefinition: The template mentions an input that the function does not have.
         BadValue: A file's name or place collides with another's.
     """
-    values = {
-        port.name: port.default if inputs.get(port.name) is None else inputs[port.name]
-        for port in ports
-    }
+    named = {port for text in texts_in(msgspec.to_builtins(template)) for port, _ in mentions(text)}
+    placed_ports = {file.port for file in template.files if file.port is not None}
+    if ports:
+        _check_known(named | placed_ports, {port.name for port in ports})
+    defaults = {port.name: port.default for port in ports}
+    given = {name: value for name, value in inputs.items() if value is not None}
+    values = {**dict.fromkeys(named | placed_ports), **defaults, **given}
     placed, paths = _place(template.files, values)
     fill = _Filler(values, paths)
     filled = fill.anything(msgspec.to_builtins(msgspec.structs.replace(template, files=())))
@@ -70,7 +75,6 @@ def _place(
     for file in files:
         if file.port is None:
             continue
-        _known(file.port, values)
         held = values[file.port]
         paths[file.port] = []
         for index, each in enumerate(held if isinstance(held, list) else [held]):
@@ -97,10 +101,24 @@ def _free(path: str, taken: set[str], file: Placed) -> str:
     return path
 
 
-def _known(port: str, values: Mapping[str, Any]) -> None:
-    if port not in values:
-        known = ", ".join(values) or "none"
-        raise BadDefinition(f"{{in.{port}}}: there is no such input; there are: {known}")
+def _check_known(named: set[str], known: set[str]) -> None:
+    for port in sorted(named - known):
+        raise BadDefinition(
+            f"{{in.{port}}}: there is no such input; there are: {', '.join(sorted(known))}"
+        )
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text inside of a plain value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from texts_in(inner)
 
 
 class _Filler:
@@ -121,8 +139,6 @@ class _Filler:
         )
 
     def _argument(self, argument: str) -> list[str]:
-        for port, _ in mentions(argument):
-            _known(port, self._values)
         left_out = [
             self._values[port] is None or (condition and self._values[port] is False)
             for port, condition in mentions(argument)
@@ -148,7 +164,6 @@ class _Filler:
         return value
 
     def _shown(self, port: str) -> str:
-        _known(port, self._values)
         value = self._values[port]
         if isinstance(value, list):
             return " ".join(self._elements(port))

@@ -39,7 +39,7 @@ from copernicus.errors import BadDefinition, UserError
 from copernicus.model.functions import FunctionSpec, Port, RetryPolicy, check_spec
 from copernicus.model.jobs import Checkpoint, Command, Done, Line, Output, Placed, Progress
 from copernicus.model.resources import ProgramNeed, Resources, specifiers
-from copernicus.model.templates import FOLDER, MENTION, mentions
+from copernicus.model.templates import FOLDER, MENTION, mentions, texts_in
 from copernicus.model.types import FileType, ListType, strip_optional
 from copernicus.model.values import digest
 from copernicus.sdk.toml_ports import port_type_of, read_input, read_output
@@ -52,7 +52,6 @@ from copernicus.sdk.toml_tables import (
     struct,
     tables,
     text,
-    texts,
 )
 
 _TOP = (
@@ -147,7 +146,7 @@ def _command(table: dict[str, Any], outputs: Sequence[Output]) -> Command:
         environment=_environment(table.get("environment", {})),
         **optional,
     )
-    written_down = texts(msgspec.to_builtins(command))
+    written_down = texts_in(msgspec.to_builtins(command))
     mentioned = {port for words in written_down for port, _ in mentions(words)}
     return msgspec.structs.replace(
         command, files=(*command.files, *_placed(table.get("inputs", {}), mentioned))
@@ -228,7 +227,7 @@ def _check_mentions(spec: FunctionSpec) -> None:
     """Every mention is of an input, and in a form that can be filled in."""
     ports = {port.name: port for port in spec.inputs}
     assert spec.template is not None
-    for words in texts(msgspec.to_builtins(spec.template)):
+    for words in texts_in(msgspec.to_builtins(spec.template)):
         for port, _ in mentions(words):
             if port not in ports:
                 raise BadDefinition(f"{words!r}: there is no input {port!r}{nearest(port, ports)}")

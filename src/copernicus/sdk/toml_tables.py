@@ -13,17 +13,6 @@ from copernicus.errors import BadDefinition
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def texts(value: Any) -> list[str]:
-    """Every text inside of a plain value, keys included."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for pair in value.items() for part in pair for text in texts(part)]
-    if isinstance(value, list | tuple):
-        return [text for inner in value for text in texts(inner)]
-    return []
-
-
 def patterns(table: Any) -> Any:
     """``{file, regex}``, as users write it, with the model's word for a file: a pattern."""
     if isinstance(table, dict):
