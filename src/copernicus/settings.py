@@ -46,7 +46,6 @@ class ServerSettings:
         session_idle_s: a login unused for so long has ended.
         session_life_s: a login this old has ended.
         worker_certificate_s: how long a worker's certificate holds; it renews itself before.
-        worker_grace_s: how long after that its key may still renew it.
         login_failures: wrong passwords in a row, per name and per address, before a pause.
         login_pause_s: that pause.
         log_level: debug, info, warning or error.
@@ -72,7 +71,6 @@ class ServerSettings:
     session_idle_s: float = 12 * 3600.0
     session_life_s: float = 30 * 86400.0
     worker_certificate_s: float = 86400.0
-    worker_grace_s: float = 90 * 86400.0
     login_failures: int = 5
     login_pause_s: float = 30.0
     log_level: str = "info"

@@ -47,6 +47,12 @@ def configure_logging(
     )
 
 
+def ensure_logging(*, level: str, as_json: bool) -> None:
+    """Set up the logs, unless the program that this is part of has done so."""
+    if not structlog.is_configured():
+        configure_logging(level=level, as_json=as_json)
+
+
 def get_logger(part: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of one part of the program."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(part=part))

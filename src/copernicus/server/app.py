@@ -1,0 +1,319 @@
+"""The server put together: store, runtime, evaluators, two ports in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from copernicus.blobs import BlobStore
+from copernicus.errors import BadSettings
+from copernicus.evaluator.frames import Catalog
+from copernicus.model.effects import Effect
+from copernicus.model.evaluation import Start
+from copernicus.model.reports import Report
+from copernicus.scheduling import SchedulerSettings
+from copernicus.security.asgi import server_config
+from copernicus.security.identity import Authority
+from copernicus.security.tls import load_server_leaf, server_context
+from copernicus.server.accounts import Doorkeeper
+from copernicus.server.batch import Batch
+from copernicus.server.clock import Clock, wall
+from copernicus.server.evaluators import Evaluators
+from copernicus.server.feed import Feed
+from copernicus.server.files import FileRights
+from copernicus.server.folder import (
+    BLOBS,
+    IDENTITY,
+    Running,
+    forget_running,
+    own_names,
+    settings_of,
+    write_bundle,
+    write_running,
+)
+from copernicus.server.holdings import Holdings
+from copernicus.server.http.apps import machine_app, user_app
+from copernicus.server.runtime import Runtime
+from copernicus.server.site import Site
+from copernicus.settings import ServerSettings
+from copernicus.store.store import Store
+from copernicus.telemetry import ensure_logging, get_logger
+
+_LOG = get_logger("server")
+_UPKEEP_S: Final = 60.0
+_GRACE_S: Final = 5
+_BACKLOG: Final = 1024
+
+
+class _Port(uvicorn.Server):
+    """One port; the signals are for the whole server to handle."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def run_server(folder: Path, overrides: Mapping[str, Any] | None = None) -> None:
+    """Run the server of a folder in this process until it is told to stop (SIGTERM, Ctrl+C).
+
+    Raises:
+        BadSettings: there is none, a setting is wrong, a port is taken, it is running already.
+    """
+    os.umask(0o077)
+    settings = settings_of(folder, overrides)
+    asyncio.run(serve(folder, settings))
+
+
+async def serve(
+    folder: Path,
+    settings: ServerSettings | None = None,
+    ready: Callable[[Running], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until ``stop`` is set, or SIGTERM or SIGINT comes (in the main thread).
+
+    Args:
+        folder: made by ``init_server``.
+        settings: default: those of the folder.
+        ready: told once both ports answer.
+        stop: to end from within the process.
+
+    Raises:
+        BadSettings: there is no server, it runs already, or a port cannot be bound.
+    """
+    settings = settings or settings_of(folder)
+    ensure_logging(level=settings.log_level, as_json=settings.log_json)
+    stop = stop or asyncio.Event()
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(Store.open(folder))
+        machine = stack.enter_context(_bind(settings.host, settings.machine_port, "machine_port"))
+        user = stack.enter_context(_bind(settings.host, settings.user_port, "user_port"))
+        async with _site(folder, settings, store) as site:
+            site.machine_port, site.user_port = _port_of(machine), _port_of(user)
+            await _listen(folder, site, machine, user, ready, stop)
+
+
+@contextlib.asynccontextmanager
+async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIterator[Site]:
+    """Everything but the ports: loaded, its open work taken up again; ended at the end."""
+    clock = Clock()
+    holdings = Holdings(
+        SchedulerSettings(
+            lease_s=settings.lease_s,
+            heartbeat_s=settings.heartbeat_s,
+            checkpoint_interval_s=settings.checkpoint_interval_s,
+        )
+    )
+    await asyncio.to_thread(holdings.load, store, clock.now())
+    feed = Feed(store, settings.keep_alive_s)
+    wiring = _Wiring(holdings)
+    wiring.runtime = runtime = Runtime(holdings, store, feed, clock, wiring.carry_out)
+    wiring.evaluators = evaluators = Evaluators(
+        settings, wiring.report, wiring.find_start, wiring.new_catalog
+    )
+    running = asyncio.create_task(runtime.run())
+    try:
+        await evaluators.start()
+        await runtime.do(Batch.open_work)
+        yield Site(
+            settings=settings,
+            clock=clock,
+            store=store,
+            blobs=await asyncio.to_thread(BlobStore.in_folder, folder / BLOBS),
+            authority=Authority.load(folder / IDENTITY),
+            runtime=runtime,
+            feed=feed,
+            doorkeeper=Doorkeeper(settings),
+            files=FileRights(store),
+            names=settings.names or own_names(),
+        )
+    finally:
+        await evaluators.stop()
+        await runtime.do(note_seen)
+        runtime.stop()
+        await running
+
+
+class _Wiring:
+    """Who tells whom: the runtime's effects to the evaluators, their reports to the runtime."""
+
+    runtime: Runtime
+    evaluators: Evaluators
+
+    def __init__(self, holdings: Holdings) -> None:
+        self._holdings = holdings
+
+    def carry_out(self, effects: list[tuple[str, Effect]]) -> None:
+        for project, effect in effects:
+            self.evaluators.carry_out(project, effect)
+
+    def report(self, project: str, report: Report) -> None:
+        self.runtime.post(lambda batch: batch.report(project, report))
+
+    async def find_start(self, project: str, path: str, eid: str, number: int) -> Start | None:
+        return await self.runtime.do(lambda batch: batch.start_of(project, path, eid, number))
+
+    def new_catalog(self, catalog: Catalog) -> None:
+        self._holdings.catalog = {spec.name: spec for spec in catalog.functions}
+        self._holdings.broken = catalog.broken
+
+
+def note_seen(batch: Batch) -> None:
+    """Keep when workers were last heard of, now and then: not worth a commit of its own."""
+    seen = batch.holdings.machines.take_seen()
+    if seen:
+        batch.write(lambda tx: tx.touch_workers(seen))
+
+
+async def _listen(
+    folder: Path,
+    site: Site,
+    machine: socket.socket,
+    user: socket.socket,
+    ready: Callable[[Running], None] | None,
+    stop: asyncio.Event,
+) -> None:
+    identity = folder / IDENTITY
+    site.authority.renew_leaf_if_due(wall(), site.names)
+    contexts = [
+        server_context(identity, require_client_certificate=True),
+        server_context(identity, require_client_certificate=False),
+    ]
+    apps = [machine_app(site), user_app(site)]
+    ports = []
+    for app, context in zip(apps, contexts, strict=True):
+        config = server_config(app, context, host=site.settings.host, port=0)  # type: ignore[arg-type]
+        config.timeout_graceful_shutdown = _GRACE_S
+        ports.append(_Port(config))
+    tasks = [
+        asyncio.create_task(port.serve(sockets=[sock]))
+        for port, sock in zip(ports, (machine, user), strict=True)
+    ]
+    upkeep = asyncio.create_task(_upkeep(site, identity, contexts))
+    try:
+        with _signals(stop):
+            await _until_started(ports, tasks)
+            _announce(folder, site, ready)
+            await _first_of(stop, tasks)
+    finally:
+        upkeep.cancel()
+        forget_running(folder)
+        site.runtime.release_waiting()
+        site.feed.close()
+        for port in ports:
+            port.should_exit = True
+        await asyncio.gather(*tasks)
+        _LOG.info("stopped")
+
+
+def _announce(folder: Path, site: Site, ready: Callable[[Running], None] | None) -> None:
+    running = Running(
+        os.getpid(),
+        site.authority.server_id,
+        site.settings.host,
+        site.machine_port,
+        site.user_port,
+        site.clock.now(),
+    )
+    write_bundle(folder, site.authority, site.names, site.user_port)
+    write_running(folder, running)
+    _LOG.info(
+        "serving",
+        server_id=running.server_id,
+        machine_port=running.machine_port,
+        user_port=running.user_port,
+        functions=len(site.runtime.holdings.catalog),
+    )
+    if ready is not None:
+        ready(running)
+
+
+async def _until_started(ports: list[_Port], tasks: list[asyncio.Task[None]]) -> None:
+    while not all(port.started for port in ports):
+        for task in tasks:
+            if task.done():
+                task.result()
+        await asyncio.sleep(0.005)
+
+
+async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+
+
+async def _upkeep(site: Site, identity: Path, contexts: list[ssl.SSLContext]) -> None:
+    while True:
+        await asyncio.sleep(_UPKEEP_S)
+        site.runtime.post(note_seen)
+        now = site.clock.now()
+        site.runtime.post(lambda batch, now=now: _end_sessions(batch, now))  # type: ignore[misc]
+        if await asyncio.to_thread(site.authority.renew_leaf_if_due, wall(), site.names):
+            for context in contexts:
+                load_server_leaf(context, identity)
+            _LOG.info("renewed the certificate")
+
+
+def _end_sessions(batch: Batch, now: float) -> None:
+    accounts = batch.holdings.accounts
+    over = [key for key, session in accounts.sessions.items() if now >= session.expires]
+    if over:
+        for key in over:
+            accounts.end(key)
+        batch.write(lambda tx: tx.sweep_expired(now))
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread() or os.name != "posix":
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        BadSettings: the port is taken, or the address is not one of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise BadSettings(
+                f"Port {port} of {host} is in use, by another program or another server: stop that "
+                f"one, or set {setting} in server.toml to another port."
+            ) from error
+        raise BadSettings(
+            f"Cannot listen on port {port} of {host} ({error.strerror or error}): set host and "
+            f"{setting} in server.toml."
+        ) from error
+
+
+def _port_of(bound: socket.socket) -> int:
+    port: int = bound.getsockname()[1]
+    return port

@@ -1,0 +1,314 @@
+"""One batch of the runtime: changes to what is in memory, with all that must be kept of them.
+
+A report of the queue fires the engine, what the engine wants goes into the queue, and so on until
+nothing moves: ``settle``. So one transaction holds a result, the end of its activation, all that
+this fires, and the jobs that are queued for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from copernicus.engine.core import (
+    create_project,
+    effects_of,
+    open_effects,
+    submit_edits,
+    submit_report,
+)
+from copernicus.errors import Conflict
+from copernicus.model.edits import Edit
+from copernicus.model.effects import CancelJob, Effect, Evaluate, HoldQueue, QueueJob
+from copernicus.model.evaluation import Start
+from copernicus.model.events import Event, RevisionMade
+from copernicus.model.reports import Report
+from copernicus.protocol import (
+    Assignment,
+    CheckpointRequest,
+    Directive,
+    EditReply,
+    HeartbeatRequest,
+    LeaseRequest,
+    ProgressReport,
+    ResultRequest,
+)
+from copernicus.scheduling.rows import (
+    ENDED,
+    AttemptRow,
+    CheckpointRow,
+    JobRow,
+    Row,
+    job_of_attempt,
+)
+from copernicus.scheduling.workers import WorkerInfo
+from copernicus.security.policy import Role
+from copernicus.server.holdings import Holdings, Project
+from copernicus.store.records import Entry, MemberRecord, ProjectRecord
+from copernicus.store.store import Store
+from copernicus.store.transaction import Transaction
+
+Write = Callable[[Transaction], object]
+Mark = tuple[int, int, int, int]
+
+
+class Batch:
+    """What requests may do, and what is to be committed for them.
+
+    ``touched`` are the projects that were changed.
+    """
+
+    def __init__(self, holdings: Holdings, store: Store, now: float) -> None:
+        self.holdings = holdings
+        self._store = store
+        self.now = now
+        self.entries: list[tuple[str, Entry]] = []
+        self.outside: list[tuple[str, Effect]] = []
+        self.progress: list[tuple[str, str, ProgressReport]] = []
+        self.touched: set[str] = set()
+        self._arrivals = holdings.scheduler.arrivals
+        self._writes: list[Write] = []
+        self._audits: list[Write] = []
+        self._rows: list[Row] = []
+
+    @property
+    def stirred(self) -> bool:
+        """Whether there may be work now that there was not before."""
+        return self.holdings.scheduler.arrivals != self._arrivals
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._writes or self._audits or self._rows)
+
+    def mark(self) -> Mark:
+        """How far the batch is, for ``back_to``."""
+        return len(self._writes), len(self._rows), len(self.entries), len(self.outside)
+
+    def back_to(self, mark: Mark) -> None:
+        """Leave out what came after ``mark``. What is in memory must then be loaded again."""
+        writes, rows, entries, outside = mark
+        del self._writes[writes:], self._rows[rows:], self.entries[entries:], self.outside[outside:]
+
+    def write(self, write: Write) -> None:
+        """Have this done in the transaction."""
+        self._writes.append(write)
+
+    def audit(
+        self, actor: str, source: str, action: str, thing: str, outcome: str = "done"
+    ) -> None:
+        """Keep who did what; also of requests that are refused."""
+        at = self.now
+        self._audits.append(
+            lambda tx: tx.audit(
+                at=at, actor=actor, source=source, action=action, object=thing, outcome=outcome
+            )
+        )
+
+    def write_to(self, store: Store) -> None:
+        """Commit; blocks until it is durable.
+
+        Raises:
+            ServerBusy: the disk is full; nothing was kept.
+            StoreFailed: nobody knows what was kept.
+        """
+        newest = {_row_key(row): row for row in self._rows}
+        with store.transaction() as transaction:
+            for write in (*self._writes, *self._audits):
+                write(transaction)
+            if newest:
+                transaction.save_rows(newest.values())
+
+    # --- projects ---------------------------------------------------------------------------
+
+    def create_project(self, project_id: str, name: str, owner: str, seed: int) -> Project:
+        """A new project.
+
+        Raises:
+            Conflict: the name is taken.
+        """
+        if self.holdings.projects.find(name) is not None:
+            raise Conflict(f"There is already a project {name!r}: choose another name.")
+        self.touched.add(project_id)
+        state, events = create_project(project_id, name, owner, seed)
+        record = ProjectRecord(project_id, name, owner, self.now, self.now)
+        project = Project(record, state, {owner: Role.OWNER})
+        self.holdings.projects.put(project)
+        self.write(lambda tx: tx.add_project(record))
+        self.write(lambda tx: tx.set_member(MemberRecord(project_id, owner, "owner")))
+        self._record(project, events)
+        return project
+
+    def edit(
+        self, project: Project, edits: Sequence[Edit], author: str, expected: int | None
+    ) -> EditReply:
+        """A user's transaction.
+
+        Raises:
+            Conflict: the project is at another revision than ``expected``.
+            UserError: it cannot be; the state is unchanged.
+        """
+        state = project.state
+        if expected is not None and expected != state.revision:
+            raise Conflict(
+                f"Project {project.record.name!r} is at revision {state.revision}, not at "
+                f"{expected}: somebody changed it. Look again, then repeat the edit."
+            )
+        self.touched.add(project.record.id)
+        self._record(project, submit_edits(state, edits, author, self.holdings.catalog))
+        return EditReply(state.revision, project.record.position)
+
+    def report(self, project_id: str, report: Report) -> None:
+        """What was asked for outside has come; a project that is gone has no use of it."""
+        project = self.holdings.projects.find(project_id)
+        if project is not None:
+            self.touched.add(project_id)
+            self._record(project, submit_report(project.state, report, self.holdings.catalog))
+
+    def delete_project(self, project: Project) -> None:
+        """Mark a project as deleted; its running work is told to end."""
+        project_id = project.record.id
+        self.touched.add(project_id)
+        scheduler = self.holdings.scheduler
+        for row in scheduler.jobs_of(project_id):
+            if row.state not in ENDED:
+                scheduler.cancel(row.id, row.version + 1, checkpoint=False, now=self.now)
+        self.holdings.projects.drop(project_id)
+        at = self.now
+        self.write(lambda tx: tx.delete_project(project_id, at))
+
+    def open_work(self) -> None:
+        """After a start: carry out again whatever is open; all of it is idempotent."""
+        for project in self.holdings.projects:
+            effects = open_effects(project.state)
+            for effect in effects:
+                if isinstance(effect, QueueJob):
+                    self.job_row(job_id(project.record.id, effect.activation))
+            self._carry_out(project, effects)
+
+    def start_of(self, project_id: str, path: str, eid: str, number: int) -> Start | None:
+        """How to begin an evaluation again, with its recorded answers; ``None`` if unwanted."""
+        project = self.holdings.projects.find(project_id)
+        if project is None:
+            return None
+        for effect in open_effects(project.state):
+            match effect:
+                case Evaluate(start=start) if (start.path, start.eid) == (path, eid):
+                    return start if start.number == number else None
+        return None
+
+    # --- workers ----------------------------------------------------------------------------
+
+    def lease(self, worker: WorkerInfo, request: LeaseRequest) -> list[Assignment]:
+        """Work for a worker, if there is some."""
+        return self.holdings.scheduler.lease(worker, request, self.now)
+
+    def heartbeat(self, worker_id: str, request: HeartbeatRequest) -> list[Directive]:
+        """Signs of life of attempts; what each is to do."""
+        for beat in request.beats:
+            place = job_of_attempt(beat.attempt)
+            if beat.progress is not None and place is not None:
+                self.progress.append((place[0].partition(".")[0], place[0], beat.progress))
+        scheduler = self.holdings.scheduler
+        return scheduler.heartbeat(worker_id, request.beats, self.now, request.offer)
+
+    def checkpoint(self, worker_id: str, request: CheckpointRequest) -> None:
+        """A checkpoint whose blobs are here.
+
+        Raises:
+            Conflict: the attempt may not say anything any more.
+        """
+        self._job_of(request.attempt)
+        self.holdings.scheduler.checkpoint(worker_id, request, self.now)
+
+    def result(self, worker_id: str, request: ResultRequest) -> str:
+        """How an attempt ended; the verdict of ``ResultReply``."""
+        self._job_of(request.attempt)
+        return self.holdings.scheduler.result(worker_id, request, self.now)
+
+    def tick(self) -> None:
+        """Time has passed: leases expire, back-offs end."""
+        self.holdings.scheduler.tick(self.now)
+
+    def job_row(self, job: str) -> JobRow | None:
+        """A job, taken back into memory if it ended long ago."""
+        scheduler = self.holdings.scheduler
+        if not scheduler.knows(job):
+            row = self._store.job(job)
+            if row is not None:
+                scheduler.restore_job(row, self._store.attempts(job))
+        return scheduler.job_row(job)
+
+    def settle(self) -> None:
+        """Pass reports and effects between queue and engine until nothing moves."""
+        scheduler = self.holdings.scheduler
+        while notes := scheduler.take_notes():
+            for note in notes:
+                self.report(note.project, note.report)
+        self._rows.extend(scheduler.take_records())
+
+    def _job_of(self, attempt: str) -> None:
+        place = job_of_attempt(attempt)
+        if place is not None:
+            self.job_row(place[0])
+
+    def _record(self, project: Project, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        record, entries = project.record, []
+        position, revision = record.position, record.revision
+        for event in events:
+            position += 1
+            if isinstance(event, RevisionMade):
+                revision = event.number
+            entries.append(Entry(position, revision, self.now, event))
+        project.record = msgspec.structs.replace(
+            record, position=position, revision=revision, changed=self.now
+        )
+        self.entries.extend((record.id, entry) for entry in entries)
+        self.write(lambda tx: tx.append(record.id, entries))
+        self._carry_out(project, effects_of(project.state, events))
+
+    def _carry_out(self, project: Project, effects: Sequence[Effect]) -> None:
+        project_id, scheduler = project.record.id, self.holdings.scheduler
+        for effect in effects:
+            match effect:
+                case QueueJob(version=version, spec=spec, parent=parent, on_hold=on_hold):
+                    name = job_id(project_id, effect.activation)
+                    scheduler.submit(name, project_id, version, spec, parent, on_hold, self.now)
+                case CancelJob():
+                    self._cancel(job_id(project_id, effect.activation), effect)
+                case HoldQueue(on_hold=on_hold):
+                    scheduler.set_on_hold(project_id, on_hold)
+                case _:
+                    self.outside.append((project_id, effect))
+
+    def _cancel(self, job: str, effect: CancelJob) -> None:
+        row = self.job_row(job)
+        if effect.only_idle and not (row is not None and self._is_idle(row)):
+            return
+        self.holdings.scheduler.cancel(job, effect.version, effect.checkpoint, self.now)
+
+    def _is_idle(self, row: JobRow) -> bool:
+        """Whether a job waits, has never been given out, and has nothing to continue from."""
+        if row.state != "queued" or row.attempts or row.spec is None:
+            return False
+        lines = self._store.checkpoints(row.project, row.spec.checkpoint_key)
+        return not any(line.refs for line in lines)
+
+
+def job_id(project_id: str, activation: str) -> str:
+    """The id of an activation's job."""
+    return f"{project_id}.{activation}"
+
+
+def _row_key(row: Row) -> tuple[Any, ...]:
+    match row:
+        case JobRow():
+            return ("job", row.id)
+        case AttemptRow():
+            return ("attempt", row.job, row.number)
+        case CheckpointRow():
+            return ("checkpoint", row.project, row.key)

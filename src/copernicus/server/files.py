@@ -1,0 +1,90 @@
+"""Whose files are whose: a project's are those that its journal names, an attempt's its inputs.
+
+The set of a project is read from its journal the first time that it is asked for, and kept up to
+date from what is committed afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from copernicus.errors import BadValue
+from copernicus.model.edits import Connect, Edit, SetInput
+from copernicus.model.jobs import CheckpointRef, JobSpec
+from copernicus.model.values import File, files_in
+from copernicus.store.records import Entry
+from copernicus.store.store import Store
+
+
+class FileRights:
+    """Which blobs each project refers to, or ever did."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, set[str]] = {}
+        self._read_to: dict[str, int] = {}
+
+    def refers(self, project: str, sha256: str) -> bool:
+        """Whether the project's journal names this blob. Blocking: reads what is new of it."""
+        known = self._known.setdefault(project, set())
+        while entries := self._store.journal(project, self._read_to.get(project, 0)):
+            for entry in entries:
+                known.update(named_in(entry))
+            self._read_to[project] = entries[-1].position
+        if sha256 in known:
+            return True
+        # The checkpoints of running work are not in the journal until it has ended.
+        return any(
+            stored.sha256 == sha256
+            for row in self._store.checkpoints(project)
+            for ref in row.refs
+            for stored in ref.files
+        )
+
+
+def named_in(entry: Entry) -> Iterator[str]:
+    """The SHA-256 of every blob that a fact names."""
+    return _hashes(msgspec.to_builtins(entry.event))
+
+
+def inputs_of(spec: JobSpec, checkpoint: CheckpointRef | None) -> Iterator[str]:
+    """The SHA-256 of every blob that an attempt may fetch."""
+    yield from _hashes(msgspec.to_builtins(spec))
+    if checkpoint is not None:
+        yield from (stored.sha256 for stored in checkpoint.files)
+
+
+def files_in_edits(edits: Iterable[Edit]) -> Iterator[File]:
+    """Every file that a transaction brings into a project."""
+    for edit in edits:
+        match edit:
+            case SetInput(value=value):
+                yield from files_in(value)
+            case Connect():
+                pass
+            case _:
+                yield from files_in(msgspec.to_builtins(edit))
+
+
+def missing_file(file: File) -> BadValue:
+    """The refusal of an edit that names a file that is not here."""
+    return BadValue(
+        f"The file {file.name!r} ({file.size} bytes, sha256 {file.sha256}) is not on this server: "
+        "upload it first, then set it."
+    )
+
+
+def _hashes(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key in ("$file", "sha256"):
+            found = value.get(key)
+            if isinstance(found, str) and len(found) == 64:
+                yield found
+        for inner in value.values():
+            yield from _hashes(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _hashes(inner)

@@ -1,0 +1,125 @@
+"""What the server holds in memory: projects, the queue, accounts, machines, known functions.
+
+All of it is read from the store at the start, and read again where a commit failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from copernicus.engine.core import fold
+from copernicus.engine.state import ProjectState
+from copernicus.errors import NotFound
+from copernicus.model.functions import FunctionSpec
+from copernicus.scheduling import Scheduler, SchedulerSettings
+from copernicus.security.policy import Role
+from copernicus.server.accounts import Accounts
+from copernicus.server.machines import Machines
+from copernicus.store.records import ProjectRecord
+from copernicus.store.store import Store
+
+
+@dataclass(slots=True)
+class Project:
+    """A project: what the store says of it, its network, and who may do what in it."""
+
+    record: ProjectRecord
+    state: ProjectState
+    roles: dict[str, Role]
+
+
+class Projects:
+    """All projects, by id and by name."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Project] = {}
+        self._ids: dict[str, str] = {}
+
+    def __iter__(self) -> Iterator[Project]:
+        return iter(list(self._by_id.values()))
+
+    def find(self, name: str) -> Project | None:
+        """The project of this id or name."""
+        return self._by_id.get(name) or self._by_id.get(self._ids.get(name, ""))
+
+    def get(self, name: str) -> Project:
+        """The project of this id or name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.find(name)
+        if found is None:
+            raise no_project(name)
+        return found
+
+    def put(self, project: Project) -> None:
+        """Hold a project."""
+        self._by_id[project.record.id] = project
+        self._ids[project.record.name] = project.record.id
+
+    def drop(self, project_id: str) -> None:
+        """Hold it no more."""
+        gone = self._by_id.pop(project_id, None)
+        if gone is not None:
+            del self._ids[gone.record.name]
+
+
+def no_project(name: str) -> NotFound:
+    """The answer for a project that is not there, or that this user may not know of."""
+    return NotFound(f"There is no project {name!r} (or you are not a member of it).")
+
+
+class Holdings:
+    """Everything in memory; changed by ``Runtime`` alone."""
+
+    def __init__(self, settings: SchedulerSettings) -> None:
+        self._settings = settings
+        self.projects = Projects()
+        self.scheduler = Scheduler(settings)
+        self.accounts = Accounts()
+        self.machines = Machines()
+        self.catalog: dict[str, FunctionSpec] = {}
+        self.broken: dict[str, str] = {}
+
+    def load(self, store: Store, now: float) -> None:
+        """Read everything."""
+        for record in store.projects():
+            self.projects.put(_read_project(store, record))
+        self._load_rest(store, now)
+
+    def reload(self, store: Store, projects: Iterable[str], now: float) -> None:
+        """Forget what was not committed: of these projects, of the queue and of all accounts."""
+        for project_id in projects:
+            self.projects.drop(project_id)
+        kept = {project.record.id for project in self.projects}
+        for record in store.projects():
+            if record.id not in kept:
+                self.projects.put(_read_project(store, record))
+        self._load_rest(store, now)
+
+    def _load_rest(self, store: Store, now: float) -> None:
+        scheduler = Scheduler(self._settings)
+        checkpoints = [
+            row for project in self.projects for row in store.checkpoints(project.record.id)
+        ]
+        scheduler.restore(
+            store.live_jobs(), store.live_attempts(), checkpoints, now, store.attempt_base
+        )
+        for project in self.projects:
+            scheduler.set_on_hold(project.record.id, project.state.paused)
+        self.accounts.load(store)
+        self.machines.load(store)
+        for worker in self.machines.workers.values():
+            if worker.draining:
+                scheduler.drain(worker.id)
+            if worker.revoked_at is not None:
+                scheduler.forget_worker(worker.id, now)
+        self.scheduler = scheduler
+
+
+def _read_project(store: Store, record: ProjectRecord) -> Project:
+    roles = {member.user: Role.named(member.role) for member in store.members(record.id)}
+    roles[record.owner] = Role.OWNER
+    return Project(record, fold(store.load_project(record.id)), roles)

@@ -1,0 +1,144 @@
+"""Who asks, and may they: run before every route, which declares its action; none is no entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import msgspec
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
+
+from copernicus.errors import NotAllowed, NotAuthenticated
+from copernicus.security.asgi import peer_certificate
+from copernicus.security.identity import verify_worker_certificate
+from copernicus.security.policy import ANONYMOUS, Action, Principal, PrincipalKind, authorize
+from copernicus.server.batch import Batch
+from copernicus.server.clock import wall
+from copernicus.server.holdings import Project, no_project
+from copernicus.server.site import Site
+from copernicus.store.records import SessionRecord, WorkerRecord
+
+T = TypeVar("T")
+Connection = ASGIConnection[Any, Any, Any, State]
+AnyRequest = Request[Any, Any, State]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request, from which address, and what they proved it with."""
+
+    principal: Principal
+    address: str
+    session: SessionRecord | None = None
+    worker: WorkerRecord | None = None
+
+    @property
+    def name(self) -> str:
+        """The user's name or the worker's id."""
+        return self.principal.name
+
+
+def does(action: Action) -> dict[str, Any]:
+    """The ``opt`` by which a route declares what it does."""
+    return {"action": action}
+
+
+def site_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Site:
+    """The server that was asked."""
+    return cast("Site", connection.app.state.site)
+
+
+def caller_of(request: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+    """Who asks."""
+    return cast("Caller", request.scope["user"])
+
+
+def worker_of(request: AnyRequest) -> WorkerRecord:
+    """The worker that asks.
+
+    Raises:
+        NotAuthenticated: it is none.
+    """
+    worker = caller_of(request).worker
+    if worker is None:
+        raise NotAuthenticated("Only a worker with its certificate may ask this.")
+    return worker
+
+
+def project_of(request: AnyRequest) -> Project:
+    """The project that the request is about; the guard has seen to it that it may be seen."""
+    return site_of(request).runtime.holdings.projects.get(request.path_params["project"])
+
+
+async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Find out who asks, and refuse what they may not do.
+
+    Raises:
+        NotAuthenticated: nobody in particular asks, or with a token or certificate that is over.
+        NotFound: it is about a project that they may not see.
+        NotAllowed: they may see it, but not do this; or the route declares no action.
+    """
+    action = handler.opt.get("action")
+    if not isinstance(action, Action):
+        raise NotAllowed("This may not be done by anybody.")
+    site = site_of(connection)
+    caller = _authenticate(connection, site)
+    connection.scope["user"] = caller
+    name = connection.path_params.get("project")
+    if name is None or caller.principal.kind is PrincipalKind.ANONYMOUS:
+        # Whether an attempt is held is for the queue to say: it looks in the same step as it acts.
+        authorize(caller.principal, action, holds_attempt=caller.worker is not None)
+        return
+    project = site.runtime.holdings.projects.find(name)
+    role = None if project is None else project.roles.get(caller.name)
+    if project is None or not (role or caller.principal.admin):
+        raise no_project(name)
+    authorize(caller.principal, action, role)
+
+
+def check_role(request: AnyRequest, batch: Batch) -> Project:
+    """The project again, with the rights looked up at the moment of the change itself."""
+    caller = caller_of(request)
+    name = request.path_params["project"]
+    project = batch.holdings.projects.find(name)
+    role = None if project is None else project.roles.get(caller.name)
+    if project is None or not (role or caller.principal.admin):
+        raise no_project(name)
+    authorize(caller.principal, request.route_handler.opt["action"], role)
+    return project
+
+
+def _authenticate(connection: Connection, site: Site) -> Caller:
+    address = connection.client.host if connection.client else ""
+    machines = site.runtime.holdings.machines
+    certificate = peer_certificate(cast("dict[str, Any]", connection.scope))
+    if certificate is not None:
+        identity = verify_worker_certificate(certificate, site.authority.ca_pem, wall())
+        worker = machines.trusted(identity.worker_id)
+        return Caller(Principal.worker(worker.id), address, worker=worker)
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if not token:
+        return Caller(ANONYMOUS, address)
+    if scheme.lower() != "bearer":
+        raise NotAuthenticated("The Authorization header must be: Bearer TOKEN.")
+    now = site.clock.now()
+    accounts = site.runtime.holdings.accounts
+    user, session = accounts.check(token.strip(), now, site.settings.session_idle_s)
+    used = accounts.note_use(session, now)
+    if used is not None:
+        site.runtime.post(
+            lambda batch: batch.write(lambda tx: tx.touch_sessions({used.sha256: now}))
+        )
+    return Caller(Principal.user(user.name, admin=user.admin), address, session=session)
+
+
+async def packed(request: AnyRequest, kind: type[T]) -> T:
+    """The body of a request of the machine port.
+
+    Raises:
+        msgspec.ValidationError: it is no ``kind``.
+    """
+    return msgspec.msgpack.decode(await request.body(), type=kind)

@@ -1,0 +1,182 @@
+"""Files in chunks: for users within a project, for workers within the attempts that they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import quote
+
+from litestar import Router, get, post, put
+from litestar.enums import MediaType
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
+
+from copernicus.blobs import CHUNK_SIZE, Chunk, Manifest
+from copernicus.errors import BadValue, NotFound
+from copernicus.protocol import BlobManifest, MissingReply, MissingRequest
+from copernicus.security.policy import Action
+from copernicus.server.files import inputs_of
+from copernicus.server.http.access import (
+    AnyRequest,
+    does,
+    packed,
+    project_of,
+    site_of,
+    worker_of,
+)
+from copernicus.server.site import Site
+
+_PACKED = MediaType.MESSAGEPACK
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?|bytes=-(\d{1,18})")
+Name = Annotated[str, QueryParameter(name="name", max_length=255)]
+
+
+# --- users --------------------------------------------------------------------------------------
+
+
+@post("/blobs/missing", opt=does(Action.EDIT_PROJECT), status_code=200)
+async def missing(request: AnyRequest, data: JSONBody[MissingRequest]) -> MissingReply:
+    """Which of these chunks and blobs have to be uploaded."""
+    return await asyncio.to_thread(_missing, site_of(request), data)
+
+
+@put("/chunks/{sha256:str}", opt=does(Action.EDIT_PROJECT), status_code=204)
+async def put_chunk(request: AnyRequest, sha256: FromPath[str]) -> None:
+    """Upload one chunk (the body) of at most 1 MiB."""
+    data = await request.body()
+    await asyncio.to_thread(site_of(request).blobs.put_chunk, sha256, data)
+
+
+@post("/blobs", opt=does(Action.EDIT_PROJECT), status_code=204)
+async def commit(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
+    """Make a blob of chunks that are here."""
+    await asyncio.to_thread(_commit, site_of(request), data)
+
+
+@get("/blobs/{sha256:str}", opt=does(Action.DOWNLOAD), media_type="application/octet-stream")
+async def download(request: AnyRequest, sha256: FromPath[str], name: Name = "") -> Stream:
+    """The bytes of a file that the project refers to, or a ``Range`` of them."""
+    site, project = site_of(request), project_of(request).record
+    if not await asyncio.to_thread(site.files.refers, project.id, sha256):
+        raise NotFound(f"Project {project.name!r} refers to no file {sha256[:80]!r}.")
+    return await _send(request, sha256, name)
+
+
+# --- workers ------------------------------------------------------------------------------------
+
+
+@post("/blobs/missing", opt=does(Action.WRITE_ATTEMPT_BLOB), media_type=_PACKED, status_code=200)
+async def missing_of_worker(request: AnyRequest) -> MissingReply:
+    """Which of these chunks and blobs have to be uploaded."""
+    data = await packed(request, MissingRequest)
+    return await asyncio.to_thread(_missing, site_of(request), data)
+
+
+@put("/chunks/{sha256:str}", opt=does(Action.WRITE_ATTEMPT_BLOB), status_code=204)
+async def put_chunk_of_worker(request: AnyRequest, sha256: FromPath[str]) -> None:
+    """Upload one chunk (the body) of at most 1 MiB."""
+    data = await request.body()
+    await asyncio.to_thread(site_of(request).blobs.put_chunk, sha256, data)
+
+
+@post("/blobs", opt=does(Action.WRITE_ATTEMPT_BLOB), status_code=204)
+async def commit_of_worker(request: AnyRequest) -> None:
+    """Make a blob of chunks that are here."""
+    data = await packed(request, BlobManifest)
+    await asyncio.to_thread(_commit, site_of(request), data)
+
+
+@get(
+    "/blobs/{sha256:str}", opt=does(Action.READ_ATTEMPT_BLOB), media_type="application/octet-stream"
+)
+async def download_of_worker(request: AnyRequest, sha256: FromPath[str]) -> Stream:
+    """The bytes of an input or checkpoint file of an attempt that the worker holds."""
+    site, worker = site_of(request), worker_of(request)
+    if not await asyncio.to_thread(_is_input_of, site, worker.id, sha256):
+        raise NotFound(f"No attempt that worker {worker.id} holds has a file {sha256[:80]!r}.")
+    return await _send(request, sha256, "")
+
+
+# --- both ---------------------------------------------------------------------------------------
+
+
+def _missing(site: Site, data: MissingRequest) -> MissingReply:
+    return MissingReply(
+        tuple(site.blobs.missing_chunks(data.chunks)),
+        tuple(blob for blob in dict.fromkeys(data.blobs) if not site.blobs.has(blob)),
+    )
+
+
+def _commit(site: Site, data: BlobManifest) -> None:
+    chunks = tuple(Chunk(chunk.sha256, chunk.size) for chunk in data.chunks)
+    site.blobs.commit(Manifest(data.sha256, data.size, chunks))
+
+
+def _is_input_of(site: Site, worker: str, sha256: str) -> bool:
+    scheduler = site.runtime.holdings.scheduler
+    for attempt in scheduler.attempts_of(worker):
+        row = scheduler.job_row(attempt.rpartition("#")[0])
+        if row is None or row.spec is None:
+            continue
+        if sha256 in inputs_of(row.spec, None):
+            return True
+        for line in site.store.checkpoints(row.project, row.spec.checkpoint_key):
+            if any(file.sha256 == sha256 for ref in line.refs for file in ref.files):
+                return True
+    return False
+
+
+async def _send(request: AnyRequest, sha256: FromPath[str], name: str) -> Stream:
+    site = site_of(request)
+    size = (await asyncio.to_thread(site.blobs.manifest, sha256)).size
+    start, end, partial = _range(request.headers.get("range", ""), size)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(end - start),
+        "ETag": f'"{sha256}"',
+        "X-Content-Type-Options": "nosniff",
+        # Files come from jobs: never shown by a browser as a page of this server.
+        "Content-Security-Policy": "sandbox",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name or sha256, safe='')}",
+    }
+    if partial:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return Stream(
+        _pieces(site, sha256, start, end),
+        status_code=206 if partial else 200,
+        media_type="application/octet-stream",
+        headers=headers,
+    )
+
+
+def _pieces(site: Site, sha256: str, start: int, end: int) -> Iterator[bytes]:
+    if end > start:
+        yield from site.blobs.read(sha256, start, end)
+
+
+def _range(header: str, size: int) -> tuple[int, int, bool]:
+    found = _RANGE.fullmatch(header.strip())
+    if not found:
+        return 0, size, False
+    if found[3] is not None:
+        start, end = max(size - int(found[3]), 0), size
+    else:
+        start = int(found[1])
+        end = size if found[2] is None else min(int(found[2]) + 1, size)
+    if start >= end:
+        raise BadValue(f"The file has {size} bytes; there is no range {header!r}.")
+    return start, end, True
+
+
+MAX_CHUNK = CHUNK_SIZE
+USER_BLOB_ROUTES = Router(
+    "/v1/projects/{project:str}",
+    route_handlers=[missing, put_chunk, commit, download],
+    tags=["files"],
+)
+WORKER_BLOB_ROUTES = Router(
+    "/v1/work",
+    route_handlers=[missing_of_worker, put_chunk_of_worker, commit_of_worker, download_of_worker],
+)

@@ -1,0 +1,221 @@
+"""Looking into a project: instances, values, traces, history, jobs, journal, live events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+
+from copernicus.engine import views
+from copernicus.errors import BadValue, Conflict
+from copernicus.model.events import RevisionMade
+from copernicus.model.paths import parse
+from copernicus.protocol import (
+    FeedEntry,
+    InstanceDetail,
+    InstanceView,
+    JobView,
+    RevisionView,
+    TraceNode,
+    ValueView,
+)
+from copernicus.security.policy import Action
+from copernicus.server.batch import Batch
+from copernicus.server.feed import feed_entry
+from copernicus.server.http.access import (
+    AnyRequest,
+    caller_of,
+    check_role,
+    does,
+    project_of,
+    site_of,
+)
+from copernicus.server.site import Site
+from copernicus.server.views import (
+    instance_detail,
+    instance_views,
+    job_of,
+    jobs_of,
+    value_of_address,
+)
+
+_PAGE = 1000
+_SEE = does(Action.SEE_PROJECT)
+Start = Annotated[int, QueryParameter(name="start", ge=0)]
+Count = Annotated[int, QueryParameter(name="count", ge=1, le=_PAGE)]
+Since = Annotated[int, QueryParameter(name="since", ge=0)]
+Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_PAGE)]
+
+
+@get("/instances", opt=_SEE)
+async def list_instances(request: AnyRequest) -> list[InstanceView]:
+    """All instances of the project."""
+    return await site_of(request).runtime.do(
+        lambda batch: instance_views(batch, check_role(request, batch))
+    )
+
+
+@get("/instance", opt=_SEE)
+async def show_instance(
+    request: AnyRequest, path: FromQuery[str], start: Start = 0, count: Count = 100
+) -> InstanceDetail:
+    """One instance: its ports, and a page of its elements."""
+    return await site_of(request).runtime.do(
+        lambda batch: instance_detail(batch, check_role(request, batch), path, start, count)
+    )
+
+
+@get("/value", opt=_SEE)
+async def show_value(request: AnyRequest, path: FromQuery[str]) -> ValueView:
+    """The value at a path such as ``run.out.energy[2]``."""
+    address = value_of_address(path, parse(path))
+    return await site_of(request).runtime.do(
+        lambda batch: views.value(check_role(request, batch).state, address)
+    )
+
+
+@get("/trace", opt=_SEE)
+async def show_trace(request: AnyRequest, path: FromQuery[str]) -> TraceNode:
+    """Where a value comes from."""
+    address = value_of_address(path, parse(path))
+    return await site_of(request).runtime.do(
+        lambda batch: views.trace(check_role(request, batch).state, address)
+    )
+
+
+@get("/history", opt=_SEE)
+async def show_history(request: AnyRequest) -> list[RevisionView]:
+    """All revisions, oldest first."""
+    return await asyncio.to_thread(_history, site_of(request), project_of(request).record.id)
+
+
+@get("/jobs", opt=_SEE)
+async def list_jobs(request: AnyRequest) -> list[JobView]:
+    """The project's live jobs, and those that ended of late."""
+    return await site_of(request).runtime.do(
+        lambda batch: jobs_of(batch, check_role(request, batch))
+    )
+
+
+@get("/jobs/{job:str}", opt=_SEE)
+async def show_job(request: AnyRequest, job: FromPath[str]) -> JobView:
+    """One job: its log, and why it does not run."""
+    return await site_of(request).runtime.do(
+        lambda batch: job_of(batch, check_role(request, batch), job)
+    )
+
+
+@get("/journal", opt=_SEE)
+async def show_journal(
+    request: AnyRequest, since: Since = 0, limit: Limit = _PAGE
+) -> list[FeedEntry]:
+    """A page of the journal, after position ``since``."""
+    site, project = site_of(request), project_of(request).record.id
+    entries = await asyncio.to_thread(site.store.journal, project, since, limit)
+    return [feed_entry(entry) for entry in entries]
+
+
+@get("/events", opt=_SEE, media_type="text/event-stream")
+async def follow(
+    request: AnyRequest, since: Annotated[int, QueryParameter(name="since", ge=-1)] = -1
+) -> Stream:
+    """Everything after ``since`` (default: from now on) as server-sent events, for ever."""
+    site, project = site_of(request), project_of(request)
+    head = project.record.position
+    position = _resume_from(request, since, head)
+    stream = _events(site, request, project.record.id, position)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(stream, media_type="text/event-stream", headers=headers)
+
+
+def _resume_from(request: AnyRequest, since: int, head: int) -> int:
+    last = request.headers.get("last-event-id", "")
+    if last and not (last.isascii() and last.isdigit()):
+        raise BadValue(f"Last-Event-ID must be a position of the journal, not {last[:40]!r}.")
+    position = int(last) if last else since
+    if position > head:
+        raise Conflict(
+            f"The journal has {head} entries, so there is nothing after {position}: the server was "
+            "restored from a backup, or this is another project. Follow from 0."
+        )
+    return head if position < 0 else position
+
+
+async def _events(
+    site: Site, request: AnyRequest, project: str, since: int
+) -> AsyncIterator[bytes]:
+    yield b": welcome\n\n"
+    async for entry in site.feed.follow(project, since):
+        if not _may_still_see(site, request, project):
+            return
+        if entry is None:
+            yield b": alive\n\n"
+        else:
+            yield _sse(entry)
+
+
+def _may_still_see(site: Site, request: AnyRequest, project: str) -> bool:
+    """Streams outlive the check at their start: a login may end, a role be taken away."""
+    caller, holdings = caller_of(request), site.runtime.holdings
+    found = holdings.projects.find(project)
+    if caller.session is None or caller.session.sha256 not in holdings.accounts.sessions:
+        return False
+    return found is not None and (caller.principal.admin or caller.name in found.roles)
+
+
+def _sse(entry: FeedEntry) -> bytes:
+    data = msgspec.json.encode(entry)
+    place = f"id: {entry.position}\n" if entry.position else ""
+    return place.encode() + b"event: " + entry.kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def _history(site: Site, project: str) -> list[RevisionView]:
+    found: list[RevisionView] = []
+    since = 0
+    while entries := site.store.journal(project, since):
+        since = entries[-1].position
+        for entry in entries:
+            match entry.event:
+                case RevisionMade(number=number, author=author, summary=summary):
+                    found.append(RevisionView(number, author, entry.at, entry.position, summary))
+    return found
+
+
+async def all_jobs(request: AnyRequest) -> list[JobView]:
+    """The jobs of every project that the user may see."""
+    caller = caller_of(request)
+
+    def look(batch: Batch) -> list[JobView]:
+        return [
+            job
+            for project in batch.holdings.projects
+            if caller.principal.admin or caller.name in project.roles
+            for job in jobs_of(batch, project)
+        ]
+
+    return await site_of(request).runtime.do(look)
+
+
+LOOKING_ROUTES = Router(
+    "/v1/projects/{project:str}",
+    route_handlers=[
+        list_instances,
+        show_instance,
+        show_value,
+        show_trace,
+        show_history,
+        list_jobs,
+        show_job,
+        show_journal,
+        follow,
+    ],
+    tags=["looking"],
+)
+QUEUE_ROUTES = Router(
+    "/v1", route_handlers=[get("/jobs", opt=does(Action.SEE_QUEUE))(all_jobs)], tags=["looking"]
+)

@@ -1,0 +1,164 @@
+"""Projects: making, listing, sharing, deleting, editing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+
+from litestar import Router, delete, get, post, put
+from litestar.params import FromPath, JSONBody
+from ulid import ULID
+
+from copernicus.errors import BadValue, Conflict
+from copernicus.protocol import EditReply, EditRequest, Member, NewProject, ProjectView
+from copernicus.security.policy import Action, Role
+from copernicus.server.batch import Batch
+from copernicus.server.files import files_in_edits, missing_file
+from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
+from copernicus.server.site import Site
+from copernicus.server.views import project_view
+from copernicus.store.records import MemberRecord
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MANY_EDITS = 20_000
+
+
+@get("/projects", opt=does(Action.LIST_PROJECTS))
+async def list_projects(request: AnyRequest) -> list[ProjectView]:
+    """The projects that the user may see, by name."""
+    caller = caller_of(request)
+
+    def look(batch: Batch) -> list[ProjectView]:
+        seen = [
+            project_view(batch, project)
+            for project in batch.holdings.projects
+            if caller.principal.admin or caller.name in project.roles
+        ]
+        return sorted(seen, key=lambda view: view.name)
+
+    return await site_of(request).runtime.do(look)
+
+
+@post("/projects", opt=does(Action.CREATE_PROJECT))
+async def create_project(request: AnyRequest, data: JSONBody[NewProject]) -> ProjectView:
+    """A new project of this user."""
+    caller = caller_of(request)
+    if not _NAME.fullmatch(data.name):
+        raise BadValue(
+            f"{data.name!r} cannot be a project's name: at most 100 letters, digits, '.', '-', "
+            "'_', and first a letter or digit."
+        )
+    project_id = f"p{str(ULID()).lower()}"
+    seed = data.seed if data.seed is not None else secrets.randbits(31)
+
+    def create(batch: Batch) -> ProjectView:
+        project = batch.create_project(project_id, data.name, caller.name, seed)
+        batch.audit(caller.name, caller.address, "project.create", data.name)
+        return project_view(batch, project)
+
+    return await site_of(request).runtime.do(create)
+
+
+@get("/projects/{project:str}", opt=does(Action.SEE_PROJECT))
+async def show_project(request: AnyRequest) -> ProjectView:
+    """One project."""
+    return await site_of(request).runtime.do(
+        lambda batch: project_view(batch, check_role(request, batch))
+    )
+
+
+@delete("/projects/{project:str}", opt=does(Action.DELETE_PROJECT))
+async def delete_project(request: AnyRequest) -> None:
+    """Delete a project; its running work is told to end."""
+    caller = caller_of(request)
+
+    def remove(batch: Batch) -> None:
+        project = check_role(request, batch)
+        batch.delete_project(project)
+        batch.audit(caller.name, caller.address, "project.delete", project.record.name)
+
+    await site_of(request).runtime.do(remove)
+
+
+@put("/projects/{project:str}/members", opt=does(Action.SHARE_PROJECT))
+async def set_member(request: AnyRequest, data: JSONBody[Member]) -> ProjectView:
+    """Give a user a role in the project."""
+    caller = caller_of(request)
+
+    def share(batch: Batch) -> ProjectView:
+        project = check_role(request, batch)
+        batch.holdings.accounts.user(data.user)
+        if data.user == project.record.owner and data.role != "owner":
+            raise Conflict(f"{data.user!r} made this project and stays its owner.")
+        project.roles[data.user] = Role.named(data.role)
+        member = MemberRecord(project.record.id, data.user, data.role)
+        batch.touched.add(project.record.id)
+        batch.write(lambda tx: tx.set_member(member))
+        thing = f"{project.record.name}: {data.user} {data.role}"
+        batch.audit(caller.name, caller.address, "project.share", thing)
+        return project_view(batch, project)
+
+    return await site_of(request).runtime.do(share)
+
+
+@delete(
+    "/projects/{project:str}/members/{user:str}", opt=does(Action.SHARE_PROJECT), status_code=200
+)
+async def remove_member(request: AnyRequest, user: FromPath[str]) -> ProjectView:
+    """Take a user's role in the project away."""
+    caller = caller_of(request)
+
+    def unshare(batch: Batch) -> ProjectView:
+        project = check_role(request, batch)
+        if user == project.record.owner:
+            raise Conflict(f"{user!r} made this project and stays its owner.")
+        project.roles.pop(user, Role.VIEWER)
+        batch.touched.add(project.record.id)
+        batch.write(lambda tx: tx.remove_member(project.record.id, user))
+        thing = f"{project.record.name}: {user}"
+        batch.audit(caller.name, caller.address, "project.unshare", thing)
+        return project_view(batch, project)
+
+    return await site_of(request).runtime.do(unshare)
+
+
+@post("/projects/{project:str}/edits", opt=does(Action.EDIT_PROJECT), status_code=200)
+async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> EditReply:
+    """A transaction: all edits are applied, or none."""
+    caller, site = caller_of(request), site_of(request)
+    if not data.edits:
+        raise BadValue("A transaction needs at least one edit.")
+    if len(data.edits) > _MANY_EDITS:
+        raise BadValue(f"A transaction may have {_MANY_EDITS} edits, not {len(data.edits)}.")
+    await asyncio.to_thread(_check_files, site, data)
+
+    def edit(batch: Batch) -> EditReply:
+        project = check_role(request, batch)
+        reply = batch.edit(project, data.edits, caller.name, data.expected_revision)
+        thing = f"{project.record.name} revision {reply.revision}"
+        batch.audit(caller.name, caller.address, "project.edit", thing)
+        return reply
+
+    return await site.runtime.do(edit)
+
+
+def _check_files(site: Site, data: EditRequest) -> None:
+    for file in set(files_in_edits(data.edits)):
+        if not site.blobs.has(file.sha256) or site.blobs.manifest(file.sha256).size != file.size:
+            raise missing_file(file)
+
+
+PROJECT_ROUTES = Router(
+    "/v1",
+    route_handlers=[
+        list_projects,
+        create_project,
+        show_project,
+        delete_project,
+        set_member,
+        remove_member,
+        edit_project,
+    ],
+    tags=["projects"],
+)

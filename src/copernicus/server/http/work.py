@@ -1,0 +1,151 @@
+"""What workers ask: work, signs of life, checkpoints, results. Bodies are msgpack."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+from litestar import Router, post
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException
+
+from copernicus.errors import BadValue, NotAllowed
+from copernicus.model.jobs import CheckpointRef, StoredFile
+from copernicus.model.values import files_in
+from copernicus.protocol import (
+    Assignment,
+    CheckpointRequest,
+    HeartbeatReply,
+    HeartbeatRequest,
+    LeaseReply,
+    LeaseRequest,
+    ResultReply,
+    ResultRequest,
+)
+from copernicus.scheduling.workers import WorkerInfo
+from copernicus.security.policy import Action
+from copernicus.server.batch import Batch
+from copernicus.server.http.access import AnyRequest, caller_of, does, packed, site_of, worker_of
+from copernicus.server.site import Site
+from copernicus.server.waiting import Waiting
+
+_PACKED = MediaType.MESSAGEPACK
+_SMALL = 64 * 1024
+_ALL_SMALL = 1024 * 1024
+
+
+@post("/lease", opt=does(Action.LEASE), media_type=_PACKED, status_code=200)
+async def lease(request: AnyRequest) -> LeaseReply:
+    """Work for this worker, at once or as soon as there is some within its wait."""
+    site, record = site_of(request), worker_of(request)
+    wanted = await packed(request, LeaseRequest)
+    now = site.clock.now()
+    site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
+    worker = WorkerInfo(record.id, record.host, record.pool)
+    wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
+    waiting = Waiting(worker, wanted, wait_s)
+    grants = await _unless_gone(request, site.runtime.lease(waiting))
+    return LeaseReply(tuple(await asyncio.to_thread(_with_files, site, grants)))
+
+
+@post("/heartbeat", opt=does(Action.HEARTBEAT), media_type=_PACKED, status_code=200)
+async def heartbeat(request: AnyRequest) -> HeartbeatReply:
+    """Signs of life of everything that the worker holds; what it is to do with each."""
+    site, record = site_of(request), worker_of(request)
+    beats = await packed(request, HeartbeatRequest)
+    site.runtime.holdings.machines.saw(record.id, site.clock.now(), beats.offer)
+
+    def beat(batch: Batch) -> HeartbeatReply:
+        directives = batch.heartbeat(record.id, beats)
+        return HeartbeatReply(
+            tuple(directives), drain=batch.holdings.scheduler.is_draining(record.id)
+        )
+
+    return await site.runtime.do(beat)
+
+
+@post("/checkpoint", opt=does(Action.CHECKPOINT), media_type=_PACKED, status_code=204)
+async def checkpoint(request: AnyRequest) -> None:
+    """A checkpoint whose files have been uploaded."""
+    site, record = site_of(request), worker_of(request)
+    made = await packed(request, CheckpointRequest)
+    await asyncio.to_thread(_check_stored, site, made.files)
+    await site.runtime.do(lambda batch: batch.checkpoint(record.id, made))
+
+
+@post("/result", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
+async def result(request: AnyRequest) -> ResultReply:
+    """How an attempt ended, with its small files; larger ones have been uploaded."""
+    site, caller, record = site_of(request), caller_of(request), worker_of(request)
+    ended = await packed(request, ResultRequest)
+    await asyncio.to_thread(_keep_files, site, ended)
+
+    def take(batch: Batch) -> ResultReply:
+        try:
+            verdict = batch.result(record.id, ended)
+        except NotAllowed:
+            batch.audit(record.id, caller.address, "attempt.result", ended.attempt[:200], "refused")
+            raise
+        return msgspec.convert({"verdict": verdict}, ResultReply)
+
+    return await site.runtime.do(take)
+
+
+async def _unless_gone(request: AnyRequest, leasing: object) -> list[Assignment]:
+    """The grants, unless the worker hangs up while it waits: then nothing is given to nobody."""
+    answer = asyncio.ensure_future(leasing)  # type: ignore[call-overload]
+    gone = asyncio.ensure_future(_hang_up(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise HTTPException(status_code=499, detail="The worker has hung up.")
+        grants: list[Assignment] = answer.result()
+        return grants
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _hang_up(request: AnyRequest) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _with_files(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
+    """Put small input files into the answer: a round trip less for each."""
+    left, found = _ALL_SMALL, []
+    for grant in grants:
+        inline: dict[str, bytes] = {}
+        for file in files_in(msgspec.to_builtins(grant.spec)):
+            if file.size <= min(_SMALL, left) and file.sha256 not in inline:
+                inline[file.sha256] = b"".join(site.blobs.read(file.sha256))
+                left -= file.size
+        found.append(msgspec.structs.replace(grant, inline=inline))
+    return found
+
+
+def _check_stored(site: Site, files: Iterable[StoredFile]) -> None:
+    """Nothing may be acknowledged that is not there."""
+    for file in files:
+        if not site.blobs.has(file.sha256) or site.blobs.manifest(file.sha256).size != file.size:
+            raise BadValue(
+                f"The file {file.path!r} ({file.size} bytes, sha256 {file.sha256}) is not on this "
+                "server: upload it first, then send this again."
+            )
+
+
+def _keep_files(site: Site, ended: ResultRequest) -> None:
+    for sha256, data in ended.inline.items():
+        if site.blobs.put_bytes(data).sha256 != sha256:
+            raise BadValue(f"The file {sha256} that came with the result has another SHA-256.")
+    files = [StoredFile(file.name, file.sha256, file.size) for file in files_in(ended.outputs)]
+    if ended.checkpoint is not None:
+        files.extend(ended.checkpoint.files)
+    recorded: CheckpointRef | None = ended.record.checkpoint if ended.record else None
+    if recorded is not None:
+        files.extend(recorded.files)
+    _check_stored(site, files)
+
+
+WORK_ROUTES = Router("/v1/work", route_handlers=[lease, heartbeat, checkpoint, result])

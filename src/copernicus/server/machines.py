@@ -1,0 +1,106 @@
+"""Workers and the join tokens that let them in, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from copernicus.errors import NotAuthenticated, NotFound
+from copernicus.model.resources import Offer
+from copernicus.security.tokens import TokenKind, parse_token, token_matches
+from copernicus.store.records import JoinTokenRecord, WorkerRecord
+from copernicus.store.store import Store
+
+
+@dataclass(slots=True)
+class Presence:
+    """What a worker last said: not stored, but for ``seen`` now and then."""
+
+    seen: float = 0.0
+    noted: float = 0.0
+    offer: Offer | None = None
+
+
+@dataclass(slots=True)
+class Machines:
+    """Who joined. A revoked worker stays listed, so that its certificate stays refused."""
+
+    workers: dict[str, WorkerRecord] = field(default_factory=dict)
+    tokens: dict[str, JoinTokenRecord] = field(default_factory=dict)
+    presence: dict[str, Presence] = field(default_factory=dict)
+
+    def load(self, store: Store) -> None:
+        """Read all of it from the store."""
+        self.workers = {worker.id: worker for worker in store.workers()}
+        self.tokens = {token.id: token for token in store.join_tokens()}
+        for worker in self.workers.values():
+            self.presence.setdefault(worker.id, Presence(worker.last_seen, worker.last_seen))
+
+    def trusted(self, worker_id: str) -> WorkerRecord:
+        """The worker of this id.
+
+        Raises:
+            NotAuthenticated: it never joined this server, or it was revoked.
+        """
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            raise NotAuthenticated(
+                f"Worker {worker_id} is not known here: let it join with a new bundle."
+            )
+        if worker.revoked_at is not None:
+            raise NotAuthenticated(
+                f"Worker {worker_id} was revoked: it may not work here any more."
+            )
+        return worker
+
+    def get(self, worker_id: str) -> WorkerRecord:
+        """The worker of this id, revoked or not.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.workers.get(worker_id)
+        if found is None:
+            raise NotFound(f"There is no worker {worker_id!r}.")
+        return found
+
+    def put(self, worker: WorkerRecord) -> None:
+        """Hold what is known of a worker."""
+        self.workers[worker.id] = worker
+        self.presence.setdefault(worker.id, Presence(worker.last_seen, worker.last_seen))
+
+    def saw(self, worker_id: str, now: float, offer: Offer | None = None) -> None:
+        """A worker has just been heard of."""
+        presence = self.presence.setdefault(worker_id, Presence())
+        presence.seen = now
+        presence.offer = offer or presence.offer
+
+    def take_seen(self) -> dict[str, float]:
+        """When workers were seen, of those for whom that has not been stored yet."""
+        news = {}
+        for worker_id, presence in self.presence.items():
+            if presence.seen > presence.noted:
+                presence.noted = presence.seen
+                news[worker_id] = presence.seen
+        return news
+
+    def use_token(self, text: str, now: float) -> JoinTokenRecord:
+        """Take one use of a join token.
+
+        Raises:
+            NotAuthenticated: unknown, expired, revoked or used up.
+        """
+        token = parse_token(text, TokenKind.JOIN)
+        record = self.tokens.get(token.id)
+        if record is None or not token_matches(text, record.sha256):
+            raise NotAuthenticated("This join token is not known here: ask for a new bundle.")
+        if now >= record.expires:
+            raise NotAuthenticated("This join token has expired: ask for a new bundle.")
+        if record.uses_left < 1:
+            raise NotAuthenticated(
+                "This join token is used up or was revoked: ask for a new bundle."
+            )
+        used = msgspec.structs.replace(record, uses_left=record.uses_left - 1)
+        self.tokens[record.id] = used
+        return used

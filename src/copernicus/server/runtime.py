@@ -1,0 +1,302 @@
+"""The single writer: everything that changes the server passes through here, one after another.
+
+Requests wait in one queue. A batch is everything that waits: each request is applied in memory in
+turn, then all that they changed is committed in one transaction, in a thread, while the next batch
+gathers (group commit). Only then are the requests answered, the feed told and effects carried out,
+so nothing is acknowledged, shown or acted upon that a crash could take back.
+
+A disk that is full refuses the whole batch: what is in memory is loaded again from the store, and
+every caller is told to come back. Any other failure to write ends the process: after a failed
+fsync nobody knows what is on the disk, and the restart reads what is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar, cast
+
+from copernicus.errors import CopernicusError, InternalError, ServerBusy
+from copernicus.model.effects import Effect
+from copernicus.protocol import Assignment
+from copernicus.server.batch import Batch
+from copernicus.server.clock import Clock
+from copernicus.server.feed import Feed
+from copernicus.server.holdings import Holdings
+from copernicus.server.waiting import Waiting, WaitingRoom
+from copernicus.store.store import Store
+from copernicus.telemetry import get_logger
+
+T = TypeVar("T")
+_LOG = get_logger("runtime")
+_LATER: Final = object()
+_RETRY_S: Final = 5.0
+
+
+class _Request:
+    """A change that somebody wants, and where its answer goes."""
+
+    def __init__(self, change: Callable[[Batch], Any], reply: asyncio.Future[Any]) -> None:
+        self.change = change
+        self.reply = reply
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def answer(self) -> None:
+        if self.reply.done() or self.result is _LATER:
+            return
+        if self.error is not None:
+            self.reply.set_exception(self.error)
+        else:
+            self.reply.set_result(self.result)
+
+    def refuse(self, error: Exception) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(self.error or error)
+
+
+class Runtime:
+    """Owns what the server holds in memory; ``run`` is the task that changes it."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        store: Store,
+        feed: Feed,
+        clock: Clock,
+        carry_out: Callable[[list[tuple[str, Effect]]], None],
+        end_process: Callable[[], None] = lambda: os._exit(70),
+    ) -> None:
+        self.holdings = holdings
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+        self._carry_out = carry_out
+        self._end_process = end_process
+        self._requests: deque[_Request] = deque()
+        self._arrived = asyncio.Event()
+        self._room = WaitingRoom()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._wake: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._stopping = False
+        self._posted: set[asyncio.Task[None]] = set()
+
+    async def do(self, change: Callable[[Batch], T]) -> T:
+        """Apply a change (or only look): its result, once everything it saw and did is durable.
+
+        Raises:
+            CopernicusError: what ``change`` raised; nothing was changed by it.
+            ServerBusy: the disk is full, or the server is stopping; nothing was changed.
+            InternalError: a bug; nothing was changed.
+        """
+        return cast("T", await self._enter(change))
+
+    def post(self, change: Callable[[Batch], object]) -> None:
+        """Apply a change for which nobody waits: tried again while the disk is full."""
+        task = asyncio.get_running_loop().create_task(self._persist(change))
+        self._posted.add(task)
+        task.add_done_callback(self._posted.discard)
+
+    async def lease(self, waiting: Waiting) -> list[Assignment]:
+        """Grants for a worker, at once or when there is work within its wait; ``[]`` if not.
+
+        Raises:
+            ServerBusy: as ``do``.
+        """
+        reply: asyncio.Future[list[Assignment]] = asyncio.get_running_loop().create_future()
+        waiting.reply = reply
+
+        def first_try(batch: Batch) -> object:
+            self._room.release(waiting.worker.id)
+            if reply.done():
+                return []
+            grants = batch.lease(waiting.worker, waiting.request)
+            if grants or waiting.wait_s <= 0 or self._closing:
+                return grants
+            self._room.add(waiting)
+            return _LATER
+
+        self._add(_Request(first_try, reply))
+        try:
+            return await reply
+        finally:
+            self._room.leave(waiting)
+
+    async def run(self) -> None:
+        """Work until ``stop``; what comes later is refused."""
+        try:
+            while self._requests or not self._stopping:
+                if not self._requests:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                    continue
+                requests, self._requests = list(self._requests), deque()
+                await self._work(requests)
+        finally:
+            self._cancel_wake()
+            self._stopping = True
+            for task in self._posted:
+                task.cancel()
+            self._writer.shutdown()
+
+    def send_away(self, worker_id: str) -> None:
+        """Answer a worker that waits for work with none."""
+        self._room.release(worker_id)
+
+    def release_waiting(self) -> None:
+        """Answer every worker that waits for work with none, now and from now on."""
+        self._closing = True
+        self._room.release_all()
+
+    def stop(self) -> None:
+        """Let ``run`` end once everything that has arrived is done."""
+        self.release_waiting()
+        self._stopping = True
+        self._arrived.set()
+
+    async def _enter(self, change: Callable[[Batch], Any]) -> Any:
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._add(_Request(change, reply))
+        return await reply
+
+    def _add(self, request: _Request) -> None:
+        if self._stopping:
+            request.refuse(ServerBusy("The server is stopping: try again when it is back."))
+            return
+        self._requests.append(request)
+        self._arrived.set()
+
+    async def _persist(self, change: Callable[[Batch], object]) -> None:
+        while True:
+            try:
+                await self._enter(change)
+            except ServerBusy:
+                await asyncio.sleep(_RETRY_S)
+            except CopernicusError as error:
+                _LOG.warning("refused", reason=error.message)
+                return
+            else:
+                return
+
+    async def _work(self, requests: list[_Request]) -> None:
+        batch = Batch(self.holdings, self._store, self._clock.now())
+        done: list[_Request] = []
+        broken = False
+        for index, request in enumerate(requests):
+            done.append(request)
+            if not self._apply(batch, request):
+                self._requests.extendleft(reversed(requests[index + 1 :]))
+                self._arrived.set()
+                broken = True
+                break
+        granted = [] if broken else self._fill_waiting(batch)
+        if not await self._commit(batch, done, granted):
+            return
+        if broken:
+            await self._reload(batch)
+        for request in done:
+            request.answer()
+        for waiting, grants in granted:
+            waiting.answer(grants)
+        self._feed.publish(batch.entries)
+        self._feed.publish_progress(batch.now, batch.progress)
+        self._carry_out(batch.outside)
+        self._set_wake()
+
+    def _apply(self, batch: Batch, request: _Request) -> bool:
+        """False if memory can no longer be believed: what this request began is left out."""
+        mark = batch.mark()
+        try:
+            request.result = request.change(batch)
+            batch.settle()
+        except CopernicusError as error:
+            request.error = error
+            if batch.mark() == mark:
+                return True
+            batch.back_to(mark)
+            return False
+        except Exception as error:  # noqa: BLE001  # a bug must not stop the server
+            name = secrets.token_hex(4)
+            _LOG.error("bug", id=name, exc_info=error)
+            request.error = InternalError(
+                f"This is a bug of the server; its log has more under {name}."
+            )
+            batch.back_to(mark)
+            return False
+        return True
+
+    def _fill_waiting(self, batch: Batch) -> list[tuple[Waiting, list[Assignment]]]:
+        if not batch.stirred:
+            return []
+        granted = []
+        for waiting in self._room.in_order():
+            grants = batch.lease(waiting.worker, waiting.request)
+            batch.settle()
+            if grants:
+                self._room.leave(waiting)
+                granted.append((waiting, grants))
+            else:
+                self._room.found_nothing(waiting)
+        return granted
+
+    async def _commit(
+        self,
+        batch: Batch,
+        requests: list[_Request],
+        granted: list[tuple[Waiting, list[Assignment]]],
+    ) -> bool:
+        if not batch.changed:
+            return True
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._writer, batch.write_to, self._store)
+        except ServerBusy as error:
+            _LOG.warning("disk full", reason=error.message)
+            await self._reload(batch)
+            for request in requests:
+                request.refuse(error)
+            for waiting, _ in granted:
+                waiting.refuse(error)
+            self._set_wake()
+            return False
+        except Exception as error:  # whatever it is: the disk is not as we think
+            _LOG.critical("the store failed; ending at once", exc_info=error)
+            self._end_process()
+            raise
+        return True
+
+    async def _reload(self, batch: Batch) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(
+            self._writer, self.holdings.reload, self._store, batch.touched, self._clock.now()
+        )
+
+    def _set_wake(self) -> None:
+        self._cancel_wake()
+        due = self.holdings.scheduler.next_wake(self._clock.now())
+        if due is not None and not self._closing:
+            delay = max(due - self._clock.now(), 0.0)
+            self._wake = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _cancel_wake(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+
+    def _tick(self) -> None:
+        self._wake = None
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        reply.add_done_callback(_look_at)
+        self._add(_Request(Batch.tick, reply))
+
+
+def _look_at(reply: asyncio.Future[Any]) -> None:
+    """A tick that a full disk refused comes again with the next wake: nothing to do."""
+    with contextlib.suppress(asyncio.CancelledError):
+        reply.exception()

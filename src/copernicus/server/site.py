@@ -1,0 +1,51 @@
+"""The parts of one running server, as its routes see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from copernicus.blobs import BlobStore
+from copernicus.security.identity import Authority
+from copernicus.server.accounts import Doorkeeper
+from copernicus.server.clock import Clock
+from copernicus.server.feed import Feed
+from copernicus.server.files import FileRights
+from copernicus.settings import ServerSettings
+from copernicus.store.store import Store
+
+if TYPE_CHECKING:
+    from copernicus.server.runtime import Runtime
+
+
+@dataclass(slots=True)
+class Site:
+    """What routes need. The ports are the real ones once they are bound."""
+
+    settings: ServerSettings
+    clock: Clock
+    store: Store
+    blobs: BlobStore
+    authority: Authority
+    runtime: Runtime
+    feed: Feed
+    doorkeeper: Doorkeeper
+    files: FileRights
+    names: tuple[str, ...]
+    machine_port: int = 0
+    user_port: int = 0
+
+    @property
+    def machine_urls(self) -> tuple[str, ...]:
+        """Where workers reach this server."""
+        return tuple(_url(name, self.machine_port) for name in self.names)
+
+    @property
+    def user_urls(self) -> tuple[str, ...]:
+        """Where people reach this server, and workers that join."""
+        return tuple(_url(name, self.user_port) for name in self.names)
+
+
+def _url(name: str, port: int) -> str:
+    host = f"[{name}]" if ":" in name else name
+    return f"https://{host}:{port}"

@@ -1,0 +1,178 @@
+"""What is shown: the engine's picture of a project with the queue's picture of its jobs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from copernicus.engine import views
+from copernicus.errors import NotFound
+from copernicus.model.paths import Address
+from copernicus.protocol import (
+    ElementView,
+    InstanceDetail,
+    InstanceView,
+    JobView,
+    Member,
+    ProjectView,
+    WorkerView,
+)
+from copernicus.scheduling.rows import ENDED
+from copernicus.server.batch import Batch, job_id
+from copernicus.server.holdings import Project
+
+
+def project_view(batch: Batch, project: Project) -> ProjectView:
+    """A project in a list."""
+    record, state = project.record, project.state
+    states = Counter(views.project_states(state))
+    running = sum(row.state == "leased" for row in batch.holdings.scheduler.jobs_of(record.id))
+    _move(states, min(running, states["queued"]))
+    return ProjectView(
+        id=record.id,
+        name=record.name,
+        owner=record.owner,
+        state="paused" if state.paused else "active",
+        revision=state.revision,
+        position=record.position,
+        created=record.created,
+        changed=record.changed,
+        states=dict(states),
+        members=tuple(
+            msgspec.convert({"user": user, "role": role.label}, Member)
+            for user, role in sorted(project.roles.items())
+        ),
+    )
+
+
+def instance_views(batch: Batch, project: Project) -> list[InstanceView]:
+    """All instances; how many of their elements run, and how far, if it is just one."""
+    running = _running_by_path(batch, project)
+    return [_laid_over(view, running.get(view.path, [])) for view in views.instances(project.state)]
+
+
+def instance_detail(
+    batch: Batch, project: Project, path: str, start: int, count: int
+) -> InstanceDetail:
+    """One instance with a page of its elements, and how far their jobs are.
+
+    Raises:
+        NotFound: there is no such instance.
+    """
+    detail = views.instance(project.state, path, start, count)
+    running = _running_by_path(batch, project).get(path, [])
+    return msgspec.structs.replace(
+        detail,
+        summary=_laid_over(detail.summary, running),
+        elements=tuple(_element(batch, element) for element in detail.elements),
+    )
+
+
+def jobs_of(batch: Batch, project: Project) -> list[JobView]:
+    """The jobs of a project that are in memory: all live ones, and those that ended of late."""
+    rows = batch.holdings.scheduler.jobs_of(project.record.id)
+    return [_job(batch, project, row.id, short=True) for row in rows]
+
+
+def job_of(batch: Batch, project: Project, name: str) -> JobView:
+    """One job, with its log and why it does not run.
+
+    Raises:
+        NotFound: the project has no such job.
+    """
+    full = name if "." in name else job_id(project.record.id, name)
+    row = batch.job_row(full)
+    if row is None or row.project != project.record.id:
+        raise NotFound(f"Project {project.record.name!r} has no job {name!r}.")
+    return _job(batch, project, full, short=False)
+
+
+def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
+    """All workers: those who work here first, revoked ones last."""
+    machines, scheduler = batch.holdings.machines, batch.holdings.scheduler
+    found = []
+    for worker in machines.workers.values():
+        presence = machines.presence[worker.id]
+        offer = presence.offer
+        state = "connected" if batch.now - presence.seen <= lease_s else "silent"
+        if worker.revoked_at is not None:
+            state = "revoked"
+        elif worker.draining and state == "connected":
+            state = "draining"
+        view = {
+            "id": worker.id,
+            "host": worker.host,
+            "pool": worker.pool,
+            "state": state,
+            "last_seen": presence.seen,
+            "cores": worker.facts.cores,
+            "memory_mb": worker.facts.memory_mb,
+            "running": len(scheduler.attempts_of(worker.id)),
+            "joined": worker.joined,
+        }
+        if offer is not None:
+            view |= {"cores_free": offer.cores, "gpus": offer.gpus}
+            view["programs"] = msgspec.to_builtins(offer.programs)
+        found.append(msgspec.convert(view, WorkerView))
+    return sorted(found, key=lambda view: (_STATES.index(view.state), view.host, view.id))
+
+
+_STATES = ("connected", "draining", "silent", "revoked")
+
+
+def value_of_address(text: str, address: Address) -> Address:
+    """The address, if it names an output or an input.
+
+    Raises:
+        NotFound: it names neither.
+    """
+    if address.port is None:
+        raise NotFound(f"{text!r} names no port: write for example run.out.xtc or run.in.conf[0].")
+    return address
+
+
+def _job(batch: Batch, project: Project, name: str, *, short: bool) -> JobView:
+    shown = batch.holdings.scheduler.job_view(name)
+    path = views.path_of_activation(project.state, name.rpartition(".")[2])
+    return msgspec.structs.replace(shown, path=path, log_tail="" if short else shown.log_tail)
+
+
+def _element(batch: Batch, element: ElementView) -> ElementView:
+    row = batch.holdings.scheduler.job_row(element.job) if element.job else None
+    if row is None or row.state in ENDED:
+        return element
+    shown = batch.holdings.scheduler.job_view(row.id)
+    state = "running" if shown.state == "running" and element.state == "queued" else element.state
+    waits = element.waits_for or shown.why
+    return msgspec.structs.replace(element, state=state, progress=shown.progress, waits_for=waits)
+
+
+def _running_by_path(batch: Batch, project: Project) -> dict[str, list[JobView]]:
+    scheduler = batch.holdings.scheduler
+    found: dict[str, list[JobView]] = {}
+    for row in scheduler.jobs_of(project.record.id):
+        made = project.state.activations.get(row.activation)
+        if row.state == "leased" and made is not None and not made.outcome:
+            found.setdefault(made.path, []).append(scheduler.job_view(row.id))
+    return found
+
+
+def _laid_over(view: InstanceView, running: list[JobView]) -> InstanceView:
+    counts = Counter(view.counts)
+    _move(counts, min(len(running), counts["queued"]))
+    return msgspec.structs.replace(
+        view,
+        counts=dict(counts),
+        state="running" if running and view.state == "queued" else view.state,
+        progress=running[0].progress if len(running) == 1 else view.progress,
+    )
+
+
+def _move(counts: Counter[str], number: int) -> None:
+    """What the engine calls queued may run: only the queue knows."""
+    counts["queued"] -= number
+    counts["running"] += number
+    for word in ("queued", "running"):
+        if not counts[word]:
+            del counts[word]
