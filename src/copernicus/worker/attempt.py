@@ -1,0 +1,225 @@
+"""The life of one attempt on this worker: work, checkpoints while it lasts, and its result."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from copernicus.errors import CopernicusError
+from copernicus.model.jobs import AttemptRecord, Checkpoint, CheckpointRef, Failure
+from copernicus.protocol import Beat, CheckpointRequest, ResultRequest
+from copernicus.worker.bench import Bench
+from copernicus.worker.checkpoints import Snapshot, Snapshots
+from copernicus.worker.link import Link, persist
+from copernicus.worker.outcome import Outcome, explain_error
+from copernicus.worker.spool import Finished
+from copernicus.worker.transfer import Pending, split_inline
+
+QUICK_S = 5.0
+HOST = socket.gethostname()
+
+
+class Run(Protocol):
+    """What an attempt does: a program's lines, or a task."""
+
+    async def run(self) -> Outcome:
+        """Do it."""
+        ...
+
+    def stop(self) -> None:
+        """End it soon, with its state written."""
+        ...
+
+    def kill(self) -> None:
+        """End it now."""
+        ...
+
+
+class Attempt:
+    """One attempt, from its assignment to the result that is ready to be delivered."""
+
+    def __init__(self, bench: Bench, run: Run, link: Link, worker_id: str) -> None:
+        self.bench = bench
+        self._run = run
+        self._link = link
+        self._worker_id = worker_id
+        self._seq = 0
+        self._began = time.time()
+        self._now = asyncio.Event()
+        self._taking = asyncio.Lock()
+        self._last: Snapshot | None = None
+        self._snapshots: Snapshots | None = None
+        self.discarded = False
+        self.worked = False
+        command = bench.assignment.spec.command
+        self._rule: Checkpoint | None = command.checkpoint if command else None
+        if self._rule:
+            copies = bench.home / "checkpoint"
+            self._snapshots = Snapshots(bench.folder, self._rule, copies)
+
+    @property
+    def id(self) -> str:
+        """Its name on the wire."""
+        return self.bench.assignment.attempt
+
+    @property
+    def quick(self) -> bool:
+        """Whether it took so little that doing it again costs less than writing it down."""
+        return time.monotonic() - self.bench.started < QUICK_S
+
+    def stop(self) -> None:
+        """End it with a last checkpoint."""
+        self._run.stop()
+
+    def discard(self) -> None:
+        """End it at once; nobody wants its result."""
+        self.discarded = True
+        self._run.kill()
+
+    def checkpoint_now(self) -> None:
+        """Take a checkpoint, and go on."""
+        self._now.set()
+
+    def next_seq(self) -> int:
+        """The next sequence number: it grows with everything that is sent."""
+        self._seq += 1
+        return self._seq
+
+    async def beat(self) -> Beat:
+        """A sign of life with what there is to tell."""
+        command = self.bench.assignment.spec.command
+        reads_files = bool(command and command.progress)
+        progress = (
+            await asyncio.to_thread(self.bench.progress) if reads_files else self.bench.progress()
+        )
+        return Beat(self.id, self.next_seq(), progress, self.bench.log.tail() or None)
+
+    async def work(self, release: Callable[[], None]) -> Finished:
+        """Do the work and say how it ended; ``release`` is called as soon as the cores are free."""
+        regularly = None
+        if self._snapshots:
+            regularly = asyncio.create_task(self._checkpoint_regularly())
+        try:
+            outcome = await self._outcome()
+        finally:
+            release()
+            if regularly:
+                regularly.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await regularly
+        try:
+            return await self._finish(outcome)
+        except (OSError, CopernicusError) as error:
+            return await self._finish(Outcome("failed", failure=self._tell(explain_error(error))))
+        finally:
+            self.bench.log.close()
+
+    async def _outcome(self) -> Outcome:
+        try:
+            return await self._run.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this attempt's end only
+            failure = self._tell(explain_error(error))
+            return Outcome("failed", failure=failure, exit_code=failure.exit_code)
+
+    def _tell(self, failure: Failure) -> Failure:
+        log = failure.log or self.bench.log.tail()
+        return msgspec.structs.replace(failure, log=log, worker=HOST)
+
+    async def _finish(self, outcome: Outcome) -> Finished:
+        files = list(outcome.files)
+        checkpoint = None
+        if self._snapshots and outcome.kind != "failed" and not self.discarded:
+            snapshot = await self._take()
+            if snapshot:
+                checkpoint = self._request(snapshot)
+                if self._last is None or snapshot.files != self._last.files:
+                    files += snapshot.pending
+        inline, uploads = await self._split(files)
+        result = ResultRequest(
+            attempt=self.id,
+            seq=self.next_seq(),
+            outcome=outcome.kind,
+            outputs=outcome.outputs,
+            failure=outcome.failure,
+            checkpoint=checkpoint,
+            record=self._record(outcome, checkpoint),
+            inline=inline,
+        )
+        return Finished(result, tuple(uploads), str(self.bench.home))
+
+    async def _split(self, files: list[Pending]) -> tuple[dict[str, bytes], list[Pending]]:
+        if not files:
+            return {}, []
+        return await asyncio.to_thread(split_inline, files)
+
+    def _record(self, outcome: Outcome, checkpoint: CheckpointRequest | None) -> AttemptRecord:
+        assignment = self.bench.assignment
+        program = self.bench.tools.programs.get(assignment.spec.program.name)
+        return AttemptRecord(
+            number=assignment.number,
+            worker=self._worker_id,
+            host=HOST,
+            program_version=program.version if program else "",
+            cores=len(self.bench.taken.cores),
+            started=self._began,
+            ended=time.time(),
+            outcome=outcome.kind,
+            exit_code=outcome.exit_code,
+            checkpoint=CheckpointRef(
+                key=checkpoint.key,
+                job=assignment.job,
+                attempt=assignment.number,
+                index=checkpoint.seq,
+                files=checkpoint.files,
+                step=checkpoint.step,
+            )
+            if checkpoint
+            else None,
+        )
+
+    def _request(self, snapshot: Snapshot) -> CheckpointRequest:
+        key = self.bench.assignment.spec.checkpoint_key
+        return CheckpointRequest(self.id, self.next_seq(), key, snapshot.files, snapshot.step)
+
+    async def _take(self) -> Snapshot | None:
+        assert self._snapshots
+        async with self._taking:
+            return await asyncio.to_thread(self._snapshots.take)
+
+    async def _checkpoint_regularly(self) -> None:
+        assert self._snapshots
+        assert self._rule
+        interval = self._rule.interval_s or self.bench.assignment.checkpoint_interval_s
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), interval)
+            self._now.clear()
+            try:
+                await self._checkpoint()
+            except (OSError, CopernicusError) as error:
+                self.bench.log.note(f"[copernicus] no checkpoint was made: {error}")
+
+    async def _checkpoint(self) -> None:
+        assert self._snapshots
+        facts = await asyncio.to_thread(self._snapshots.facts)
+        if facts is None or (self._last and facts == self._last.facts):
+            return
+        # Shielded: a thread cannot be stopped, and the last checkpoint must not meet it.
+        snapshot = await asyncio.shield(asyncio.ensure_future(self._take()))
+        if snapshot is None:
+            return
+        await persist(lambda: self.bench.tools.transfer.upload(self.id, snapshot.pending))
+        await persist(lambda: self._link.tell("/v1/work/checkpoint", self._request(snapshot)))
+        self._last = snapshot
+
+    def clean(self) -> None:
+        """Remove everything the attempt left on this machine."""
+        self.bench.log.close()
+        shutil.rmtree(self.bench.home, ignore_errors=True)

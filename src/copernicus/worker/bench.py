@@ -1,0 +1,66 @@
+"""What an attempt works with: its assignment, its share of the machine, its folder, its log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from copernicus.executors.local import LocalExecutor
+from copernicus.protocol import Assignment, ProgressReport
+from copernicus.worker.folder import LOG, JobFolder
+from copernicus.worker.joblog import JobLog
+from copernicus.worker.probe import Taken
+from copernicus.worker.programs import Program
+from copernicus.worker.transfer import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all attempts of a worker share. ``has_gpus``: whether programs must be told theirs."""
+
+    executor: LocalExecutor
+    transfer: Transfer
+    programs: dict[str, Program]
+    has_gpus: bool
+    grace_s: float
+
+
+@dataclass(slots=True)
+class Bench:
+    """One attempt's place of work. The folders are made by who needs them."""
+
+    assignment: Assignment
+    taken: Taken
+    tools: Tools
+    home: Path
+    log: JobLog = field(init=False)
+    log_folder: Callable[[], Path] | None = None
+    progress: Callable[[], ProgressReport | None] = lambda: None
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.log = JobLog(self._log_path)
+
+    @property
+    def folder(self) -> JobFolder:
+        """The folder that the job runs in."""
+        return JobFolder(self.home / "work")
+
+    @property
+    def name(self) -> str:
+        """What people call the job."""
+        spec = self.assignment.spec
+        return spec.label or spec.function
+
+    def _log_path(self) -> Path:
+        folder = self.log_folder() if self.log_folder else self.folder.path
+        return folder / LOG
+
+    def environment(self) -> dict[str, str]:
+        """What the job's processes are told about their share of the machine."""
+        told = {"OMP_NUM_THREADS": str(max(1, len(self.taken.cores)))}
+        if self.tools.has_gpus:
+            told["CUDA_VISIBLE_DEVICES"] = ",".join(self.taken.gpus)
+        return told

@@ -1,0 +1,33 @@
+"""The lines that a worker prints: for people, or one JSON object each."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import msgspec
+
+
+class Console:
+    """Says what the worker does. Control characters of names never reach the terminal."""
+
+    def __init__(self, *, json_lines: bool = False, stream: TextIO | None = None) -> None:
+        self._json = json_lines
+        self._stream = stream or sys.stdout
+
+    def say(self, event: str, text: str, **fields: Any) -> None:
+        """One line: ``text`` for people; with ``event`` and ``fields`` for programs."""
+        now = datetime.now(UTC)
+        if self._json:
+            body = {"at": now.isoformat(timespec="milliseconds"), "event": event, "text": text}
+            line = msgspec.json.encode({**body, **fields}).decode()
+        else:
+            line = f"{now.astimezone():%H:%M:%S} {printable(text)}"
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+def printable(text: str) -> str:
+    """``text`` without characters that a terminal would act on."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,81 @@
+"""Bringing results to the server: none is forgotten before the server has it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from copernicus.errors import BadSettings, CopernicusError, ServerBusy, ServerUnreachable
+from copernicus.protocol import ResultReply
+from copernicus.worker.console import Console
+from copernicus.worker.link import Link, persist
+from copernicus.worker.spool import Finished, Spool
+from copernicus.worker.transfer import Transfer
+
+
+class Delivery:
+    """Delivers finished attempts; with ``ending`` set, trouble leaves them in the spool."""
+
+    def __init__(
+        self, link: Link, transfer: Transfer, spool: Spool, console: Console, ending: asyncio.Event
+    ) -> None:
+        self._link = link
+        self._transfer = transfer
+        self._spool = spool
+        self._console = console
+        self._ending = ending
+
+    async def deliver(self, finished: Finished, *, spool_first: bool) -> bool:
+        """Return when the server has the result (True), or it has to wait in the spool (False)."""
+        if spool_first:
+            self._keep(finished)
+
+        def trouble(_error: CopernicusError, _delay: float) -> None:
+            self._keep(finished)
+
+        try:
+            reply = await persist(
+                lambda: self._send(finished), on_trouble=trouble, until=self._ending
+            )
+        except (ServerUnreachable, ServerBusy):
+            self._keep(finished)
+            return False
+        except CopernicusError as error:
+            self._refused(finished, error)
+            return True
+        if reply.verdict != "accepted":
+            self._console.say(
+                reply.verdict,
+                f"result of {finished.result.attempt} was {reply.verdict}",
+                attempt=finished.result.attempt,
+            )
+        self._spool.forget(finished.result.attempt)
+        if finished.folder:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, _remove, Path(finished.folder))
+        return True
+
+    async def _send(self, finished: Finished) -> ResultReply:
+        if finished.uploads:
+            await self._transfer.upload(finished.result.attempt, finished.uploads)
+        return await self._link.ask("/v1/work/result", finished.result, ResultReply)
+
+    def _keep(self, finished: Finished) -> None:
+        try:
+            self._spool.keep(finished)
+        except BadSettings as error:
+            self._console.say("spool_full", f"a result cannot be kept on disk: {error.message}")
+
+    def _refused(self, finished: Finished, error: CopernicusError) -> None:
+        attempt = finished.result.attempt
+        self._spool.set_aside(attempt)
+        self._console.say(
+            "refused",
+            f"the server refuses the result of {attempt}: {error.message}",
+            attempt=attempt,
+        )
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

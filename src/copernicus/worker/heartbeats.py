@@ -1,0 +1,72 @@
+"""Signs of life of all attempts in one request, and what the server wants of them in return."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from copernicus.errors import ServerBusy, ServerUnreachable
+from copernicus.model.resources import Offer
+from copernicus.protocol import Directive, HeartbeatReply, HeartbeatRequest
+from copernicus.worker.attempt import Attempt
+from copernicus.worker.link import Link
+
+
+class Heartbeats:
+    """Beats while there are attempts; ``on_drain`` is called when the server wants no more."""
+
+    def __init__(
+        self,
+        link: Link,
+        attempts: Mapping[str, Attempt],
+        offer: Callable[[], Offer],
+        on_drain: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._attempts = attempts
+        self._offer = offer
+        self._on_drain = on_drain
+        self.wanted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled.
+
+        Raises:
+            CopernicusError: The server does not take this worker any more.
+        """
+        while True:
+            await self.wanted.wait()
+            if not self._attempts:
+                self.wanted.clear()
+                continue
+            await asyncio.sleep(
+                min(a.bench.assignment.heartbeat_s for a in self._attempts.values())
+            )
+            if self._attempts:
+                await self._beat()
+
+    async def _beat(self) -> None:
+        beats = await asyncio.gather(*(attempt.beat() for attempt in self._attempts.values()))
+        request = HeartbeatRequest(tuple(beats), self._offer())
+        try:
+            reply = await self._link.ask("/v1/work/heartbeat", request, HeartbeatReply)
+        except (ServerUnreachable, ServerBusy):
+            return
+        for directive in reply.directives:
+            self._follow(directive)
+        if reply.drain:
+            self._on_drain()
+
+    def _follow(self, directive: Directive) -> None:
+        attempt = self._attempts.get(directive.attempt)
+        if attempt is None:
+            return
+        match directive.action:
+            case "stop":
+                attempt.stop()
+            case "discard":
+                attempt.discard()
+            case "checkpoint":
+                attempt.checkpoint_now()
+            case "go":
+                pass

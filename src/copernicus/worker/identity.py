@@ -1,0 +1,269 @@
+"""Becoming and staying a worker of a server: join, reuse, renew, and say why not."""
+
+from __future__ import annotations
+
+import email.utils
+import platform
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import msgspec
+
+from copernicus import __version__
+from copernicus.errors import (
+    BadSettings,
+    CopernicusError,
+    NotAuthenticated,
+    ServerBusy,
+    ServerUnreachable,
+    error_for_code,
+)
+from copernicus.protocol import Certificate, ErrorBody, JoinRequest, RenewRequest, WorkerFacts
+from copernicus.security.bundle import WorkerBundle, read_worker_bundle
+from copernicus.security.files import make_private_folder, read_private, write_private
+from copernicus.security.identity import (
+    certificate_der,
+    certificate_validity,
+    make_key_and_csr,
+    sign_challenge,
+    verify_worker_certificate,
+)
+from copernicus.security.tls import client_context, server_name_extension
+from copernicus.worker.link import Link
+from copernicus.worker.probe import Machine
+
+_CLOCK_TOLERANCE = timedelta(minutes=2)
+
+
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+PAIR = "worker.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the worker is: its server's bundle, its id, and where its key and certificate are.
+
+    Both are in one private file, so that a crash cannot part them. The key never leaves it.
+    """
+
+    bundle: WorkerBundle
+    worker_id: str
+    folder: Path
+
+    @property
+    def pair_file(self) -> Path:
+        """The file with the private key and the certificate in force."""
+        return self.folder / PAIR
+
+    @property
+    def certificate(self) -> str:
+        """The certificate in force (PEM)."""
+        return _read_pair(self.pair_file)[1]
+
+    def context(self) -> ssl.SSLContext:
+        """The TLS context that shows the certificate."""
+        return client_context(self.bundle.ca_pem, cert_file=self.pair_file, key_file=self.pair_file)
+
+    def seconds_to_renewal(self, now: datetime) -> float:
+        """Seconds until two thirds of the certificate's life are over; not negative."""
+        life = certificate_validity(self.certificate)
+        due = life.not_before + (life.not_after - life.not_before) * 2 / 3
+        return max(0.0, (due - now).total_seconds())
+
+    def out_of_date(self, now: datetime) -> bool:
+        """Whether TLS would refuse the certificate by its dates."""
+        life = certificate_validity(self.certificate)
+        return not life.not_before <= now <= life.not_after
+
+
+def _read_pair(path: Path) -> tuple[str, str]:
+    key, begin, certificate = read_private(path).decode("ascii", "replace").partition(_CERTIFICATE)
+    if not begin:
+        raise BadSettings(f"{path} is damaged: remove it to join again with the bundle")
+    return key, begin + certificate
+
+
+async def obtain_identity(bundle_file: Path, work_dir: Path, machine: Machine) -> Identity:
+    """The identity for this bundle's server: that of before, renewed if need be, or a new one.
+
+    Raises:
+        BadSettings: The bundle or the identity on disk cannot be used.
+        NotAuthenticated: The server refuses; the message says why, as far as can be known here.
+        ServerUnreachable: None of the addresses answers.
+    """
+    bundle = read_worker_bundle(bundle_file, None)
+    make_private_folder(work_dir / "identity")
+    folder = work_dir / "identity" / bundle.server_id
+    now = datetime.now(UTC)
+    if not (folder / PAIR).exists():
+        return await _join(read_worker_bundle(bundle_file, now), folder, machine)
+    certificate = _read_pair(folder / PAIR)[1]
+    life = certificate_validity(certificate)
+    known = verify_worker_certificate(
+        certificate_der(certificate), bundle.ca_pem, max(life.not_before, min(now, life.not_after))
+    )
+    identity = Identity(bundle, known.worker_id, folder)
+    if now > life.not_after:
+        await renew_by_challenge(identity)
+    elif now < life.not_before:
+        raise NotAuthenticated(
+            f"The certificate of this worker is valid from {life.not_before:%Y-%m-%d %H:%M:%S} "
+            f"UTC, but the clock of this machine says {now:%Y-%m-%d %H:%M:%S}: set the clock."
+        )
+    return identity
+
+
+async def _join(bundle: WorkerBundle, folder: Path, machine: Machine) -> Identity:
+    make_private_folder(folder)
+    key, csr = make_key_and_csr()
+    facts = WorkerFacts(
+        host=socket.gethostname(),
+        platform=platform.platform(),
+        cores=machine.cores,
+        memory_mb=machine.memory_mb,
+        version=__version__,
+    )
+    request = JoinRequest(token=bundle.join_token, csr=csr, facts=facts)
+    granted = await _ask_user_port(bundle, "/v1/join", request)
+    write_private(folder / PAIR, (key + granted.certificate).encode())
+    return Identity(bundle, granted.worker_id, folder)
+
+
+async def renew_by_challenge(identity: Identity) -> None:
+    """Renew a certificate that TLS no longer takes, on the user port, by proving to own its key.
+
+    Raises:
+        NotAuthenticated: The server refuses.
+        ServerUnreachable: No address answers.
+    """
+    key, request = _renewal(identity)
+    granted = await _ask_user_port(identity.bundle, "/v1/renew", request)
+    _store(identity, key, granted)
+
+
+async def renew(identity: Identity, link: Link) -> None:
+    """Renew a certificate in force, on the machine port; the link uses it from then on."""
+    key, request = _renewal(identity)
+    granted = await link.ask("/v1/work/renew", request, Certificate)
+    _store(identity, key, granted)
+    link.renew(identity.context())
+
+
+def _renewal(identity: Identity) -> tuple[str, RenewRequest]:
+    old_key, certificate = _read_pair(identity.pair_file)
+    key, csr = make_key_and_csr()
+    now = int(datetime.now(UTC).timestamp())
+    challenge = f"{identity.bundle.server_id}:{identity.worker_id}:{now}"
+    return key, RenewRequest(
+        certificate=certificate,
+        csr=csr,
+        challenge=challenge,
+        signature=sign_challenge(old_key, challenge.encode()).hex(),
+    )
+
+
+def _store(identity: Identity, key: str, granted: Certificate) -> None:
+    write_private(identity.pair_file, (key + granted.certificate).encode())
+
+
+async def _ask_user_port(
+    bundle: WorkerBundle, path: str, body: JoinRequest | RenewRequest
+) -> Certificate:
+    problems = []
+    async with httpx2.AsyncClient(
+        verify=client_context(bundle.ca_pem), trust_env=False, timeout=30.0
+    ) as client:
+        for url in bundle.join_urls:
+            try:
+                response = await client.post(
+                    url.rstrip("/") + path,
+                    content=msgspec.json.encode(body),
+                    headers={"content-type": "application/json", "accept": "application/json"},
+                    extensions=server_name_extension(bundle.server_id),
+                )
+            except (httpx2.TransportError, ssl.SSLError, OSError) as error:
+                problems.append(f"{url}: {_explain_tls(error)}")
+                continue
+            if response.status_code >= 400:
+                raise _refused(response.status_code, response.content, response.headers)
+            return msgspec.json.decode(response.content, type=Certificate)
+    raise ServerUnreachable(
+        f"server {bundle.server_id} cannot be reached ({'; '.join(problems)}): is it running, "
+        "and are these still its addresses?"
+    )
+
+
+def _explain_tls(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" not in text:
+        return text
+    if "expired" in text or "not yet valid" in text:
+        return f"its certificate is not valid now by the clock of this machine ({text})"
+    return f"what answers is not the server of this bundle ({text})"
+
+
+def _refused(status: int, content: bytes, headers: Mapping[str, str]) -> CopernicusError:
+    try:
+        body = msgspec.json.decode(content, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = ErrorBody("error", f"the server answers {status}")
+    message = body.message + _clock_note(headers)
+    if status in (401, 403):
+        return NotAuthenticated(message)
+    if status in (429, 500, 502, 503, 507):
+        return ServerBusy(message)
+    return error_for_code(body.code)(message)
+
+
+def _clock_note(headers: Mapping[str, str]) -> str:
+    """A sentence about this machine's clock, if the server's ``Date`` shows that it is off."""
+    try:
+        theirs = email.utils.parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return ""
+    off = datetime.now(UTC) - theirs.astimezone(UTC)
+    if abs(off) < _CLOCK_TOLERANCE:
+        return ""
+    way = "ahead of" if off > timedelta(0) else "behind"
+    return f" This machine's clock is {abs(off).total_seconds():.0f} s {way} the server's."
+
+
+async def diagnose(identity: Identity, error: CopernicusError) -> str:
+    """Why the server does not take this worker, as far as can be found out from here."""
+    life = certificate_validity(identity.certificate)
+    now = datetime.now(UTC)
+    if now > life.not_after:
+        return f"{error.message} The certificate of this worker expired at {life.not_after}."
+    if now < life.not_before:
+        return (
+            f"{error.message} The certificate of this worker is valid from {life.not_before}, "
+            f"but the clock of this machine says {now}: set the clock."
+        )
+    note = await _ask_health(identity.bundle)
+    return f"{error.message} {note}".strip()
+
+
+async def _ask_health(bundle: WorkerBundle) -> str:
+    async with httpx2.AsyncClient(
+        verify=client_context(bundle.ca_pem), trust_env=False, timeout=10.0
+    ) as client:
+        for url in bundle.join_urls:
+            try:
+                response = await client.get(
+                    url.rstrip("/") + "/v1/health",
+                    extensions=server_name_extension(bundle.server_id),
+                )
+            except (httpx2.TransportError, ssl.SSLError, OSError) as error:
+                if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                    return f"{url}: {_explain_tls(error)}"
+                continue
+            return (
+                f"{url} is alive, so it may be that this worker was revoked, or that only the "
+                f"machine port is blocked.{_clock_note(response.headers)}"
+            )
+    return ""

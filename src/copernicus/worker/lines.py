@@ -1,0 +1,65 @@
+"""Command lines of a job, from their description to argv: pure but for the look for files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from copernicus.errors import BadDefinition
+from copernicus.model.jobs import Line
+
+_GLOB = re.compile(r"\{glob:(.+)\}\Z", re.DOTALL)
+_PLACE = re.compile(r"\{(cores|gpus|job|part)\}")
+PROGRAM = "{program}"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What the placeholders of a job stand for; ``glob`` lists the files matching a pattern."""
+
+    program: tuple[str, ...]
+    cores: int
+    gpus: str
+    job: str
+    part: int
+    glob: Callable[[str], Sequence[str]]
+
+
+def argv_of(line: Line, places: Places) -> list[str]:
+    """The argument list that a line stands for.
+
+    Raises:
+        BadDefinition: It does not start with ``{program}``: nothing else is ever started.
+    """
+    if not line.argv or line.argv[0] != PROGRAM:
+        first = line.argv[0] if line.argv else "nothing"
+        raise BadDefinition(
+            f"a command line starts with {first!r}: it must start with '{PROGRAM}', "
+            "the program that the function names"
+        )
+    argv = list(places.program)
+    for text in line.argv[1:]:
+        found = _GLOB.match(text)
+        argv += places.glob(found[1]) if found else [fill(text, places)]
+    return argv
+
+
+def fill(text: str, places: Places) -> str:
+    """``text`` with its placeholders filled in; other braces stay as they are."""
+    values = {
+        "cores": str(places.cores),
+        "gpus": places.gpus,
+        "job": places.job,
+        "part": str(places.part),
+    }
+    return _PLACE.sub(lambda found: values[found[1]], text)
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sorts ``part2`` before ``part10``."""
+    return [
+        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        for piece in re.split(r"([0-9]+)", name)
+        if piece
+    ]

@@ -1,0 +1,236 @@
+"""The worker's side of the machine port: one pool of connections, several addresses, retries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import httpx2
+import msgspec
+
+from copernicus.errors import (
+    CopernicusError,
+    InternalError,
+    NotAuthenticated,
+    ServerBusy,
+    ServerUnreachable,
+    error_for_code,
+)
+from copernicus.protocol import ErrorBody
+from copernicus.security.tls import server_name_extension
+
+T = TypeVar("T")
+
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 30.0
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+_MSGPACK = "application/msgpack"
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+_encoder = msgspec.msgpack.Encoder()
+
+
+class _Session:
+    """The connections made with one certificate."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.client = _client(context)
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[httpx2.AsyncClient]:
+        """Keep it open meanwhile."""
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield self.client
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def close_when_unused(self) -> None:
+        """Close it when the last request has been answered."""
+        await self._unused.wait()
+        await self.client.aclose()
+
+
+class Link:
+    """Requests to the server that the worker belongs to, whichever of its addresses answers."""
+
+    def __init__(self, urls: tuple[str, ...], server_id: str, context: ssl.SSLContext) -> None:
+        self._urls = [url.rstrip("/") for url in urls]
+        self._server_id = server_id
+        self._extensions = server_name_extension(server_id)
+        self._session = _Session(context)
+        self._closing: set[asyncio.Task[None]] = set()
+        self.connected = True
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Use a new certificate from the next request on; those under way end undisturbed."""
+        old, self._session = self._session, _Session(context)
+        closing = asyncio.create_task(old.close_when_unused())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for task in self._closing:
+            task.cancel()
+        await self._session.client.aclose()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> httpx2.Response:
+        """One request, tried once at each address.
+
+        Raises:
+            ServerUnreachable: No address answers; the message says what each of them did.
+            CopernicusError: The server refused, by its class in ``errors``.
+        """
+        with self._session.used() as client:
+            response = await self._try_each(client, method, path, content, headers, timeout_s)
+        if response.status_code >= 400:
+            raise _refusal(response)
+        return response
+
+    async def _try_each(
+        self,
+        client: httpx2.AsyncClient,
+        method: str,
+        path: str,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+        timeout_s: float,
+    ) -> httpx2.Response:
+        problems = []
+        for url in list(self._urls):
+            try:
+                response = await client.request(
+                    method,
+                    url + path,
+                    content=content,
+                    headers=headers,
+                    timeout=httpx2.Timeout(timeout_s, connect=10.0),
+                    extensions=self._extensions,
+                )
+            except (httpx2.TransportError, ssl.SSLError, OSError) as error:
+                problems.append(f"{url}: {str(error) or type(error).__name__}")
+                continue
+            self.connected = True
+            if url != self._urls[0]:
+                self._urls.remove(url)
+                self._urls.insert(0, url)
+            return response
+        self.connected = False
+        raise ServerUnreachable(
+            f"server {self._server_id} cannot be reached ({'; '.join(problems)})"
+        )
+
+    async def ask(self, path: str, body: Any, reply: type[T], *, timeout_s: float = 60.0) -> T:
+        """Post a message and read the answer; errors as ``send``."""
+        response = await self.send(
+            "POST",
+            path,
+            content=_encoder.encode(body),
+            headers={"content-type": _MSGPACK, "accept": _MSGPACK},
+            timeout_s=timeout_s,
+        )
+        return decode(response.content, reply)
+
+    async def tell(self, path: str, body: Any) -> None:
+        """Post a message of which only the acceptance matters; errors as ``send``."""
+        await self.send(
+            "POST", path, content=_encoder.encode(body), headers={"content-type": _MSGPACK}
+        )
+
+
+def decode(data: bytes, form: type[T]) -> T:
+    """The message in ``data``.
+
+    Raises:
+        ServerUnreachable: What answers does not speak this protocol.
+    """
+    decoder = _decoders.get(form)
+    if decoder is None:
+        decoder = _decoders[form] = msgspec.msgpack.Decoder(form)
+    try:
+        found: T = decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise ServerUnreachable(
+            f"the server's answer is not understood ({error}): compare the versions of server "
+            "and worker"
+        ) from None
+    return found
+
+
+def _client(context: ssl.SSLContext) -> httpx2.AsyncClient:
+    limits = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60.0)
+    # Only the bundle says where the server is: no proxy or login from the environment.
+    return httpx2.AsyncClient(verify=context, limits=limits, trust_env=False)
+
+
+def _refusal(response: httpx2.Response) -> CopernicusError:
+    status, message = response.status_code, ""
+    known: type[CopernicusError] | None = None
+    for decoder in (msgspec.msgpack.decode, msgspec.json.decode):
+        try:
+            body = decoder(response.content, type=ErrorBody)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        known, message = error_for_code(body.code), body.message
+        break
+    if status in _BUSY:
+        return ServerBusy(message or f"the server answers {status} just now")
+    if status == 401:
+        return NotAuthenticated(message or "the server does not accept this worker's certificate")
+    if known in (None, CopernicusError):
+        return InternalError(message or f"the server answers {status} to {response.url.path}")
+    assert known is not None
+    return known(message)
+
+
+async def persist(
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    on_trouble: Callable[[CopernicusError, float], None] = lambda _error, _delay: None,
+    until: asyncio.Event | None = None,
+) -> T:
+    """Repeat until it succeeds or is refused for good, waiting longer each time, jittered.
+
+    Raises:
+        CopernicusError: A refusal that repeating does not cure; or the last trouble, when
+            ``until`` is set.
+    """
+    delay = FIRST_DELAY_S
+    while True:
+        try:
+            return await attempt()
+        except (ServerUnreachable, ServerBusy) as error:
+            if until is not None and until.is_set():
+                raise
+            wait = delay * random.uniform(0.5, 1.0)  # noqa: S311 - to spread load, not a secret
+            on_trouble(error, wait)
+            await _pause(wait, until)
+            delay = min(delay * 2, LONGEST_DELAY_S)
+
+
+async def _pause(seconds: float, until: asyncio.Event | None) -> None:
+    if until is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        await asyncio.wait_for(until.wait(), seconds)
+    except TimeoutError:
+        return

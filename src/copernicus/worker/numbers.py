@@ -1,0 +1,99 @@
+"""Reading numbers and progress from the files of a running job."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from copernicus.errors import BadValue
+from copernicus.model.jobs import Number, Progress
+from copernicus.protocol import ProgressReport
+from copernicus.worker.folder import JobFolder
+
+_OVERLAP = 4096
+_MOST = 4 << 20
+
+
+def read_number(folder: JobFolder, number: Number) -> float | None:
+    """The number, or None if no file has it."""
+    path = folder.newest(number.pattern)
+    if path is None:
+        return None
+    last = None
+    for last in re.finditer(number.regex, folder.text(path), re.MULTILINE):  # noqa: B007
+        pass
+    return None if last is None else _float(last.group(1) if last.groups() else last.group())
+
+
+def _float(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+class ProgressReader:
+    """Follows the growing log of a job, reading only what is new."""
+
+    def __init__(
+        self, folder: JobFolder, rule: Progress, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder = folder
+        self._rule = rule
+        self._clock = clock
+        self._path: str | None = None
+        self._offset = 0
+        self._values: dict[str, float] = {}
+        self._first: tuple[float, float] | None = None
+
+    def read(self) -> ProgressReport | None:
+        """How far the job is now, as far as its files tell."""
+        try:
+            text = self._new_text()
+        except (OSError, BadValue):
+            text = ""
+        for found in re.finditer(self._rule.regex, text, re.MULTILINE):
+            for name, value in found.groupdict().items():
+                number = _float(value)
+                if number is not None:
+                    self._values[name] = number
+        if not self._values:
+            return None
+        step = self._values.get("step")
+        total = self._values.get("total", self._rule.total)
+        return ProgressReport(
+            step=step,
+            total=total,
+            rate=self._values.get("rate"),
+            unit=self._rule.unit,
+            remaining_s=self._remaining(step, total),
+        )
+
+    def _new_text(self) -> str:
+        path = self._folder.newest(self._rule.pattern)
+        if path is None:
+            return ""
+        if path != self._path:
+            self._path, self._offset = path, 0
+        with self._folder.reading(path) as file:
+            size = file.seek(0, 2)
+            if size < self._offset:
+                self._offset = 0
+            # A line may have been half written at the last look: look at its beginning again.
+            start = max(self._offset - _OVERLAP, size - _MOST, 0)
+            file.seek(start)
+            self._offset = size
+            return file.read(size - start).decode("utf-8", "replace")
+
+    def _remaining(self, step: float | None, total: float | None) -> float | None:
+        if step is None or total is None:
+            return None
+        now = self._clock()
+        if self._first is None:
+            self._first = (now, step)
+            return None
+        began, first = self._first
+        if step <= first or now <= began:
+            return None
+        return max(0.0, (total - step) * (now - began) / (step - first))

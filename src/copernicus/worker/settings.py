@@ -1,0 +1,34 @@
+"""What the administrator of a worker decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker is run; None leaves a choice to what the machine has.
+
+    ``job_cores`` caps the cores of one job, ``max_jobs`` the jobs at once, ``projects`` restricts
+    whose jobs are taken. The worker ends after ``idle_exit_s`` seconds without work and, handing
+    back what runs, after ``walltime_s``. A stopped program gets ``grace_s`` to write its state;
+    at the worker's end ``deliver_s`` are spent on results that the server has not taken yet.
+    No work is asked for while the disk has less than ``min_free_mb`` MiB.
+    """
+
+    bundle: Path
+    work_dir: Path
+    cores: int | None = None
+    job_cores: int | None = None
+    max_jobs: int | None = None
+    memory_mb: int | None = None
+    projects: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    programs: Path | None = None
+    idle_exit_s: float | None = None
+    walltime_s: float | None = None
+    grace_s: float = 30.0
+    deliver_s: float = 20.0
+    min_free_mb: int = 64
+    json_lines: bool = False

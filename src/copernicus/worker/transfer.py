@@ -1,0 +1,205 @@
+"""Files to and from the server, in chunks: nothing that the other side has is sent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from copernicus.blobs import CHUNK_SIZE, BlobStore, Chunk, Manifest
+from copernicus.errors import Conflict, CopernicusError, ServerBusy
+from copernicus.protocol import MissingReply, MissingRequest
+from copernicus.worker.folder import JobFolder
+from copernicus.worker.link import Link, persist
+
+INLINE_ONE = 64 << 10
+INLINE_ALL = 1 << 20
+_AT_ONCE = 4
+_COMMIT_TRIES = 5
+_ASK_AT_ONCE = 10_000
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A file that the server may not have yet: what it is made of, and where it lies."""
+
+    manifest: Manifest
+    folder: str
+    path: str
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the whole file."""
+        return self.manifest.sha256
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.manifest.size
+
+    def bytes_at(self, start: int, size: int) -> bytes:
+        """Some of its bytes."""
+        with JobFolder(Path(self.folder)).reading(self.path) as file:
+            file.seek(start)
+            return file.read(size)
+
+
+class FileChanged(CopernicusError):
+    """A file of a job changed while it was being sent."""
+
+    code = "file_changed"
+
+
+Trouble = Callable[[CopernicusError, float], None]
+
+
+class Transfer:
+    """Moves blobs for attempts; what is fetched is kept in the worker's cache."""
+
+    def __init__(self, link: Link, cache: BlobStore, on_trouble: Trouble) -> None:
+        self._link = link
+        self._cache = cache
+        self._on_trouble = on_trouble
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    async def place(
+        self,
+        attempt: str,
+        folder: JobFolder,
+        path: str,
+        digest: str,
+        size: int,
+        inline: Mapping[str, bytes],
+    ) -> None:
+        """Put a blob as a file into a job's folder.
+
+        Raises:
+            OSError, BadValue: It cannot be written there.
+            CopernicusError: The server does not give it.
+        """
+        data = inline.get(digest)
+        if data is not None and sha256(data).hexdigest() == digest:
+            with folder.writing(path) as file:
+                file.write(data)
+            return
+        await self._fetch(attempt, digest, size)
+        await asyncio.to_thread(self._copy, folder, path, digest)
+
+    def _copy(self, folder: JobFolder, path: str, digest: str) -> None:
+        with folder.writing(path) as file:
+            for piece in self._cache.read(digest):
+                file.write(piece)
+
+    async def _fetch(self, attempt: str, digest: str, size: int) -> None:
+        lock = self._fetching.setdefault(digest, asyncio.Lock())
+        async with lock:
+            if not await asyncio.to_thread(self._cache.has, digest):
+                await self._download(attempt, digest, size)
+        self._fetching.pop(digest, None)
+
+    async def _download(self, attempt: str, digest: str, size: int) -> None:
+        whole, chunks = sha256(), []
+        for start in range(0, max(size, 1), CHUNK_SIZE):
+            data = await self._range(attempt, digest, start, min(start + CHUNK_SIZE, size))
+            whole.update(data)
+            chunk = Chunk(sha256(data).hexdigest(), len(data))
+            await asyncio.to_thread(self._cache.put_chunk, chunk.sha256, data)
+            chunks.append(chunk)
+        if whole.hexdigest() != digest:
+            raise ServerBusy(f"blob {digest} arrived damaged; it will be fetched again")
+        manifest = Manifest(digest, size, tuple(chunks))
+        await asyncio.to_thread(self._cache.commit, manifest)
+
+    async def _range(self, attempt: str, digest: str, start: int, end: int) -> bytes:
+        # An empty blob has no byte to ask for.
+        headers = {"range": f"bytes={start}-{end - 1}"} if end > start else {}
+
+        async def once() -> bytes:
+            response = await self._link.send(
+                "GET", _with_attempt(f"/v1/work/blobs/{digest}", attempt), headers=headers
+            )
+            data = response.content
+            if response.status_code == 200:
+                data = data[start:end]
+            if len(data) != end - start:
+                raise ServerBusy(f"blob {digest}: {len(data)} bytes came of {end - start}")
+            return data
+
+        return await persist(once, on_trouble=self._on_trouble)
+
+    async def upload(self, attempt: str, files: Sequence[Pending]) -> None:
+        """Return when the server has all of these; what it has already is not sent again.
+
+        Raises:
+            FileChanged: A file is not what it was.
+            CopernicusError: The server refuses, or is away: repeating goes on where it was.
+        """
+        unique = {file.sha256: file for file in files}
+        for _ in range(_COMMIT_TRIES):
+            try:
+                for file in unique.values():
+                    await self._upload_one(attempt, file)
+            except Conflict:
+                continue  # chunks were swept between the question and the commit
+            return
+        raise ServerBusy("the server keeps losing chunks that were sent; trying again later")
+
+    async def _upload_one(self, attempt: str, file: Pending) -> None:
+        chunks = file.manifest.chunks
+        for first in range(0, len(chunks), _ASK_AT_ONCE):
+            part = chunks[first : first + _ASK_AT_ONCE]
+            request = MissingRequest(tuple(c.sha256 for c in part), (file.sha256,))
+            reply = await self._ask_missing(attempt, request)
+            if file.sha256 not in reply.blobs:
+                return
+            await self._put_chunks(attempt, file, set(reply.chunks))
+        path = _with_attempt("/v1/work/blobs", attempt)
+        await self._link.tell(path, file.manifest)
+
+    async def _ask_missing(self, attempt: str, request: MissingRequest) -> MissingReply:
+        path = _with_attempt("/v1/work/blobs/missing", attempt)
+        return await self._link.ask(path, request, MissingReply)
+
+    async def _put_chunks(self, attempt: str, file: Pending, missing: set[str]) -> None:
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def put(index: int, chunk: Chunk) -> None:
+            async with room:
+                start = index * CHUNK_SIZE
+                data = await asyncio.to_thread(file.bytes_at, start, chunk.size)
+                if sha256(data).hexdigest() != chunk.sha256:
+                    raise FileChanged(f"{file.path} changed while it was sent")
+                path = _with_attempt(f"/v1/work/chunks/{chunk.sha256}", attempt)
+                await self._link.send("PUT", path, content=data)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index, chunk in enumerate(file.manifest.chunks):
+                    if chunk.sha256 in missing:
+                        missing.discard(chunk.sha256)
+                        group.create_task(put(index, chunk))
+        except BaseExceptionGroup as troubles:
+            raise troubles.exceptions[0] from None
+
+
+def _with_attempt(path: str, attempt: str) -> str:
+    return f"{path}?attempt={attempt.replace('#', '%23')}"
+
+
+def split_inline(files: Iterable[Pending]) -> tuple[dict[str, bytes], list[Pending]]:
+    """Small files as bytes that travel in the result, and those to upload before it."""
+    inline: dict[str, bytes] = {}
+    rest: list[Pending] = []
+    room = INLINE_ALL
+    for file in {file.sha256: file for file in files}.values():
+        if file.size <= min(INLINE_ONE, room):
+            data = file.bytes_at(0, file.size)
+            if sha256(data).hexdigest() != file.sha256:
+                raise FileChanged(f"{file.path} changed after the job had ended")
+            inline[file.sha256] = data
+            room -= file.size
+        else:
+            rest.append(file)
+    return inline, rest
