@@ -5,7 +5,7 @@ Every evaluation is run twice, the second time from its recorded answers, and mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,10 +54,6 @@ class Replayed:
         """What each branch still waits for."""
         last = {segment.branch: segment for segment in self.segments}
         return {name: segment.waits for name, segment in last.items() if segment.waits}
-
-    def of_branch(self, branch: str) -> list[Segment]:
-        """What one branch did, in order."""
-        return [segment for segment in self.segments if segment.branch == branch]
 
 
 class _World:
@@ -151,28 +147,37 @@ def replay(
 
 
 def _play(evaluation: Evaluation, world: _World) -> Replayed:
-    seen = Replayed(list(evaluation.run().segments))
+    seen = Replayed()
+    waiting: dict[str, Segment] = {}
+
+    def note(rest: Rest) -> None:
+        seen.segments.extend(rest.segments)
+        for segment in rest.segments:
+            waiting.pop(segment.branch, None)
+            if segment.waits and segment.waits.kind != "branch":
+                waiting[segment.branch] = segment
+
+    note(evaluation.run())
     while not evaluation.ended and len(seen.answers) < MAX_AWAITS:
-        answers = _possible(seen, world)
-        if not answers:
+        answer = _possible(waiting.values(), world)
+        if answer is None:
             break
-        seen.answers.append(answers[0])
-        seen.segments.extend(evaluation.answer(answers[0]).segments)
+        seen.answers.append(answer)
+        note(evaluation.answer(answer))
     seen.ended, seen.failure = evaluation.ended, evaluation.failure
     evaluation.close()
     return seen
 
 
-def _possible(seen: Replayed, world: _World) -> list[Answer]:
+def _possible(waiting: Iterable[Segment], world: _World) -> Answer | None:
     """The answer to the first branch that can have one."""
-    for branch, waits in seen.waits.items():
-        if waits.kind == "branch":
-            continue
+    for segment in waiting:
+        assert segment.waits is not None
         try:
-            return [Answer(branch, seen.of_branch(branch)[-1].index, world.to(waits))]
+            return Answer(segment.branch, segment.index, world.to(segment.waits))
         except NotYet:
             continue
-    return []
+    return None
 
 
 def _compare(live: list[Segment], repeated: Rest) -> None:

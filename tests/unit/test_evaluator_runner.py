@@ -351,6 +351,26 @@ def test_nested_branches_have_nested_names() -> None:
     assert rest.segments[-1].outputs == {"result": Literal(2)}
 
 
+def test_branches_that_wait_for_one_another_are_found_out() -> None:
+    async def body(net: Net) -> None:
+        branches: list[Any] = []
+
+        async def one(other: int) -> None:
+            await net.call(double, key=other, x=1).out.result
+            await branches[other]
+
+        branches.extend(net.spawn(f"b{i}", one(1 - i)) for i in range(2))
+        await branches[0]
+
+    evaluation, _ = begin(flow(body))
+    evaluation.answer(Answer("root/b0", 0, [1]))
+    rest = evaluation.answer(Answer("root/b1", 0, [1]))
+    found = rest.segments[-1].failure
+    assert found is not None
+    assert found.reason == "the branches root, root/b0, root/b1 wait for one another"
+    assert evaluation.ended
+
+
 # --- decisions -----------------------------------------------------------------------------------
 
 

@@ -209,6 +209,7 @@ def test_everything_that_a_function_may_say() -> None:
         ('file = "out.txt"', 'number = "a"', "write number = {file"),
         ('file = "out.txt"', 'regex = {file = "a", regex = "b"}', "in parentheses"),
         ('file = "out.txt"', 'regex = {file = "a", regex = "("}', "is no regular expression"),
+        ("[[run]]", '[[files]]\npath = "../x"\ntext = ""\n[[run]]', "outside of the work folder"),
         ("rot13.convert", "convert", "two words with a dot"),
         ('stdout = "out.txt"', "stdout = 3", "run 1: Expected `str | null`, got `int`"),
         ('program = "rot13"', 'program = {name = "a", versions = "new"}', "no version range"),

@@ -83,10 +83,21 @@ class Evaluation:
         while self._ready and self.failure is None:
             self._advance(self._ready.popleft())
             self._enlist()
+        self._check_progress()
         if self.failure is not None:
             self.close()
         segments, self._segments = tuple(self._segments), []
         return Rest(self.start.path, self.start.eid, self.start.number, segments)
+
+    def _check_progress(self) -> None:
+        """Branches that wait only for one another would rest for ever, and nobody would know."""
+        live = [branch for branch in self._recorder.branches.values() if not branch.ended]
+        if self.ended or any(b.waits and b.waits.kind != "branch" for b in live):
+            return
+        names = ", ".join(branch.name for branch in live)
+        line = suspended_at(live[0].coroutine, self._code)
+        failure = Failure(f"the branches {names} wait for one another", "definition", where=line)
+        self._fail(live[0], failure)
 
     def _enlist(self) -> None:
         self._ready.extend(self._recorder.fresh)

@@ -25,6 +25,7 @@ from copernicus.model.evaluation import ROOT, Rest, Segment, Start
 from copernicus.model.functions import Kind
 from copernicus.model.jobs import Command, Failure
 from copernicus.registry import Discovery
+from copernicus.sdk.commands import check_command
 from copernicus.sdk.convert import arguments
 from copernicus.sdk.functions import Function
 
@@ -79,6 +80,7 @@ class Service:
                 raise TypeError(  # noqa: TRY301 - told as the author's failure, like all others
                     f"{function.spec.name} must return a Command, not {type(command).__name__}"
                 )
+            check_command(function.spec, command)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the author's
             return Description(request.id, failure=failure_of(error, function.body.__code__))
         return Description(request.id, command)

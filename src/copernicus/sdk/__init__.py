@@ -1,4 +1,30 @@
-"""What authors of modules import: types, decorators, the net, and how tasks see files."""
+"""What authors of modules import: types, decorators, the net, and how tasks see files.
+
+```python
+@program("gromacs", ">=2020", outputs={"xtc": File}, on_change={"nsteps": "extend"})
+def mdrun(tpr: File, nsteps: int = 1000) -> Command:
+    return Command(
+        lines=(Line(("{program}", "mdrun", "-s", "run.tpr", "-nsteps", str(nsteps))),),
+        files=(place("run.tpr", tpr),),
+        outputs=(Output("xtc", pattern="traj.xtc"),),
+    )
+
+@task
+def longest(trajs: Files) -> File:                 # file.path is a local copy
+    return max(trajs, key=lambda file: file.size)  # a new file: File.new(path)
+
+@workflow(outputs={"xtc": File})
+async def best(net: Net, tprs: Files) -> None:
+    runs = [net.call(mdrun, key=("md", i), tpr=tpr) for i, tpr in enumerate(tprs)]
+    chosen = net.call(longest, key="longest", trajs=net.collect(r.out.xtc for r in runs))
+    net.output(xtc=chosen.out.result)
+
+module = Module("mine", "1.0", [mdrun, longest, best])
+```
+
+The Python module that has ``module`` is named by an entry point of the group
+``copernicus.modules``.
+"""
 
 from copernicus.model.functions import RetryPolicy
 from copernicus.model.jobs import (

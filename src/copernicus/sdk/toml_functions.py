@@ -42,6 +42,7 @@ from copernicus.model.resources import ProgramNeed, Resources, specifiers
 from copernicus.model.templates import FOLDER, MENTION, mentions, texts_in
 from copernicus.model.types import FileType, ListType, strip_optional
 from copernicus.model.values import digest
+from copernicus.sdk.commands import check_command
 from copernicus.sdk.toml_ports import port_type_of, read_input, read_output
 from copernicus.sdk.toml_tables import (
     demand,
@@ -102,7 +103,14 @@ def _read(table: dict[str, Any]) -> FunctionSpec:
         cache=flag(table, "cache", "the function"),
     )
     _check_mentions(spec)
+    assert spec.template is not None
+    check_command(spec, msgspec.structs.replace(spec.template, files=_fixed(spec.template)))
     return check_spec(msgspec.structs.replace(spec, version=_version(spec)))
+
+
+def _fixed(template: Command) -> tuple[Placed, ...]:
+    """The files whose places are known before there are inputs."""
+    return tuple(file for file in template.files if "{" not in file.path)
 
 
 def _version(spec: FunctionSpec) -> str:
