@@ -90,6 +90,10 @@ def _star(*x: int) -> int:
     return len(x)
 
 
+def _reserved(key: int) -> int:
+    return key
+
+
 def _unknown(x: Nowhere) -> int:  # type: ignore[name-defined]  # noqa: F821
     return 1
 
@@ -101,6 +105,7 @@ def _unknown(x: Nowhere) -> int:  # type: ignore[name-defined]  # noqa: F821
         (_set, "no port can have the type set"),
         (_default, "input x: expected int, got str 'three'"),
         (_star, "cannot be a port"),
+        (_reserved, "an input cannot be called 'key'"),
         (_unknown, "a type hint cannot be read: name 'Nowhere' is not defined"),
     ],
 )

@@ -215,6 +215,7 @@ def test_everything_that_a_function_may_say() -> None:
         ('program = "rot13"', 'program = {name = "a", versions = "new"}', "no version range"),
         ('program = "rot13"', "", "the function needs 'program'"),
         ("[[run]]", "[run]", "as a table ..run.. with argv"),
+        ("[inputs.count]", "[inputs.mapped]", "an input cannot be called 'mapped'"),
         ("[inputs.count]", "[inputs.in-count]", "made of letters, digits"),
         ('type = "int"', 'type = "str"\nunit = "K"', "a type without numbers"),
         ('type = "int"', 'type = "int"\non_change = "stop"', "write 'finish', 'cancel' or"),

@@ -16,6 +16,9 @@ from copernicus.sdk.docstrings import read_doc
 
 T = TypeVar("T")
 
+RESERVED = ("key", "mapped", "resources")
+"""What ``net.call`` takes itself, so that no input can have these names."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Marker:
@@ -54,6 +57,19 @@ def hints_of(thing: Any, name: str) -> dict[str, Any]:
         raise BadDefinition(f"{name}: a type hint cannot be read: {error}") from None
 
 
+def check_input_name(port: str, where: str) -> None:
+    """Refuse names that a call has for itself.
+
+    Raises:
+        BadDefinition: The name is one of these.
+    """
+    if port in RESERVED:
+        raise BadDefinition(
+            f"{where}: an input cannot be called {port!r}, which net.call takes for itself: "
+            "choose another name"
+        )
+
+
 def parameters(body: Callable[..., Any], name: str, skip: int) -> dict[str, inspect.Parameter]:
     """The parameters that are inputs.
 
@@ -66,6 +82,7 @@ def parameters(body: Callable[..., Any], name: str, skip: int) -> dict[str, insp
             raise BadDefinition(
                 f"{name}: parameter {parameter} cannot be a port: every input needs a name"
             )
+        check_input_name(parameter.name, name)
     return {parameter.name: parameter for parameter in found}
 
 

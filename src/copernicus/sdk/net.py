@@ -55,6 +55,7 @@ class Net:
     def call(
         self,
         function: Function[..., Any] | str,
+        /,
         *,
         key: Key,
         mapped: Sequence[str] = (),

@@ -24,6 +24,7 @@ from copernicus.model.types import (
     describe,
     strip_optional,
 )
+from copernicus.sdk.hints import check_input_name
 from copernicus.sdk.toml_tables import demand, flag, known_keys, text
 from copernicus.sdk.type_words import read_type, with_unit
 
@@ -44,6 +45,7 @@ def read_input(name: str, table: dict[str, Any]) -> Port:
     """An input, from its table."""
     where = f"inputs.{name}"
     known_keys(table, _INPUT, where)
+    check_input_name(name, "inputs")
     demand(table, ("type",), where)
     port_type = port_type_of(table, where)
     given = "default" in table
