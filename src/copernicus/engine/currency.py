@@ -206,6 +206,7 @@ def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: 
         state.mark(child)
     for follower, eid in state.followers.get(path, ()):
         state.mark(follower, eid)
+        state.evaluations.setdefault((follower, eid), set())
     for key in state.watchers.get(path, ()):
         state.evaluations.setdefault(key, set()).add(path)
     for eid in changed:

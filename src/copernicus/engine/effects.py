@@ -40,6 +40,12 @@ def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
             yield CancelJob(activation, CANCELLED)
         case ev.PausedSet(paused=paused):
             yield HoldQueue(paused)
+        case _:
+            yield from _evaluation_effects(state, event)
+
+
+def _evaluation_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
+    match event:
         case ev.EvaluationStarted(path=path, eid=eid):
             yield from _wanted_evaluation(state, path, eid)
         case ev.AwaitAnswered():

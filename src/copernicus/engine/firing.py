@@ -147,7 +147,7 @@ def _begin(
         step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, None)))
     elif spec.template is not None:
         try:
-            command = render(spec.template, made.inputs)
+            command = render(spec.template, made.inputs, spec.inputs)
         except CopernicusError as error:
             fail(step, made.id, Failure(error.message, cause="definition"))
             return

@@ -144,17 +144,23 @@ def _assigned(held: Any, steps: tuple[Step, ...], value: Any, where: str) -> Any
     if not steps:
         return value
     whole = copy.deepcopy(held) if held is not None else ([] if steps[0] == APPEND else {})
-    at = whole
+    at: Any = whole
     for step in steps[:-1]:
         at = _inner(at, step, where)
     last = steps[-1]
     if isinstance(at, list) and last == APPEND:
         at.append(value)
-    elif (isinstance(at, list) and isinstance(last, int) and last < len(at)) or (isinstance(at, dict) and isinstance(last, str) and last != APPEND):
+    elif _has_place(at, last):
         at[last] = value
     else:
         raise NotFound(f"{where}: there is no place {last!r} in {type(at).__name__} yet")
     return whole
+
+
+def _has_place(at: Any, step: Step) -> bool:
+    if isinstance(at, list):
+        return isinstance(step, int) and step < len(at)
+    return isinstance(at, dict) and isinstance(step, str) and step != APPEND
 
 
 def _inner(at: Any, step: Step, where: str) -> Any:

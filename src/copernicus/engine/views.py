@@ -20,6 +20,7 @@ from copernicus.engine.resolve import (
 )
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.engine.transaction import unwanted
+from copernicus.engine.waiting import waits_for
 from copernicus.errors import NotFound
 from copernicus.model.functions import Port
 from copernicus.model.network import Collect, InRef, OutRef, Source
@@ -95,13 +96,13 @@ def summary(state: ProjectState, instance: Instance) -> InstanceView:
     counts = _counts(state, instance)
     word = next((w for w in PRECEDENCE if counts.get(w)), "done")
     failure = None
-    waits_for = instance.shape_problem if instance.eids is None else ""
+    waiting = instance.shape_problem if instance.eids is None else ""
     for element in instance.listed():
         failed = failed_activation(state, element)
         if failed is not None and failure is None:
             failure = failed.failure
-        if not waits_for and not element.current:
-            waits_for = _waits_for(state, instance, element)
+        if not waiting and not element.current:
+            waiting = waits_for(state, instance, element)
     return InstanceView(
         path=instance.path,
         function=instance.function,
@@ -112,24 +113,10 @@ def summary(state: ProjectState, instance: Instance) -> InstanceView:
         elements=len(instance.eids or ()),
         mapped=instance.mapped,
         held=instance.held,
-        waits_for=waits_for,
+        waits_for=waiting,
         failure=failure,
         parent=instance.owner.path if instance.owner else "",
     )
-
-
-def _waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
-    if not element.ready:
-        return element.blocker
-    evaluation = element.evaluation
-    if evaluation is None or not evaluation.live:
-        return ""
-    for branch in evaluation.branches.values():
-        for source in branch.waits.sources if branch.waits else ():
-            found = resolve(state, source)
-            if found.status != "current" and found.blocker:
-                return found.blocker
-    return ""
 
 
 def instance(state: ProjectState, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
@@ -165,7 +152,7 @@ def _element_view(
         state=element_state(state, found, element),
         activation=shown,
         job=f"{state.project}.{job}" if job else "",
-        waits_for=_waits_for(state, found, element),
+        waits_for=waits_for(state, found, element),
         failure=failed.failure if failed else None,
     )
 

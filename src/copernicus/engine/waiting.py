@@ -1,0 +1,81 @@
+"""Why an element does not go on: the way up to what is really waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from copernicus.engine.currency import inputs_of
+from copernicus.engine.resolve import element_name, failed_activation, resolve
+from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.model.network import Collect, InRef, OutRef, Source
+
+DEPTH = 200
+
+
+def waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
+    """In words: what an element waits for, at the root; empty if it waits for nothing."""
+    at: tuple[Instance, Element] | None = (instance, element)
+    said = ""
+    for depth in range(DEPTH):
+        if at is None:
+            break
+        found, its = at
+        if depth:
+            said = element_name(found, its.eid)
+            if failed_activation(state, its) is not None:
+                return f"{said}, which failed"
+            if found.held and its.open is None:
+                return f"{said}, which is held"
+        at, reason = _step_up(state, found, its)
+        if at is None and reason:
+            return f"{said}: {reason}" if said else reason
+    return said
+
+
+Above = tuple[tuple[Instance, Element] | None, str]
+
+
+def _step_up(state: ProjectState, instance: Instance, element: Element) -> Above:
+    evaluation = element.evaluation
+    if element.ready and evaluation is not None and evaluation.live:
+        for branch in evaluation.branches.values():
+            above = _upstream(state, branch.waits.sources if branch.waits else ())
+            if above is not None:
+                return above, ""
+        return None, ""
+    if element.ready or element.open is not None:
+        return None, ""
+    spec = state.spec(instance)
+    for name, found in inputs_of(state, instance, spec, element.eid).items():
+        if found.status != "current":
+            source = instance.inputs.get(name)
+            above = _upstream(state, (source,) if source is not None else (), element.eid)
+            return above, "" if above else found.blocker
+    return None, element.blocker
+
+
+def _upstream(
+    state: ProjectState, sources: Iterable[Source], eid: str = ""
+) -> tuple[Instance, Element] | None:
+    for source in sources:
+        items = [i.source for i in source.items] if isinstance(source, Collect) else [source]
+        for one in items:
+            if isinstance(one, OutRef) and resolve(state, one).status != "current":
+                return _element(state, one, eid)
+            if isinstance(one, InRef) and resolve(state, one).status != "current":
+                owner = state.instances[one.path]
+                return owner, owner.elements[one.eid]
+    return None
+
+
+def _element(state: ProjectState, reference: OutRef, eid: str) -> tuple[Instance, Element] | None:
+    upstream = state.instances.get(reference.path)
+    if upstream is None:
+        return None
+    wanted = reference.element if reference.element is not None else eid
+    if wanted in upstream.elements and upstream.elements[wanted].wanted:
+        return upstream, upstream.elements[wanted]
+    behind = [e for e in upstream.listed() if not (e.current or e.hole)]
+    failed = [e for e in behind if failed_activation(state, e) is not None]
+    first = next(iter(failed or behind), None)
+    return (upstream, first) if first is not None else None

@@ -1,0 +1,236 @@
+"""Random projects under random edits, completions, failures, crashes: what must always hold.
+
+After every step: the journal folds to the same facts and the same currency (``World.check``), one
+activation at a time per element, nothing that could fire is left unfired, and every current output
+is what its function gives on the values that its inputs hold now. At the end everything that is
+wanted is done, and has the value of a direct computation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from copernicus.engine.currency import inputs_of
+from copernicus.engine.transaction import blocked, unwanted
+from copernicus.errors import UserError
+from copernicus.model import edits as ed
+from copernicus.model.functions import Port
+from copernicus.model.reports import JobEnded
+from copernicus.model.types import AnyType, IntType, ListType
+from support.workflows import FUNCTIONS, SPECS
+from support.world import World, task_spec
+
+TASKS = (
+    task_spec("m.one", "x"),
+    task_spec("m.two", "x z"),
+    task_spec("m.pool", [Port("xs", ListType(AnyType()))]),
+    task_spec("m.stops", [Port("x", AnyType(), on_change="cancel")]),
+    task_spec("m.long", [Port("x", AnyType()), Port("n", IntType(), on_change="extend")]),
+)
+NAMES = ("a", "b", "c", "d", "e", "f")
+SMALL = st.integers(0, 3)
+
+
+def compute(function: str, inputs: dict[str, Any]) -> Any:
+    """Every task is a pure function of its inputs; models give short lists of small numbers."""
+    if function == "m.model":
+        return {"seeds": [(crc32(repr(inputs["xs"]).encode()) + i) % 5 for i in range(2)]}
+    return {"y": [function, [list(pair) for pair in sorted(inputs.items())]]}
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """A project with everything that tasks and one adaptive workflow can meet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(*SPECS, *TASKS, workflows={f.body.__name__: f for f in FUNCTIONS})
+        self.stopped: list[tuple[str, str, dict[str, Any]]] = []
+
+    @initialize(generations=st.integers(1, 3), starts=st.lists(SMALL, min_size=1, max_size=2))
+    def a_workflow(self, generations: int, starts: list[int]) -> None:
+        self.world.add("ad", "w.adaptive", starts=starts, generations=generations)
+
+    def attempt(self, *edits: ed.Edit) -> None:
+        before = len(self.world.journal)
+        try:
+            self.world.edit(*edits)
+        except UserError:
+            assert len(self.world.journal) == before
+
+    @rule(name=st.sampled_from(NAMES), function=st.sampled_from(TASKS), mapped=st.booleans())
+    def add(self, name: str, function: Any, mapped: bool) -> None:
+        ports = (function.inputs[0].name,) if mapped else ()
+        self.attempt(ed.AddInstance(name, function.name, ports, held=False))
+
+    @rule(name=st.sampled_from(NAMES), port=st.sampled_from(("x", "z", "n")), value=SMALL)
+    def set_value(self, name: str, port: str, value: int) -> None:
+        self.attempt(ed.SetInput(f"{name}.in.{port}", value))
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        port=st.sampled_from(("x", "xs")),
+        value=st.lists(SMALL, max_size=4),
+    )
+    def set_list(self, name: str, port: str, value: list[int]) -> None:
+        self.attempt(ed.SetInput(f"{name}.in.{port}", value))
+
+    @rule(
+        to=st.sampled_from(NAMES),
+        port=st.sampled_from(("x", "z", "xs", "xs[+]", "x[+]", "x[0]")),
+        source=st.sampled_from((*NAMES, "ad")),
+        part=st.sampled_from(("", "[0]")),
+    )
+    def connect(self, to: str, port: str, source: str, part: str) -> None:
+        output = "model" if source == "ad" else "y"
+        self.attempt(ed.Connect(f"{source}.out.{output}{part}", f"{to}.in.{port}"))
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        port=st.sampled_from(("x", "xs", "z")),
+        part=st.sampled_from(("", "[0]", "[1]", "[+]")),
+        value=SMALL,
+        clear=st.booleans(),
+    )
+    def edit_part(self, name: str, port: str, part: str, value: int, clear: bool) -> None:
+        target = f"{name}.in.{port}{part}"
+        self.attempt(ed.ClearInput(target) if clear else ed.SetInput(target, value))
+
+    @rule(generations=st.integers(1, 4), starts=st.lists(SMALL, min_size=1, max_size=2))
+    def steer(self, generations: int, starts: list[int]) -> None:
+        self.attempt(
+            ed.SetInput("ad.in.generations", generations), ed.SetInput("ad.in.starts", starts)
+        )
+
+    @rule(
+        name=st.sampled_from((*NAMES, "ad")),
+        what=st.sampled_from((ed.Hold, ed.Activate, ed.Cancel, ed.Skip, ed.Retry)),
+    )
+    def command(self, name: str, what: Any) -> None:
+        self.attempt(what(name))
+
+    @rule(name=st.sampled_from(NAMES), new=st.sampled_from(NAMES), remove=st.booleans())
+    def reorganise(self, name: str, new: str, remove: bool) -> None:
+        self.attempt(ed.RemoveInstance(name) if remove else ed.RenameInstance(name, new))
+
+    @rule(which=st.integers(0, 50))
+    def act_inside(self, which: int) -> None:
+        inside = sorted(p for p in self.world.state.instances if "/" in p)
+        if inside:
+            path = inside[which % len(inside)]
+            self.attempt(ed.Retry(path) if which % 2 else ed.Skip(path))
+
+    @rule(pause=st.booleans())
+    def pause_or_resume(self, pause: bool) -> None:
+        self.attempt(ed.Pause() if pause else ed.Resume())
+
+    @precondition(lambda self: self.world.queue)
+    @rule(which=st.integers(0, 20), fails=st.integers(0, 5), count=st.integers(1, 4))
+    def complete(self, which: int, fails: int, count: int) -> None:
+        for _ in range(count):
+            if not self.world.queue:
+                return
+            activation = list(self.world.queue)[which % len(self.world.queue)]
+            spec = self.world.queue[activation].spec
+            if fails == 0:
+                self.world.fails(activation)
+            else:
+                self.world.done(activation, **compute(spec.function, spec.task.inputs))
+
+    @precondition(lambda self: self.world.cancelled)
+    @rule(which=st.integers(0, 20))
+    def late_result(self, which: int) -> None:
+        activation = self.world.cancelled[which % len(self.world.cancelled)]
+        job = self.world.state.activations[activation].job
+        self.world.report(JobEnded(activation, outputs=compute(job.function, job.task.inputs)))
+
+    @rule()
+    def crash(self) -> None:
+        self.world.restart()
+
+    @rule()
+    def evict(self) -> None:
+        for path, eid in list(self.world.evaluations):
+            self.world.evict(path, eid)
+
+    @invariant()
+    def the_journal_is_the_truth(self) -> None:
+        self.world.check()
+
+    @invariant()
+    def one_open_activation_each(self) -> None:
+        state = self.world.state
+        known = {e.open for i in state.instances.values() for e in i.elements.values() if e.open}
+        open_now = {a.id for a in state.activations.values() if not a.outcome}
+        assert open_now == known
+        with_jobs = {a for a in open_now if state.activations[a].job is not None}
+        assert with_jobs == set(self.world.queue)
+
+    @invariant()
+    def nothing_that_could_fire_is_idle(self) -> None:
+        state = self.world.state
+        for instance in state.instances.values():
+            for element in instance.listed():
+                if element.open or not element.ready or element.hole or element.skip is not None:
+                    continue
+                if state.paused or unwanted(state, instance) or blocked(state, instance):
+                    continue
+                assert not element.retry
+                ends = [element.success, element.ended]
+                digests = {state.activations[a].digest for a in ends if a}
+                assert element.digest in digests, (instance.path, element.eid)
+
+    @invariant()
+    def current_outputs_are_what_their_functions_give(self) -> None:
+        state = self.world.state
+        for instance in state.instances.values():
+            spec = state.spec(instance)
+            for element in instance.listed():
+                if not element.current or spec.kind == "workflow":
+                    continue
+                made = state.activations[element.success]
+                found = inputs_of(state, instance, spec, element.eid)
+                present = {name: one.value for name, one in found.items()}
+                latest = {p.name for p in spec.inputs if p.latest}
+                assert all(made.inputs[n] == v for n, v in present.items() if n not in latest)
+                assert made.outputs == compute(spec.name, made.inputs)
+
+    def teardown(self) -> None:
+        w = self.world
+        self.attempt(ed.Resume())
+        self.attempt(ed.Activate())
+        for _ in range(30):
+            w.work(compute)
+            self.attempt(ed.Retry("", failed=True))
+            if not w.queue:
+                break
+        self.the_journal_is_the_truth()
+        self.nothing_that_could_fire_is_idle()
+        self.current_outputs_are_what_their_functions_give()
+        assert not w.queue
+        for instance in w.state.instances.values():
+            for element in instance.listed():
+                if not element.ready or element.hole or unwanted(w.state, instance):
+                    continue
+                broke = element.evaluation is not None and element.evaluation.failure is not None
+                assert element.current or broke or blocked(w.state, instance), instance.path
+
+
+EngineMachine.TestCase.settings = settings(
+    max_examples=120,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+TestEngineMachine = EngineMachine.TestCase
