@@ -24,7 +24,7 @@ class Draft(Step):
         draft.functions = {name: dict(versions) for name, versions in state.functions.items()}
         draft.defined = dict(state.defined)
         draft.children = {path: set(inner) for path, inner in state.children.items()}
-        draft.activations = {}
+        draft.activations, draft.items = {}, {}
         draft.dependents, draft.border = {}, {}
         draft.followers, draft.watchers = {}, {}
         draft.dirty, draft.candidates, draft.evaluations = {}, set(), {}

@@ -6,7 +6,7 @@ instance takes, ``shape`` the identities of a list's elements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,11 +80,11 @@ def resolve_element(
 ) -> Resolved:
     """The element ``eid`` of the list that a source holds."""
     match source:
-        case Collect(items=items):
-            for item in items:
-                if item.eid == eid:
-                    return resolve(state, item.source, latest=latest)
-            return Resolved("waiting", blocker="an element that is gone")
+        case Collect():
+            inside = state.item(source, eid)
+            if inside is None:
+                return Resolved("waiting", blocker="an element that is gone")
+            return resolve(state, inside, latest=latest)
         case OutRef(path=path, port=port, element=None, steps=()) if (
             path in state.instances and state.instances[path].mapped
         ):
@@ -306,5 +306,3 @@ def failed_activation(state: ProjectState, element: Element) -> Activation | Non
         return ended if not element.ready or ended.digest == element.digest else None
     return None
 
-
-Lookup = Callable[[str], Resolved]

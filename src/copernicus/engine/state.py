@@ -16,10 +16,11 @@ from copernicus.errors import NotFound
 from copernicus.model.evaluation import ROOT, Await
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
-from copernicus.model.network import Collect, Owner, Source
+from copernicus.model.network import Collect, Item, Owner, Single, Source
 from copernicus.model.resources import Resources
 
 ElementKey = tuple[str, str]
+INDEXED_LISTS = 256
 
 
 @dataclass(slots=True)
@@ -214,6 +215,7 @@ class ProjectState:
     dirty: dict[str, set[str] | None] = field(default_factory=dict)
     candidates: set[ElementKey] = field(default_factory=set)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
+    items: dict[int, tuple[tuple[Item, ...], dict[str, Single]]] = field(default_factory=dict)
 
     def instance(self, path: str) -> Instance:
         """The instance at a path.
@@ -232,6 +234,16 @@ class ProjectState:
     def spec(self, instance: Instance) -> FunctionSpec:
         """The definition that an instance goes by now."""
         return self.functions[instance.function][instance.version]
+
+    def item(self, source: Collect, eid: str) -> Single | None:
+        """Where the element ``eid`` of a list comes from: found without looking through it."""
+        known = self.items.get(id(source.items))
+        if known is None or known[0] is not source.items:
+            if len(self.items) > INDEXED_LISTS:
+                self.items.clear()
+            known = (source.items, {item.eid: item.source for item in source.items})
+            self.items[id(source.items)] = known
+        return known[1].get(eid)
 
     def mark(self, path: str, eid: str | None = None) -> None:
         """Note that an element (or with ``None`` the whole instance) must be looked at again."""
