@@ -1,1 +1,1 @@
-"""See the modules inside."""
+"""The command ``cpc``: each command is imported when it is run, and only then."""

@@ -1,0 +1,106 @@
+"""Commands that look at one thing closely."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from copernicus.cli.options import IN_PROJECT, InProject
+from copernicus.cli.output import emit
+from copernicus.cli.session import project_for
+from copernicus.errors import NotFound
+from copernicus.model.paths import parse
+
+if TYPE_CHECKING:
+    from copernicus.client import Project
+    from copernicus.protocol import ElementView, InstanceDetail
+
+_PAGE = 20
+
+
+def show(
+    path: str,
+    /,
+    *,
+    start: Annotated[int, Parameter(show_default=False)] = 0,
+    count: int = _PAGE,
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Show an instance.
+
+    Args:
+        path: The instance.
+        start: First element to show.
+        count: Elements to show.
+        options: Common ones.
+    """
+    from copernicus.cli.render.details import instance_text
+
+    detail = project_for(options).instance_detail(path, start, count)
+    emit(options.json, detail, lambda: instance_text(detail))
+
+
+def why(path: str, /, *, options: InProject = IN_PROJECT) -> None:
+    """Say why something is not done.
+
+    Args:
+        path: An instance, or one element: run[3]
+        options: Common ones.
+    """
+    from copernicus.cli.render.details import why_text
+
+    project = project_for(options)
+    address = parse(path)
+    if address.element is None:
+        detail = project.instance_detail(address.instance, count=1000)
+        emit(options.json, detail, lambda: why_text(detail, list(detail.elements)))
+        return
+    detail, element = _element(project, address.instance, address.element)
+    emit(options.json, element, lambda: why_text(detail, [element]))
+
+
+def _element(project: Project, path: str, index: int) -> tuple[InstanceDetail, ElementView]:
+    detail = project.instance_detail(path, index, 1)
+    if not detail.elements:
+        raise NotFound(f"{path} has {detail.summary.elements} elements: there is no [{index}]")
+    return detail, detail.elements[0]
+
+
+def trace(
+    path: str,
+    /,
+    *,
+    depth: int = 4,
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Show where a value comes from.
+
+    Args:
+        path: An output, or an element of it: run.out.xtc[0]
+        depth: How many steps back to show.
+        options: Common ones.
+    """
+    from copernicus.cli.render.details import trace_text
+
+    node = project_for(options).trace(path)
+    emit(options.json, node, lambda: trace_text(node, depth))
+
+
+def history(
+    *,
+    count: int = _PAGE,
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Show the revisions, newest last.
+
+    Args:
+        count: How many; 0 shows all.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import moment, table
+
+    revisions = project_for(options).history()[-count:]
+    rows = [(str(r.number), r.author, moment(r.at), "\n".join(r.summary)) for r in revisions]
+    headers = ("revision", "by", "at", "what")
+    emit(options.json, revisions, lambda: table(headers, rows, right=("revision",), wide="what"))

@@ -1,0 +1,88 @@
+"""From arguments to an exit code: 0 done, 1 refused, 2 wrong usage, 3 no login, 4 no server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from copernicus.errors import CopernicusError
+
+USAGE = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors are one line on standard error, never a traceback.
+
+    With ``CPC_DEBUG=1`` in the environment, errors are raised with all their details.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(tokens)
+    except CopernicusError as error:
+        _debug()
+        _say(tokens, error.code, error.message)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; flushing at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TimeoutError as error:
+        _debug()
+        _say(tokens, "timeout", str(error))
+        return 1
+    except Exception as error:  # noqa: BLE001  # a bug is one line, too
+        _debug()
+        _say(
+            tokens,
+            "internal",
+            f"This is a bug of cpc: {type(error).__name__}: {error} "
+            "(CPC_DEBUG=1 cpc ... shows where)",
+        )
+        return 1
+
+
+def _run(tokens: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from copernicus.cli.app import build
+
+    app = build()
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _say(tokens, "usage", f"{_flat(str(error))} (cpc {_command(tokens)}--help)")
+        return USAGE
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _command(tokens: Sequence[str]) -> str:
+    from copernicus.cli.app import GROUPS
+
+    words = [token for token in tokens[:2] if not token.startswith("-")]
+    known = words[:2] if words and words[0] in GROUPS else words[:1]
+    return "".join(f"{word} " for word in known)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _debug() -> None:
+    if os.environ.get("CPC_DEBUG") == "1":
+        raise  # called inside an except clause
+
+
+def _say(tokens: Sequence[str], code: str, message: str) -> None:
+    if "--json" in tokens:
+        import msgspec
+
+        body = msgspec.json.encode({"error": {"code": code, "message": message}}).decode()
+        print(body, file=sys.stderr)
+    else:
+        from copernicus.cli.output import printable
+
+        print(f"cpc: {printable(_flat(message))}", file=sys.stderr)

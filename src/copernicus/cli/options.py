@@ -1,0 +1,44 @@
+"""Options that many commands have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+_GROUP = "Common options"
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True)
+class Local:
+    """Of commands that ask no server."""
+
+    json: Annotated[bool, Parameter(show_default=False)] = False
+    """Print JSON instead of text."""
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True)
+class AtServer(Local):
+    """Of commands that ask a server."""
+
+    profile: Annotated[str | None, Parameter(env_var="CPC_PROFILE", show_env_var=False)] = None
+    """Login to use (cpc profile list); default: the current one."""
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True)
+class InProject(AtServer):
+    """Of commands that look at or change a project."""
+
+    project: Annotated[
+        str | None, Parameter(name=["--project", "-p"], env_var="CPC_PROJECT", show_env_var=False)
+    ] = None
+    """The project; default: the current one (cpc project use)."""
+
+
+LOCAL = Local()
+AT_SERVER = AtServer()
+IN_PROJECT = InProject()

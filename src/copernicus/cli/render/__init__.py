@@ -1,0 +1,1 @@
+"""What is shown: views in, lines that fit the terminal out."""

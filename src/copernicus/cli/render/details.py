@@ -1,0 +1,245 @@
+"""One thing closely: an instance, why it waits, a job, a function, a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from copernicus.cli.output import printable
+from copernicus.cli.render.states import progress_text, state_text
+from copernicus.cli.render.tables import duration, facts, moment, short_job, table
+from copernicus.model.functions import FunctionSpec, Port
+from copernicus.model.jobs import AttemptRecord, Failure
+from copernicus.model.types import describe
+from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView, TraceNode
+
+_LOG_LINES = 15
+_MOST_WHY = 10
+
+
+def instance_text(detail: InstanceDetail) -> RenderableType:
+    """``cpc show``."""
+    view = detail.summary
+    head = Text(view.path, style="bold")
+    head.append(f"  {view.function} {view.version}  ", style="dim")
+    head.append_text(state_text(view.state))
+    parts: list[RenderableType] = [head]
+    if detail.doc:
+        parts.append(Text(printable(detail.doc.strip().split("\n")[0]), style="dim"))
+    if view.waits_for:
+        parts.append(Text(f"waits: {printable(view.waits_for)}"))
+    for title, ports in (("input", detail.inputs), ("output", detail.outputs)):
+        parts += [Text(""), table((title, "type", "", "value"), map(_port, ports), wide="value")]
+    if view.mapped or len(detail.elements) > 1:
+        rows = [_element(view.path, element) for element in detail.elements]
+        parts += [Text(""), table(("element", "state", "job", ""), rows, wide="")]
+        after = view.elements - detail.elements[-1].index - 1 if detail.elements else 0
+        if after > 0:
+            first = detail.elements[-1].index + 1
+            parts.append(Text(f"… {after} more: cpc show {view.path} --start {first}", style="dim"))
+    elif view.failure:
+        parts += [Text(""), failure_text(view.path, view.failure)]
+    return Group(*parts)
+
+
+def _port(port: PortView) -> Sequence[str | Text]:
+    value = port.shown
+    if port.source:
+        value = f"{value}  <- {port.source}" if value else f"<- {port.source}"
+    missing = port.state == "unset" and port.required
+    name = Text(port.name, style="bold" if missing else "")
+    shown = Text(printable(value) or ("not set" if missing else "-"))
+    return (name, port.type, _sign(port.state, required=port.required), shown)
+
+
+def _sign(state: str, *, required: bool) -> Text:
+    if state == "unset":
+        return Text("needed", style="yellow") if required else Text("")
+    return Text("") if state == "current" else state_text(state)
+
+
+def _element(path: str, element: ElementView) -> Sequence[str | Text]:
+    said = progress_text(element.progress) if element.progress else element.waits_for
+    if element.failure:
+        said = element.failure.reason
+    return (f"{path}[{element.index}]", state_text(element.state), short_job(element.job), said)
+
+
+def why_text(detail: InstanceDetail, elements: Sequence[ElementView]) -> RenderableType:
+    """``cpc why``: for what is not done, the reason; equal reasons once."""
+    view = detail.summary
+    reasons: dict[str, list[ElementView]] = {}
+    for element in elements:
+        if element.state not in ("done", "retired", "skipped"):
+            key = element.failure.reason if element.failure else element.waits_for or element.state
+            reasons.setdefault(key, []).append(element)
+    if not reasons:
+        said = view.waits_for if view.state not in ("done", "retired", "skipped") else ""
+        return Text(f"{view.path} is {view.state}" + (f": {printable(said)}" if said else ""))
+    parts: list[RenderableType] = []
+    for reason, group in list(reasons.items())[:_MOST_WHY]:
+        first = group[0]
+        name = f"{view.path}[{first.index}]" if view.mapped else view.path
+        others = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        if first.failure:
+            parts.append(failure_text(name + others, first.failure, retry=name))
+        else:
+            line = state_text(first.state, f"{name}{others} {_is(first, len(group))}")
+            known = reason if reason != first.state else _hint(detail, first)
+            parts.append(line.append(f": {printable(known)}" if known else "", style="default"))
+    if len(reasons) > _MOST_WHY:
+        parts.append(Text(f"… {len(reasons) - _MOST_WHY} other reasons", style="dim"))
+    return Group(*parts)
+
+
+def _is(element: ElementView, count: int) -> str:
+    return f"{'are' if count > 1 else 'is'} {element.state}"
+
+
+def _hint(detail: InstanceDetail, element: ElementView) -> str:
+    if element.state == "held":
+        return f"cpc activate {detail.summary.path}"
+    if element.progress:
+        return progress_text(element.progress)
+    return ""
+
+
+def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType:
+    """Why something failed: reason, place, the log's end, what to do."""
+    head = Text("✕ ", style="bold red").append(f"{name} failed", style="bold")
+    head.append(f": {printable(failure.reason)}", style="default")
+    rows: list[tuple[str, str | Text]] = []
+    if failure.where:
+        rows.append(("where", failure.where))
+    if failure.worker:
+        rows.append(("worker", failure.worker))
+    if failure.exit_code is not None:
+        rows.append(("exit code", str(failure.exit_code)))
+    rows.append(("remedy", failure.remedy or f"cpc retry {retry or name}, or cpc skip"))
+    parts: list[RenderableType] = [head, facts(rows)]
+    if failure.log:
+        tail = failure.log.rstrip().split("\n")[-_LOG_LINES:]
+        parts.append(Text("\n".join(f"  | {printable(line)}" for line in tail), style="dim"))
+    return Group(*parts)
+
+
+def job_text(job: JobView) -> RenderableType:
+    """``cpc job show``."""
+    place = f"{job.host} (worker {job.worker}, {job.cores} cores)" if job.worker else "-"
+    rows: list[tuple[str, str | Text]] = [
+        ("job", job.id),
+        ("of", f"{job.path} ({job.function})"),
+        ("state", state_text(job.state)),
+        ("attempts", str(job.attempts)),
+        ("on", place),
+        ("submitted", moment(job.submitted)),
+    ]
+    if job.progress:
+        rows.append(("progress", progress_text(job.progress)))
+    if job.why:
+        rows.append(("why", job.why))
+    parts: list[RenderableType] = [facts(rows)]
+    if job.log_tail:
+        tail = job.log_tail.rstrip().split("\n")[-_LOG_LINES:]
+        parts.append(Text("\n".join(f"  | {printable(line)}" for line in tail), style="dim"))
+    return Group(*parts)
+
+
+def function_text(spec: FunctionSpec) -> RenderableType:
+    """``cpc functions info``."""
+    head = Text(spec.name, style="bold").append(f"  {spec.kind}  {spec.version}", style="dim")
+    parts: list[RenderableType] = [head]
+    if spec.doc:
+        parts.append(Text(printable(spec.doc.strip(), keep="\n")))
+    if spec.program:
+        need = f"{spec.program.name} {spec.program.versions}".strip()
+        parts.append(Text(f"needs a worker with {need}", style="dim"))
+    for title, ports in (("input", spec.inputs), ("output", spec.outputs)):
+        rows = [(port.name, describe(port.type), _port_doc(port)) for port in ports]
+        parts += [Text(""), table((title, "type", "meaning"), rows, wide="meaning")]
+    return Group(*parts)
+
+
+def _port_doc(port: Port) -> str:
+    notes = []
+    if not port.required:
+        notes.append("optional" if port.default is None else f"default {port.default!r}")
+    if port.on_change == "extend":
+        notes.append("a change continues finished work")
+    elif port.on_change == "cancel":
+        notes.append("a change stops running work")
+    return f"{port.doc} ({', '.join(notes)})".strip() if notes else port.doc
+
+
+def trace_text(node: TraceNode, depth: int) -> RenderableType:
+    """``cpc trace``: what made it, from what, where; inner steps below."""
+    tree = Tree(_trace_line(node), guide_style="dim")
+    _grow(tree, node, depth, set())
+    return tree
+
+
+def _trace_line(node: TraceNode) -> Text:
+    line = Text(printable(node.path), style="bold")
+    line.append(f"  {node.function} {node.version}".rstrip(), style="default")
+    if node.activation:
+        line.append(f"  {node.activation}", style="dim")
+    if node.outcome not in ("succeeded", "current"):
+        line.append(f"  {node.outcome}", style="red")
+    return line
+
+
+def _grow(tree: Tree, node: TraceNode, depth: int, seen: set[str]) -> None:
+    if node.activation in seen:
+        tree.add(Text("shown above", style="dim"))
+        return
+    seen.add(node.activation)
+    for attempt in node.attempts:
+        tree.add(Text(_attempt(attempt), style="dim"))
+    for port, value in node.inputs.items():
+        if not node.origins.get(port):
+            tree.add(Text(f"{port} = {_short(value)}"))
+    for port, reasons in node.left_out.items():
+        tree.add(Text(f"{port}: {len(reasons)} left out: {'; '.join(reasons[:3])}", "yellow"))
+    if node.parent:
+        tree.add(Text(f"continues {node.parent}", style="dim"))
+    _grow_origins(tree, node, depth, seen)
+
+
+def _grow_origins(tree: Tree, node: TraceNode, depth: int, seen: set[str]) -> None:
+    for port, origins in node.origins.items():
+        for origin in origins[:10]:
+            if depth <= 1:
+                tree.add(Text(f"{port} <- {printable(origin.path)} …", style="dim"))
+            else:
+                line = Text(f"{port} <- ", style="dim").append_text(_trace_line(origin))
+                _grow(tree.add(line), origin, depth - 1, seen)
+        if len(origins) > 10:
+            tree.add(Text(f"{port} <- … {len(origins) - 10} more", style="dim"))
+
+
+def _attempt(attempt: AttemptRecord) -> str:
+    took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
+    version = f", {attempt.program_version}" if attempt.program_version else ""
+    code = f", exit {attempt.exit_code}" if attempt.exit_code else ""
+    return (
+        f"attempt {attempt.number} on {printable(attempt.host or attempt.worker)}{version}, "
+        f"{attempt.cores} cores{took}, {moment(attempt.started)} {attempt.outcome}{code}"
+    )
+
+
+def _short(value: object) -> str:
+    import msgspec
+
+    from copernicus.model.values import is_file
+
+    if isinstance(value, dict) and is_file(value):
+        return f"{printable(str(value['name']))} ({value['size']:,} bytes)"
+    if isinstance(value, list) and len(value) > 3:
+        return f"{len(value)} elements: {_short(value[0])}, …, {_short(value[-1])}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(item) for item in value) + "]"
+    text = msgspec.json.encode(value).decode()
+    return printable(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,70 @@
+"""The client and the project that a command works with, and what it may ask at the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from copernicus.cli.options import AtServer, InProject
+from copernicus.errors import BadValue, NotAllowed, UserError
+
+if TYPE_CHECKING:
+    from copernicus.client import Client, Project
+
+
+def client_for(options: AtServer) -> Client:
+    """The server of the chosen (or current) profile."""
+    from copernicus.client import Client
+
+    return Client(options.profile)
+
+
+def project_for(options: InProject) -> Project:
+    """The chosen (or current) project; the server is asked nothing yet."""
+    return client_for(options).project(options.project, check=False)
+
+
+def confirm(question: str, *, yes: bool, otherwise: str) -> None:
+    """Ask before something that cannot be undone.
+
+    Raises:
+        NotAllowed: The answer is no, or there is nobody to ask.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise NotAllowed(f"{otherwise}; nothing was done")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise NotAllowed("Nothing was done")
+
+
+def read_password(file: Path | None, prompt: str = "Password: ", *, twice: bool = False) -> str:
+    """A password: from a file (``-``: the first line of standard input), or asked for.
+
+    Raises:
+        UserError: There is none.
+    """
+    if file is not None:
+        return _first_line(file)
+    if not sys.stdin.isatty():
+        raise UserError("There is no terminal to ask for the password: give --password-file FILE")
+    from getpass import getpass
+
+    password = getpass(prompt)
+    if not password:
+        raise UserError("The password is empty")
+    if twice and getpass("Again: ") != password:
+        raise UserError("The two passwords differ; nothing was done")
+    return password
+
+
+def _first_line(file: Path) -> str:
+    try:
+        text = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadValue(f"Cannot read the password file {file}: {error}") from error
+    password = text.split("\n", 1)[0].rstrip("\r")
+    if not password:
+        raise BadValue(f"The password file {file} is empty")
+    return password

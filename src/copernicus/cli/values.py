@@ -1,0 +1,243 @@
+"""Commands that set and fetch values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from copernicus.cli.options import IN_PROJECT, InProject
+from copernicus.cli.output import emit, note, printable
+from copernicus.cli.reading import read_word, type_inside
+from copernicus.cli.session import project_for
+from copernicus.errors import BadValue, NotFound
+from copernicus.model.paths import APPEND, Address, parse
+
+if TYPE_CHECKING:
+    from copernicus.client import Project, RemoteFile
+    from copernicus.client.edits import Transaction
+
+
+def set_value(path: str, value: str, /, *, options: InProject = IN_PROJECT) -> None:
+    """Set an input.
+
+    Args:
+        path: The input, or a part of it: run.in.nsteps, prep.in.settings.dt, fe.in.lambdas[+]
+        value: Text, or JSON, by the type of the input.
+        options: Common ones.
+    """
+    project = project_for(options)
+    read = _read(project, _input(path), value)
+    with project.transaction() as transaction:
+        project.set(path, read)
+    _report(options, transaction, f"{path} = {value}")
+
+
+def set_file(
+    path: str,
+    file: Annotated[Path, Parameter(show_default=False)],
+    /,
+    *more: Path,
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Set an input to files; what the server has already is not sent again.
+
+    Args:
+        path: The input: prep.in.mdp, prep.in.conf, prep.in.conf[2], prep.in.conf[+]
+        file: The file.
+        more: More files, for a list.
+        options: Common ones.
+    """
+    project = project_for(options)
+    address = _input(path)
+    described = _type_of(project, address).removesuffix(" | None")
+    files = [file, *more]
+    listed = described.startswith("list[") or (described in ("Any", "") and len(files) > 1)
+    if len(files) > 1 and not listed and APPEND not in address.steps:
+        raise BadValue(f"{path} takes one {described}, not {len(files)}")
+    _check_files(files)
+    with _transfers(project, "sending"), project.transaction() as transaction:
+        if address.steps and address.steps[-1] == APPEND:
+            project.extend(path.removesuffix("[+]"), list(files))
+        else:
+            project.set(path, list(files) if listed else file)
+    shown = file.name if len(files) == 1 else f"{len(files)} files"
+    _report(options, transaction, f"{path} = {shown}")
+
+
+def append(path: str, /, *values: str, options: InProject = IN_PROJECT) -> None:
+    """Append to a list input.
+
+    Args:
+        path: The list: prep.in.conf
+        values: Files where the list is one of files; else values, as in cpc set.
+        options: Common ones.
+    """
+    if not values:
+        raise BadValue(f"Nothing to append to {path}: cpc append {path} VALUE")
+    project = project_for(options)
+    target = path.removesuffix("[+]")
+    address = _input(f"{target}[+]")
+    described = type_inside(_port_type(project, address), address.steps).removesuffix(" | None")
+    if described == "File":
+        _check_files([Path(value) for value in values])
+        read: list[Any] = [Path(value) for value in values]
+    else:
+        read = [read_word(value, described, f"{target}[+]") for value in values]
+    with _transfers(project, "sending"), project.transaction() as transaction:
+        project.extend(target, read)
+    _report(options, transaction, f"{target}: {len(read)} appended")
+
+
+def unset(path: str, /, *, options: InProject = IN_PROJECT) -> None:
+    """Unset an input.
+
+    Args:
+        path: The input, or an element of a list: prep.in.conf[2]
+        options: Common ones.
+    """
+    project = project_for(options)
+    with project.transaction() as transaction:
+        project.unset(path)
+    _report(options, transaction, f"{path} is unset")
+
+
+def get(
+    path: str,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Print a value; with files in it, fetch them.
+
+    Args:
+        path: An output or input, or a part of it: run.out.xtc[0]
+        output: Where to put the file; for several, the folder. Default: here.
+        options: Common ones.
+    """
+    from copernicus.client.files import revive
+
+    project = project_for(options)
+    view = project.value(path)
+    if view.state in ("unset", "waiting"):
+        reason = f": {'; '.join(view.left_out)}" if view.left_out else ""
+        raise NotFound(f"{path} has no value yet{reason}")
+    if view.state == "stale":
+        note(f"cpc: {path} is stale: what it was computed from has changed")
+    value = revive(view.value, project.files)
+    files = _files_in(value)
+    if not files or (options.json and output is None):
+        emit(options.json, view if options.json else None, lambda: _text(value))
+        _tell_left_out(view.left_out)
+        return
+    with _transfers(project, "fetching"):
+        written = _fetch(value, files, path, output, project)
+    emit(options.json, {"files": [str(p) for p in written]}, "\n".join(str(p) for p in written))
+    _tell_left_out(view.left_out)
+
+
+def _tell_left_out(left_out: tuple[str, ...]) -> None:
+    for reason in left_out:
+        note(f"cpc: left out: {reason}")
+
+
+def _fetch(
+    value: Any, files: list[RemoteFile], path: str, output: Path | None, project: Project
+) -> list[Path]:
+    from copernicus.client.files import distinct_names, target_for
+
+    if len(files) == 1 and not isinstance(value, list | dict):
+        target = target_for(files[0].name, output or Path())
+        return [files[0].download(target, project.progress)]
+    address = parse(path)
+    folder = output or Path(f"{address.instance.replace('/', '-')}-{address.port}")
+    if folder.exists() and not folder.is_dir():
+        raise BadValue(f"{path} is {len(files)} files, but {folder} is no folder: -o FOLDER")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = distinct_names(files)
+    return [
+        file.download(target_for(name, folder), project.progress)
+        for file, name in zip(files, names, strict=True)
+    ]
+
+
+def _files_in(value: Any) -> list[RemoteFile]:
+    from copernicus.client.files import RemoteFile
+
+    if isinstance(value, RemoteFile):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [file for part in inner for file in _files_in(part)]
+
+
+def _text(value: Any) -> str:
+    import msgspec
+
+    if isinstance(value, str):
+        return value
+    return msgspec.json.format(
+        msgspec.json.encode(value), indent=2 if _is_deep(value) else 0
+    ).decode()
+
+
+def _is_deep(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(isinstance(part, dict | list) for part in inner)
+
+
+def _input(path: str) -> Address:
+    address = parse(path)
+    if address.side != "in" or not address.port:
+        raise BadValue(f"{path!r} is no input: write for example {address.instance}.in.PORT")
+    return address
+
+
+def _port_type(project: Project, address: Address) -> str:
+    detail = project.instance_detail(address.instance, count=1)
+    for port in detail.inputs:
+        if port.name == address.port:
+            return port.type
+    known = ", ".join(port.name for port in detail.inputs) or "none"
+    raise NotFound(f"{address.instance} has no input {address.port!r}; it has: {known}")
+
+
+def _type_of(project: Project, address: Address) -> str:
+    return type_inside(_port_type(project, address), address.steps)
+
+
+def _read(project: Project, address: Address, word: str) -> Any:
+    return read_word(word, _type_of(project, address), str(address))
+
+
+def _check_files(files: list[Path]) -> None:
+    for file in files:
+        if file.is_dir():
+            raise BadValue(f"{file} is a folder, not a file")
+        if not file.exists():
+            raise NotFound(f"There is no file {file}")
+
+
+@contextmanager
+def _transfers(project: Project, verb: str) -> Iterator[None]:
+    if not sys.stderr.isatty():
+        yield
+        return
+    from copernicus.client.bars import TransferBars
+
+    with TransferBars(verb) as bars:
+        project.progress = bars
+        try:
+            yield
+        finally:
+            project.progress = None
+
+
+def _report(options: InProject, transaction: Transaction, text: str) -> None:
+    reply = transaction.reply
+    data = {"revision": reply.revision, "position": reply.position} if reply else {}
+    emit(options.json, data, printable(text))

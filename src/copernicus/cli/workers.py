@@ -1,0 +1,207 @@
+"""Commands about workers: of a server, and on this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from copernicus.cli.options import AT_SERVER, LOCAL, AtServer, Local
+from copernicus.cli.output import emit, note
+from copernicus.cli.session import client_for
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from copernicus.protocol import WorkerView
+
+Flag = Annotated[bool, Parameter(show_default=False)]
+
+
+def bundle(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("worker.cpc"),
+    pool: str = "default",
+    uses: int = 100,
+    days: float = 30.0,
+    options: AtServer = AT_SERVER,
+) -> None:
+    """Make a bundle for workers.
+
+    Args:
+        output: The file to write; whoever has it can add workers, so keep it to yourself.
+        pool: The pool that they join.
+        uses: How many workers may join with it.
+        days: For how long.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import moment
+    from copernicus.client.client import save_worker_bundle
+
+    reply = client_for(options).worker_bundle(pool, uses, days)
+    save_worker_bundle(output, reply)
+    data = {"file": str(output), "pool": pool, "uses": uses, "expires": reply.expires}
+    emit(
+        options.json,
+        data,
+        f"{output} lets {uses} workers join until {moment(reply.expires)}; on their machine:\n"
+        f"  cpc worker start --bundle {output.name}",
+    )
+
+
+def start(
+    *,
+    bundle: Path,
+    work_dir: Path | None = None,
+    cores: int | None = None,
+    job_cores: int | None = None,
+    max_jobs: int | None = None,
+    memory: int | None = None,
+    project: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
+    programs: Path | None = None,
+    idle_exit: float | None = None,
+    walltime: float | None = None,
+    grace: float = 30.0,
+    options: Local = LOCAL,
+) -> int:
+    """Run a worker.
+
+    Args:
+        bundle: The file from the server (cpc worker bundle).
+        work_dir: Its folder, for its identity and its jobs; default: in your data folder.
+        cores: Cores to use; default: all that this process may.
+        job_cores: At most so many for one job.
+        max_jobs: At most so many jobs at once.
+        memory: Memory to offer, in MiB; default: that of the machine.
+        project: Take only jobs of this project (may stand several times).
+        label: A label that jobs can ask for (may stand several times).
+        programs: A TOML file with further programs, each [programs.NAME] with command and version.
+        idle_exit: End after so many seconds without work.
+        walltime: End after so many seconds, handing back what runs.
+        grace: Seconds that a stopped program gets to write its state.
+        options: Common ones.
+    """
+    from copernicus.worker.agent import run_worker
+    from copernicus.worker.settings import WorkerSettings
+
+    return run_worker(
+        WorkerSettings(
+            bundle=bundle,
+            work_dir=work_dir or _work_dir(bundle),
+            cores=cores,
+            job_cores=job_cores,
+            max_jobs=max_jobs,
+            memory_mb=memory,
+            projects=project,
+            labels=label,
+            programs=programs,
+            idle_exit_s=idle_exit,
+            walltime_s=walltime,
+            grace_s=grace,
+            json_lines=options.json,
+        )
+    )
+
+
+def _work_dir(bundle: Path) -> Path:
+    chosen = os.environ.get("CPC_WORK_DIR")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_data_path
+
+    return user_data_path("copernicus", appauthor=False) / "workers" / bundle.stem
+
+
+def programs(*, file: Path | None = None, options: Local = LOCAL) -> None:
+    """List what a worker here could run.
+
+    Args:
+        file: A TOML file with further programs.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import table
+    from copernicus.worker.programs import find_programs
+
+    found = sorted(find_programs(file).values(), key=lambda program: program.name)
+    rows = [(p.name, p.version or "-", " ".join(p.command)) for p in found]
+    headers = ("program", "version", "command")
+    emit(options.json, found, lambda: table(headers, rows, wide="command"))
+
+
+def list_all(
+    *,
+    all: Annotated[bool, Parameter(name=["--all", "-a"], show_default=False)] = False,  # noqa: A002
+    options: AtServer = AT_SERVER,
+) -> None:
+    """List the workers.
+
+    Args:
+        all: Also those that were revoked.
+        options: Common ones.
+    """
+    found = client_for(options).workers()
+    shown = [worker for worker in found if all or worker.state != "revoked"]
+    if not shown and not options.json:
+        note("No workers yet: cpc worker bundle -o lab.cpc, cpc worker start --bundle lab.cpc")
+        return
+    emit(options.json, found if all else shown, lambda: workers_table(shown, time.time()))
+
+
+def workers_table(found: list[WorkerView], now: float) -> Table:
+    """``cpc worker list``."""
+    from copernicus.cli.render.states import state_text
+    from copernicus.cli.render.tables import ago, short_id, table
+
+    rows: list[tuple[str | Text, ...]] = []
+    for worker in found:
+        busy = max(worker.cores - worker.cores_free, 0) if worker.programs else 0
+        offered = ", ".join(
+            f"{p.name} {p.version}".strip()
+            for p in worker.programs
+            if not p.name.startswith("module/")
+        )
+        seen = "" if worker.state == "connected" else ago(max(now - worker.last_seen, 0.0))
+        said = ", ".join(part for part in (seen, offered) if part)
+        cells = (short_id(worker.id), worker.host, state_text(worker.state), worker.pool)
+        rows.append((*cells, f"{busy}/{worker.cores}", str(worker.running), said))
+    headers = ("worker", "host", "state", "pool", "cores", "jobs", "programs")
+    return table(headers, rows, right=("cores", "jobs"), wide="programs")
+
+
+def drain(worker: str, /, *, options: AtServer = AT_SERVER) -> None:
+    """Drain a worker.
+
+    Args:
+        worker: Its id, as in cpc worker list.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import find_id
+
+    client = client_for(options)
+    full = find_id(worker, [w.id for w in client.workers()], "worker")
+    client.drain(full)
+    emit(options.json, {"worker": full}, f"{full} takes no more work, and ends when it is idle")
+
+
+def revoke(worker: str, /, *, yes: Flag = False, options: AtServer = AT_SERVER) -> None:
+    """Revoke a worker.
+
+    Args:
+        worker: Its id, as in cpc worker list.
+        yes: Do not ask.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import find_id
+    from copernicus.cli.session import confirm
+
+    client = client_for(options)
+    full = find_id(worker, [w.id for w in client.workers()], "worker")
+    question = f"Revoke {full}? It can come back only with a bundle and a new identity."
+    confirm(question, yes=yes, otherwise=f"To revoke {full}, add --yes")
+    client.revoke(full)
+    emit(options.json, {"worker": full}, f"{full} is revoked; its jobs are in the queue again")

@@ -1,0 +1,283 @@
+"""``Client``: one server, as one user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import msgspec
+
+from copernicus.client.login import Confirm, find_server, server_url
+from copernicus.client.profiles import Profile, Profiles, profile_name
+from copernicus.client.project import Project
+from copernicus.client.transport import Transport
+from copernicus.errors import CopernicusError, NotAuthenticated, NotFound
+from copernicus.protocol import (
+    BundleReply,
+    BundleRequest,
+    FunctionView,
+    Health,
+    JobView,
+    LoginReply,
+    LoginRequest,
+    NewPassword,
+    NewProject,
+    NewUser,
+    ProjectView,
+    UserView,
+    WorkerView,
+)
+
+
+class Client:
+    """A server, as the user of a profile sees it; ``Client()`` is the current profile.
+
+    Args:
+        profile: the name of another one (``cpc profile list``).
+        config: the folder with the profiles; default: ``CPC_CONFIG_DIR``, or the platform's.
+
+    Raises:
+        NotAuthenticated: there is no login.
+    """
+
+    def __init__(self, profile: str | None = None, *, config: Path | None = None) -> None:
+        profiles = Profiles(config)
+        name, stored = profiles.get(profile)
+        if not stored.token:
+            raise NotAuthenticated(f"You are logged out of {stored.urls[0]}: cpc login")
+        self._start(stored, name, profiles)
+
+    @classmethod
+    def _of(cls, profile: Profile, name: str, profiles: Profiles | None) -> Self:
+        client = cls.__new__(cls)
+        Client._start(client, profile, name, profiles)
+        return client
+
+    def _start(self, profile: Profile, name: str, profiles: Profiles | None) -> None:
+        self.profile = profile
+        self.profile_name = name
+        self._profiles = profiles
+        self._transport = Transport(
+            profile.server_id, profile.urls, profile.ca_pem, profile.token, profile.user
+        )
+
+    @classmethod
+    def login(
+        cls,
+        server: str | Path,
+        user: str,
+        password: str,
+        server_id: str | None = None,
+        *,
+        profile: str | None = None,
+        config: Path | None = None,
+        confirm: Confirm | None = None,
+        save: bool = True,
+    ) -> Self:
+        """Log in, and remember it as the current profile.
+
+        Args:
+            server: a client bundle (``client.cpc``), or an address.
+            user: name at that server.
+            password: of that user.
+            server_id: what the server at the address must prove to be.
+            profile: its name; default ``user@host``.
+            config: the folder for the profiles.
+            confirm: asked with (address, id) where neither bundle, nor ``server_id``, nor an
+                earlier login says which server it is; default: a question on the terminal.
+            save: False keeps the login in this object only.
+
+        Raises:
+            NotAuthenticated: wrong name or password.
+            ServerUnreachable: no answer, or another server.
+            NotAllowed: nobody confirmed the server's id.
+        """
+        profiles = Profiles(config)
+        expected = server_id or (profiles.known_id(_url(server)) if save else None)
+        bundle = find_server(server, expected, confirm)
+        transport = Transport(bundle.server_id, bundle.urls, bundle.ca_pem)
+        try:
+            reply = transport.post("/v1/login", LoginRequest(user, password), LoginReply)
+        finally:
+            transport.close()
+        name = profile or profile_name(reply.user, bundle.urls[0])
+        made = Profile(
+            bundle.server_id,
+            bundle.urls,
+            bundle.ca_pem,
+            reply.user,
+            reply.token,
+            reply.expires,
+            reply.admin,
+            _kept_project(profiles, name, bundle.server_id) if save else "",
+        )
+        if save:
+            profiles.put(name, made, current=True)
+        return cls._of(made, name, profiles if save else None)
+
+    def __repr__(self) -> str:
+        return f"<Client {self.profile.user} at {self._transport.url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections; the login stays."""
+        self._transport.close()
+
+    def logout(self) -> None:
+        """End the login, here and at the server."""
+        try:
+            self._transport.send("POST", "/v1/logout")
+        except NotAuthenticated:
+            pass
+        finally:
+            if self._profiles is not None:
+                self._profiles.forget_token(self.profile_name)
+
+    def health(self) -> Health:
+        """The server's id, version and time."""
+        return self._transport.get("/v1/health", Health)
+
+    def me(self) -> UserView:
+        """Who is logged in."""
+        return self._transport.get("/v1/me", UserView)
+
+    # --- projects
+
+    def projects(self) -> list[ProjectView]:
+        """The projects that one is a member of."""
+        return self._transport.get("/v1/projects", list[ProjectView])
+
+    def create_project(self, name: str, seed: int | None = None) -> Project:
+        """Make a project, owned by oneself.
+
+        Raises:
+            Conflict: There is one of this name.
+        """
+        self._transport.post("/v1/projects", NewProject(name, seed), ProjectView)
+        return self.project(name, check=False)
+
+    def project(self, name: str | None = None, *, check: bool = True) -> Project:
+        """A project by name or id; the current one of the profile if none is named.
+
+        Args:
+            name: or id.
+            check: False asks the server nothing yet.
+
+        Raises:
+            NotFound: There is none, or one may not see it; or there is no current one.
+        """
+        project = Project(self._transport, name or self.current_project())
+        if check:
+            project.view()
+        return project
+
+    def current_project(self) -> str:
+        """The name of the project that is used when none is named.
+
+        Raises:
+            NotFound: None was chosen.
+        """
+        if not self.profile.project:
+            raise NotFound("No project is chosen: cpc project use NAME, or name one (--project)")
+        return self.profile.project
+
+    def use_project(self, name: str) -> None:
+        """Remember the project as the current one of the profile."""
+        self.profile = msgspec.structs.replace(self.profile, project=name)
+        if self._profiles is not None:
+            self._profiles.put(self.profile_name, self.profile)
+
+    # --- functions and jobs
+
+    def functions(self) -> list[FunctionView]:
+        """What the server's modules offer; broken modules with their problem."""
+        return self._transport.get("/v1/functions", list[FunctionView])
+
+    def function(self, name: str) -> FunctionView:
+        """One function.
+
+        Raises:
+            NotFound: No module has it.
+        """
+        return self._transport.get(f"/v1/functions/{quote(name, safe='')}", FunctionView)
+
+    def jobs(self) -> list[JobView]:
+        """The queue: all jobs of the projects that one may see."""
+        return self._transport.get("/v1/jobs", list[JobView])
+
+    # --- workers
+
+    def workers(self) -> list[WorkerView]:
+        """All workers that have joined."""
+        return self._transport.get("/v1/workers", list[WorkerView])
+
+    def worker_bundle(
+        self, pool: str = "default", uses: int = 100, days: float = 30.0
+    ) -> BundleReply:
+        """A join token for workers, with what else they need; ``save_worker_bundle`` writes it."""
+        return self._transport.post("/v1/bundles", BundleRequest(pool, uses, days), BundleReply)
+
+    def drain(self, worker: str) -> None:
+        """Let a worker finish what it has, take nothing more, and end."""
+        self._transport.send("POST", f"/v1/workers/{quote(worker, safe='')}/drain")
+
+    def revoke(self, worker: str) -> None:
+        """Refuse a worker from now on; its jobs go back to the queue at once."""
+        self._transport.send("DELETE", f"/v1/workers/{quote(worker, safe='')}")
+
+    # --- users
+
+    def users(self) -> list[UserView]:
+        """All users (for administrators)."""
+        return self._transport.get("/v1/users", list[UserView])
+
+    def add_user(self, name: str, password: str, *, admin: bool = False) -> UserView:
+        """Make a user (for administrators)."""
+        return self._transport.post("/v1/users", NewUser(name, password, admin), UserView)
+
+    def remove_user(self, name: str) -> None:
+        """Remove a user (for administrators)."""
+        self._transport.send("DELETE", f"/v1/users/{quote(name, safe='')}")
+
+    def set_password(self, password: str, user: str | None = None) -> None:
+        """Change one's own password, or (for administrators) that of another user."""
+        path = f"/v1/users/{quote(user, safe='')}/password" if user else "/v1/me/password"
+        self._transport.send("PUT", path, NewPassword(password))
+
+
+def save_worker_bundle(path: Path, reply: BundleReply) -> None:
+    """Write what a new worker needs to a file that only its owner can read."""
+    from datetime import UTC, datetime
+
+    from copernicus.security.bundle import WorkerBundle, write_worker_bundle
+
+    write_worker_bundle(
+        path,
+        WorkerBundle(
+            reply.server_id,
+            reply.urls,
+            reply.join_urls,
+            reply.ca_pem,
+            reply.pool,
+            reply.join_token,
+            datetime.fromtimestamp(reply.expires, UTC),
+        ),
+    )
+
+
+def _url(server: Any) -> str:
+    try:
+        return server_url(str(server))
+    except CopernicusError:
+        return ""
+
+
+def _kept_project(profiles: Profiles, name: str, server_id: str) -> str:
+    old = profiles.all().get(name)
+    return old.project if old and old.server_id == server_id else ""

@@ -1,0 +1,201 @@
+"""What may be done to a network, as methods; each is an edit, sent alone or in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from copernicus.client.files import BlobPort, Progress, plain_of
+from copernicus.client.network import Instance, Output
+from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
+from copernicus.model import edits
+from copernicus.model.edits import Edit
+from copernicus.model.functions import FunctionSpec
+from copernicus.model.resources import Resources
+from copernicus.protocol import EditReply
+
+
+class Transaction:
+    """Edits that are carried out together, or not at all; ``reply`` is there after its end."""
+
+    def __init__(self, expected_revision: int | None = None) -> None:
+        self.edits: list[Edit] = []
+        self.expected_revision = expected_revision
+        self.reply: EditReply | None = None
+
+
+class Editing:
+    """The editing half of a ``Project``.
+
+    ``progress`` is called while files are sent, with (name, bytes done, bytes in all).
+    """
+
+    files: BlobPort
+    progress: Progress | None
+
+    def __init__(self, send: Callable[[Sequence[Edit], int | None], EditReply]) -> None:
+        self._send = send
+        self._open: Transaction | None = None
+        self.progress = None
+
+    @contextmanager
+    def transaction(self, expected_revision: int | None = None) -> Iterator[Transaction]:
+        """Collect edits and send them as one: all are checked, then all applied, or none.
+
+        Args:
+            expected_revision: refuse if the project has another one by then.
+
+        Raises:
+            UserError: What is wrong with them; nothing was changed.
+        """
+        if self._open is not None:
+            raise Conflict("There is a transaction open already: end it first")
+        transaction = self._open = Transaction(expected_revision)
+        try:
+            yield transaction
+        finally:
+            self._open = None
+        if transaction.edits:
+            transaction.reply = self._send(transaction.edits, expected_revision)
+
+    def edit(self, *made: Edit) -> None:
+        """Send edits as one transaction, or leave them to the one that is open."""
+        if self._open is not None:
+            self._open.edits += made
+        else:
+            self._send(made, None)
+
+    def add(
+        self,
+        path: str,
+        function: str,
+        map: Sequence[str] = (),  # noqa: A002  # what users call it
+        *,
+        active: bool = False,
+        resources: Resources | None = None,
+    ) -> Instance:
+        """Place a function under a name.
+
+        Args:
+            path: its name.
+            function: ``module.name``.
+            map: list inputs to map over: one run per element.
+            active: False leaves it held until ``activate``.
+            resources: what its jobs ask for, if not what the function says.
+        """
+        mapped = (map,) if isinstance(map, str) else tuple(map)
+        self.edit(edits.AddInstance(path, function, mapped, not active, resources))
+        return Instance(self, path)  # type: ignore[arg-type]
+
+    def remove(self, path: str) -> None:
+        """Take an instance out of the network."""
+        self.edit(edits.RemoveInstance(path))
+
+    def rename(self, path: str, name: str) -> None:
+        """Give an instance another name."""
+        self.edit(edits.RenameInstance(path, name))
+
+    def connect(self, source: str | Output, target: str) -> None:
+        """Connect an output to an input (or to an element of it, or ``[+]``)."""
+        self.edit(edits.Connect(_path(source), target))
+
+    def set(self, path: str, value: Any) -> None:
+        """Set an input: a value, a ``Path`` (sent as a file), a list of them, or an output."""
+        if isinstance(value, Output):
+            self.connect(value, path)
+        elif isinstance(value, list | tuple) and any(isinstance(v, Output) for v in value):
+            self.edit(edits.SetInput(path, []), *self._appended(path, list(value)))
+        else:
+            self.edit(edits.SetInput(path, self._plain(value)))
+
+    def append(self, path: str, value: Any) -> None:
+        """Add one element to a list input."""
+        self.extend(path, [value])
+
+    def extend(self, path: str, values: list[Any]) -> None:
+        """Add elements to a list input, in one transaction."""
+        self.edit(*self._appended(path, values))
+
+    def unset(self, path: str) -> None:
+        """Unset or disconnect an input, or remove one element of a list."""
+        self.edit(edits.ClearInput(path))
+
+    def activate(self, path: str = "") -> None:
+        """Let an instance fire; without a path all of them."""
+        self.edit(edits.Activate(path))
+
+    def hold(self, path: str = "") -> None:
+        """Let an instance (or all) fire no more; what runs finishes."""
+        self.edit(edits.Hold(path))
+
+    def pause(self) -> None:
+        """Nothing fires, queued jobs leave the queue, running ones finish."""
+        self.edit(edits.Pause())
+
+    def resume(self) -> None:
+        """End a pause."""
+        self.edit(edits.Resume())
+
+    def retry(self, path: str, *, failed: bool = False) -> None:
+        """Fire again: an instance, an element (``run[3]``), or all that failed below."""
+        self.edit(edits.Retry(path, failed))
+
+    def cancel(self, path: str) -> None:
+        """Stop the work of an instance or an element."""
+        self.edit(edits.Cancel(path))
+
+    def skip(self, path: str) -> None:
+        """Accept that an instance or an element has no value."""
+        self.edit(edits.Skip(path))
+
+    def define(self, described: Path | str | FunctionSpec) -> FunctionSpec:
+        """Make a function described by a TOML file known to the project.
+
+        Raises:
+            BadDefinition: The description is wrong; the message says where.
+        """
+        if isinstance(described, FunctionSpec):
+            spec = described
+        else:
+            from copernicus.sdk.toml_functions import read_function
+
+            spec = read_function(_text_of(Path(described)), str(described))
+        self.edit(edits.Define(spec))
+        return spec
+
+    def _appended(self, path: str, values: list[Any]) -> list[Edit]:
+        plain = iter(self._plain([v for v in values if not isinstance(v, Output)]))
+        target = f"{path}[+]"
+        return [
+            edits.Connect(value.path, target)
+            if isinstance(value, Output)
+            else edits.SetInput(target, next(plain))
+            for value in values
+        ]
+
+    def _plain(self, value: Any) -> Any:
+        plain = plain_of(value, lambda paths: self.files.upload(paths, self.progress))
+        try:
+            msgspec.json.encode(plain)
+        except (TypeError, ValueError) as error:
+            raise BadValue(
+                f"{type(value).__name__} is no value that can be sent: {error}"
+            ) from None
+        return plain
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {file}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDefinition(f"Cannot read {file}: {error}") from error
+
+
+def _path(source: str | Output) -> str:
+    return source.path if isinstance(source, Output) else source

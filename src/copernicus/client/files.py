@@ -1,0 +1,265 @@
+"""Files to and from a project: in chunks, only what the other side lacks, verified."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from copernicus.errors import (
+    BadValue,
+    Conflict,
+    InternalError,
+    NotFound,
+    ServerBusy,
+    ServerUnreachable,
+)
+from copernicus.model.values import File
+from copernicus.protocol import BlobManifest, ChunkRef, MissingReply, MissingRequest
+
+if TYPE_CHECKING:
+    from copernicus.client.transport import Transport
+
+Progress = Callable[[str, int, int], None]
+"""Called with a file's name, bytes done and bytes in all."""
+
+_QUESTION = 10_000
+_TRIES = 5
+_PIECE = 1 << 20
+
+
+class BlobPort:
+    """The files of one project on its server; ``base`` is the project's address."""
+
+    def __init__(self, transport: Transport, base: str) -> None:
+        self._transport = transport
+        self._base = base
+
+    def upload(self, paths: Sequence[Path], progress: Progress | None = None) -> list[File]:
+        """Store files; what the server has already is not sent.
+
+        Raises:
+            NotFound: A file does not exist.
+            BadValue: It is no file, or cannot be read.
+            Conflict: It changed while it was sent.
+        """
+        manifests = [_manifest(path) for path in paths]
+        absent = self._missing(manifests)
+        for path, manifest in zip(paths, manifests, strict=True):
+            tell = _telling(progress, path.name, manifest.size)
+            if manifest.sha256 in absent.blobs:
+                self._send(path, manifest, set(absent.chunks), tell)
+            tell(manifest.size)
+        return [
+            File(manifest.sha256, manifest.size, path.name)
+            for path, manifest in zip(paths, manifests, strict=True)
+        ]
+
+    def pieces(self, file: File, start: int = 0) -> Iterator[bytes]:
+        """The bytes of a stored file from ``start`` on, going on by itself if the line breaks.
+
+        Raises:
+            ServerUnreachable: The line broke too often without a single byte coming through.
+        """
+        position, failures = start, 0
+        while True:
+            try:
+                for piece in self._once(file, position):
+                    position += len(piece)
+                    failures = 0
+                    yield piece
+            except (ServerUnreachable, ServerBusy):
+                failures += 1
+                if failures >= _TRIES:
+                    raise
+            else:
+                return
+
+    def _once(self, file: File, start: int) -> Iterator[bytes]:
+        position = start
+        where = f"{self._base}/blobs/{file.sha256}"
+        with self._transport.bytes_from(where, start) as pieces:
+            for piece in pieces:
+                position += len(piece)
+                yield piece
+        if position < file.size:
+            raise ServerUnreachable(f"The transfer of {file.name} ended early: try again")
+
+    def _missing(self, manifests: Sequence[BlobManifest]) -> MissingReply:
+        chunks = list(dict.fromkeys(c.sha256 for m in manifests for c in m.chunks))
+        blobs = tuple(dict.fromkeys(m.sha256 for m in manifests))
+        lacking: list[str] = []
+        absent: tuple[str, ...] = ()
+        for start in range(0, max(len(chunks), 1), _QUESTION):
+            question = MissingRequest(
+                tuple(chunks[start : start + _QUESTION]), () if start else blobs
+            )
+            reply = self._transport.post(f"{self._base}/blobs/missing", question, MissingReply)
+            lacking += reply.chunks
+            absent += reply.blobs
+        return MissingReply(tuple(lacking), absent)
+
+    def _send(
+        self, path: Path, manifest: BlobManifest, lacking: set[str], tell: Callable[[int], None]
+    ) -> None:
+        done = 0
+        with path.open("rb") as stream:
+            for chunk in manifest.chunks:
+                if chunk.sha256 in lacking:
+                    stream.seek(done)
+                    content = stream.read(chunk.size)
+                    if hashlib.sha256(content).hexdigest() != chunk.sha256:
+                        raise Conflict(f"{path} changed while it was sent: set it again")
+                    self._transport.put_bytes(f"{self._base}/chunks/{chunk.sha256}", content)
+                    lacking.discard(chunk.sha256)
+                done += chunk.size
+                tell(done)
+        self._transport.send("POST", f"{self._base}/blobs", manifest)
+
+
+class RemoteFile(File, frozen=True):
+    """A file of a project, as a value: fetched when it is asked for."""
+
+    port: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, {self.size:,} bytes>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, File) and (self.sha256, self.name) == (other.sha256, other.name)
+
+    def __hash__(self) -> int:
+        return hash((self.sha256, self.name))
+
+    def download(self, path: Path | str | None = None, progress: Progress | None = None) -> Path:
+        """Fetch the file; it is there whole and verified, or not at all.
+
+        Args:
+            path: a file, or a folder that exists to put it in under its own name (default: here).
+            progress: called with (name, bytes done, bytes in all).
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            BadValue: It cannot be written there.
+        """
+        target = target_for(self.name, Path(path or "."))
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        tell = _telling(progress, self.name, self.size)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("xb") as stream:
+                self._copy_to(stream, tell)
+            part.replace(target)
+        except OSError as error:
+            raise BadValue(f"Cannot write {target}: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return target
+
+    def read_bytes(self) -> bytes:
+        """All its bytes."""
+        return self.open().read()
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        """All its bytes, as text."""
+        return self.read_bytes().decode(encoding)
+
+    def open(self) -> BinaryIO:
+        """The file to read from, in memory."""
+        stream = io.BytesIO()
+        self._copy_to(stream, _telling(None, self.name, self.size))
+        stream.seek(0)
+        return stream
+
+    def _copy_to(self, stream: BinaryIO, tell: Callable[[int], None]) -> None:
+        if not isinstance(self.port, BlobPort):
+            raise NotFound(f"file {self.name!r} belongs to no project that is open here")
+        whole, done = hashlib.sha256(), 0
+        tell(0)
+        for piece in self.port.pieces(self):
+            whole.update(piece)
+            stream.write(piece)
+            done += len(piece)
+            tell(done)
+        if whole.hexdigest() != self.sha256:
+            raise InternalError(f"{self.name} came damaged (its SHA-256 is another): try again")
+
+
+def target_for(name: str, path: Path) -> Path:
+    """Where a file of this name goes: ``path`` itself, or inside it if it is a folder."""
+    safe = Path(name.replace("\\", "/")).name
+    return path / (safe if safe not in ("", "..") else "file") if path.is_dir() else path
+
+
+def distinct_names(files: Iterable[File]) -> list[str]:
+    """Names under which these files can lie in one folder: numbered where they are not distinct."""
+    listed = list(files)
+    if len({file.name for file in listed}) == len(listed):
+        return [file.name for file in listed]
+    width = len(str(len(listed) - 1))
+    return [f"{index:0{width}d}-{file.name}" for index, file in enumerate(listed)]
+
+
+def _telling(progress: Progress | None, name: str, size: int) -> Callable[[int], None]:
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(name, done, size)
+
+    return tell
+
+
+def _manifest(path: Path) -> BlobManifest:
+    from copernicus.blobs.chunks import manifest_of
+
+    try:
+        with path.open("rb") as stream:
+            made = manifest_of(stream)
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {path}") from None
+    except OSError as error:
+        raise BadValue(f"Cannot read {path}: {error.strerror}") from error
+    return BlobManifest(
+        made.sha256, made.size, tuple(ChunkRef(c.sha256, c.size) for c in made.chunks)
+    )
+
+
+def plain_of(value: Any, upload: Callable[[list[Path]], list[File]]) -> Any:
+    """A user's value as plain data; every ``Path`` in it becomes a stored file, in one transfer."""
+    from copernicus.model.values import to_plain
+
+    paths = list(dict.fromkeys(_paths_in(value)))
+    stored = dict(zip(paths, upload(paths), strict=True)) if paths else {}
+    return to_plain(_replace(value, stored))
+
+
+def _paths_in(value: Any) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _paths_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _paths_in(inner)
+
+
+def _replace(value: Any, stored: dict[Path, File]) -> Any:
+    if isinstance(value, Path):
+        return stored[value]
+    if isinstance(value, dict):
+        return {name: _replace(inner, stored) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace(inner, stored) for inner in value]
+    return value
+
+
+def revive(value: Any, port: BlobPort) -> Any:
+    """A plain value with its files as ``RemoteFile``."""
+    from copernicus.sdk.convert import revive as revive_plain
+
+    return revive_plain(value, lambda file: RemoteFile(file.sha256, file.size, file.name, port))

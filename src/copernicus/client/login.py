@@ -1,0 +1,125 @@
+"""The first contact with a server: who is it, and is it the one that it should be?"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from copernicus.errors import BadSettings, InternalError, NotAllowed, ServerUnreachable
+from copernicus.protocol import PROTOCOL, USER_PORT, Health
+from copernicus.security.bundle import ClientBundle, read_client_bundle
+from copernicus.security.identity import server_id_of
+
+Confirm = Callable[[str, str], bool]
+
+
+def find_server(
+    server: str | Path, server_id: str | None = None, confirm: Confirm | None = None
+) -> ClientBundle:
+    """What is needed to talk to a server safely: its id, its addresses, its authority.
+
+    Args:
+        server: a client bundle (a file), or an address such as ``https://host:14807``.
+        server_id: the id that the server at the address must have.
+        confirm: asked with (address, id) if no id is given; default: a question on the terminal.
+
+    Raises:
+        BadSettings: a bundle that is wrong, an address that is none.
+        NotAllowed: nobody confirmed the id.
+        ServerUnreachable: no answer, or another server than that of the id.
+    """
+    path = Path(server)
+    if path.is_file():
+        bundle = read_client_bundle(path)
+        if server_id and bundle.server_id != server_id:
+            raise BadSettings(f"{path} is for the server {bundle.server_id}, not for {server_id}")
+        return bundle
+    url = server_url(str(server))
+    health = _ask_unverified(url)
+    proven = _proven_id(url, health)
+    if server_id and proven != server_id:
+        raise ServerUnreachable(
+            f"What answers at {url} is the server {proven}, not {server_id}: check the address "
+            "and the id"
+        )
+    if not server_id and not (confirm or confirm_on_terminal)(url, proven):
+        raise NotAllowed(
+            f"Not logged in: nobody has confirmed that {url} is the server {proven}. "
+            f"Give its id (cpc login {url} --server-id {proven}), or its client bundle"
+        )
+    return ClientBundle(proven, (url,), health.ca_pem)
+
+
+def server_url(text: str) -> str:
+    """An address as people write it, with scheme and port.
+
+    Raises:
+        BadSettings: It is none.
+    """
+    from urllib.parse import urlsplit
+
+    full = text if "://" in text else f"https://{text}"
+    try:
+        parts = urlsplit(full)
+        port = parts.port
+    except ValueError:
+        port, parts = None, urlsplit("")
+    looks_like_file = text.endswith((".cpc", ".toml")) or (text.count("/") and "://" not in text)
+    if parts.scheme != "https" or not parts.hostname or looks_like_file:
+        kind = "there is no such file, and it is" if looks_like_file else "it is"
+        raise BadSettings(
+            f"Cannot log in at {text!r}: {kind} no address such as https://host:14807"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"https://{host}:{port or USER_PORT}"
+
+
+def confirm_on_terminal(url: str, server_id: str) -> bool:
+    """Show the id that the server proves, and ask; False where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"{url} is the server {server_id}.", file=sys.stderr)
+    print("Its administrator sees the same id with: cpc server status", file=sys.stderr)
+    return input("Is this the right server? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _ask_unverified(url: str) -> Health:
+    """Ask who is there; nothing is believed, nothing secret is sent."""
+    import httpx2
+
+    from copernicus.client.transport import unreachable
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with httpx2.Client(verify=context, timeout=10.0) as http:
+            response = http.get(f"{url}/v1/health")
+        return msgspec.json.decode(response.content, type=Health)
+    except httpx2.TransportError as error:
+        raise unreachable(url, "", error) from error
+    except msgspec.DecodeError:
+        raise ServerUnreachable(
+            f"What answers at {url} is no Copernicus server: check the port "
+            f"(its user port is {USER_PORT} unless it was set)"
+        ) from None
+
+
+def _proven_id(url: str, health: Health) -> str:
+    if abs(health.protocol - PROTOCOL) > 1:
+        raise InternalError(
+            f"The server at {url} is of version {health.version} (protocol {health.protocol}), "
+            f"this client speaks protocol {PROTOCOL}: upgrade the older one"
+        )
+    proven = server_id_of(health.ca_pem)
+    if proven != health.server_id:
+        raise ServerUnreachable(
+            f"What answers at {url} calls itself {health.server_id}, but its authority is that of "
+            f"{proven}: do not use it"
+        )
+    return proven

@@ -1,0 +1,192 @@
+"""``Project``: what is in it, what it holds, what happens; and, from ``Editing``, changing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from copernicus.client.edits import Editing
+from copernicus.client.files import BlobPort, revive
+from copernicus.client.network import Instance
+from copernicus.client.transport import Transport
+from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
+from copernicus.model.edits import Edit
+from copernicus.protocol import (
+    EditReply,
+    EditRequest,
+    FeedEntry,
+    InstanceDetail,
+    InstanceView,
+    JobView,
+    Member,
+    ProjectView,
+    RevisionView,
+    TraceNode,
+    ValueView,
+)
+
+_RECONNECT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Project(Editing):
+    """A project on a server. Closing the program loses nothing: all of it is at the server."""
+
+    def __init__(self, transport: Transport, name: str) -> None:
+        super().__init__(self._commit)
+        self.name = name
+        self._transport = transport
+        self._base = f"/v1/projects/{quote(name, safe='')}"
+        self.files = BlobPort(transport, self._base)
+
+    def __repr__(self) -> str:
+        return f"<Project {self.name}>"
+
+    def _commit(self, edits: Sequence[Edit], expected_revision: int | None) -> EditReply:
+        request = EditRequest(tuple(edits), expected_revision)
+        return self._transport.post(f"{self._base}/edits", request, EditReply)
+
+    # --- what is in it
+
+    def view(self) -> ProjectView:
+        """Name, owner, state, revision, members, and elements by state."""
+        return self._transport.get(self._base, ProjectView)
+
+    def instances(self) -> list[InstanceView]:
+        """All instances with their states."""
+        return self._transport.get(f"{self._base}/instances", list[InstanceView])
+
+    def status(self) -> tuple[ProjectView, list[InstanceView]]:
+        """The project and its instances."""
+        return self.view(), self.instances()
+
+    def __getitem__(self, path: str) -> Instance:
+        return Instance(self, path)
+
+    def instance(self, path: str) -> Instance:
+        """A handle on an instance.
+
+        Raises:
+            NotFound: There is none.
+        """
+        self.instance_detail(path, 0, 0)
+        return Instance(self, path)
+
+    def instance_detail(self, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
+        """Everything about an instance, with elements ``start`` to ``start + count``."""
+        return self._transport.get(
+            f"{self._base}/instance", InstanceDetail, path=path, start=start, count=count
+        )
+
+    def value(self, path: str) -> ValueView:
+        """The value at a path, with its type and state; files as plain data."""
+        return self._transport.get(f"{self._base}/value", ValueView, path=path)
+
+    def get(self, path: str) -> Any:
+        """The value at a path as a Python object; files as ``RemoteFile``.
+
+        Raises:
+            NotFound: There is no such path, or no value yet.
+        """
+        view = self.value(path)
+        if view.state in ("unset", "waiting"):
+            raise NotFound(f"{path} has no value yet (it is {view.state})")
+        return revive(view.value, self.files)
+
+    def trace(self, path: str) -> TraceNode:
+        """Where the value at a path comes from."""
+        return self._transport.get(f"{self._base}/trace", TraceNode, path=path)
+
+    def history(self) -> list[RevisionView]:
+        """The revisions: who changed what, when."""
+        return self._transport.get(f"{self._base}/history", list[RevisionView])
+
+    def jobs(self) -> list[JobView]:
+        """The project's jobs."""
+        return self._transport.get(f"{self._base}/jobs", list[JobView])
+
+    def job(self, job: str) -> JobView:
+        """One job, with why it does not run yet."""
+        return self._transport.get(f"{self._base}/jobs/{quote(job, safe='')}", JobView)
+
+    # --- what happens
+
+    def journal(self, since: int = 0, limit: int = 1000) -> list[FeedEntry]:
+        """What happened after a position, at most ``limit`` entries."""
+        return self._transport.get(
+            f"{self._base}/journal", list[FeedEntry], since=since, limit=limit
+        )
+
+    def events(
+        self,
+        since: int | None = None,
+        *,
+        lost: Callable[[str], None] | None = None,
+        patience_s: float | None = None,
+    ) -> Iterator[FeedEntry]:
+        """What happens, as it happens; goes on by itself after a broken line, missing nothing.
+
+        Args:
+            since: begin after this position; default: from now on.
+            lost: told why, each time that the line breaks (``""`` when it is back).
+            patience_s: give up when there was no answer for so long; default: never.
+
+        Raises:
+            ServerUnreachable: Its patience is over.
+        """
+        position = self.view().position if since is None else since
+        silent_since, failures = time.monotonic(), 0
+        while True:
+            try:
+                with self._transport.events_from(f"{self._base}/events", position) as stream:
+                    for data in stream:
+                        if failures and lost is not None:
+                            lost("")
+                        failures = 0
+                        entry = msgspec.json.decode(data, type=FeedEntry)
+                        position = max(position, entry.position)
+                        yield entry
+                        silent_since = time.monotonic()
+            except (ServerUnreachable, ServerBusy) as error:
+                if patience_s is not None and time.monotonic() - silent_since > patience_s:
+                    raise
+                if lost is not None:
+                    lost(error.message)
+                failures += 1
+            time.sleep(_RECONNECT_S[min(failures, len(_RECONNECT_S) - 1)])
+
+    def wait(
+        self, path: str = "", timeout: float | None = None, *, show: bool | None = None
+    ) -> None:
+        """Wait until an instance is done; without a path, all active ones.
+
+        Args:
+            path: of the instance.
+            timeout: seconds.
+            show: progress on the terminal; default: if there is one.
+
+        Raises:
+            WorkFailed: It failed, or waits for something that failed or is held.
+            TimeoutError: The time is over; the project goes on.
+        """
+        from copernicus.client.waiting import wait
+
+        wait(self, path, timeout, show)
+
+    # --- who may do what
+
+    def share(self, user: str, role: str = "editor") -> ProjectView:
+        """Let a user in as ``owner``, ``editor`` or ``viewer``."""
+        member = msgspec.convert({"user": user, "role": role}, Member)
+        return self._transport.put(f"{self._base}/members", member, ProjectView)
+
+    def unshare(self, user: str) -> None:
+        """Let a user in no more."""
+        self._transport.send("DELETE", f"{self._base}/members/{quote(user, safe='')}")
+
+    def delete(self) -> None:
+        """Delete the project with all its values, for ever."""
+        self._transport.send("DELETE", self._base)
