@@ -6,23 +6,21 @@ author; both are loaded when they are first asked for.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from copernicus.version import __version__
 
 if TYPE_CHECKING:
     from copernicus.client import Client
     from copernicus.sdk import File
 
-__version__ = "0.1.0"
+_HOMES = {"Client": "copernicus.client", "File": "copernicus.sdk"}
+
 __all__ = ["Client", "File", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Client":
-        from copernicus.client import Client
-
-        return Client
-    if name == "File":
-        from copernicus.sdk import File
-
-        return File
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'copernicus' has no attribute {name!r}")

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
 import copernicus.store
-from copernicus import __version__
+from copernicus.version import __version__
 from copernicus.errors import BadSettings, InternalError
 from copernicus.store import Store
 from copernicus.store.database import plain_engine

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cyclopts import App, Group, Parameter
 
-from copernicus import __version__
+from copernicus.version import __version__
 
 _ABOUT = (
     "Copernicus runs ensembles of simulations as live workflows over every machine you have.\n\n"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from copernicus import __version__
+from copernicus.version import __version__
 from copernicus.errors import BadSettings, ServerBusy
 from copernicus.store.schema import FORMAT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from copernicus import __version__
+from copernicus.version import __version__
 from copernicus.errors import BadSettings
 from copernicus.store.database import failure_of, plain_engine, upsert
 from copernicus.store.folder import read_epoch, sync_folder

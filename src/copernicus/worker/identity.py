@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx2
 import msgspec
 
-from copernicus import __version__
 from copernicus.errors import (
     BadSettings,
     CopernicusError,
@@ -30,10 +29,11 @@ from copernicus.security.identity import (
     certificate_der,
     certificate_validity,
     make_key_and_csr,
-    sign_challenge,
     verify_worker_certificate,
 )
+from copernicus.security.renewal import make_challenge, sign_renewal
 from copernicus.security.tls import client_context, server_name_extension
+from copernicus.version import __version__
 from copernicus.worker.link import Link
 from copernicus.worker.probe import Machine
 
@@ -135,7 +135,7 @@ async def _join(bundle: WorkerBundle, folder: Path, machine: Machine) -> Identit
 
 
 async def renew_by_challenge(identity: Identity) -> None:
-    """Renew a certificate that TLS no longer takes, on the user port, by proving to own its key.
+    """Renew a certificate, be it one that TLS no longer takes, by proving to own its key.
 
     Raises:
         NotAuthenticated: The server refuses.
@@ -147,23 +147,32 @@ async def renew_by_challenge(identity: Identity) -> None:
 
 
 async def renew(identity: Identity, link: Link) -> None:
-    """Renew a certificate in force, on the machine port; the link uses it from then on."""
-    key, request = _renewal(identity)
-    granted = await link.ask("/v1/work/renew", request, Certificate)
-    _store(identity, key, granted)
+    """Renew a certificate in force; the link uses the new one from then on.
+
+    The machine port is asked where the user port cannot be reached, as from inside a cluster.
+
+    Raises:
+        NotAuthenticated: The server refuses.
+        ServerUnreachable: No address answers.
+    """
+    try:
+        await renew_by_challenge(identity)
+    except ServerUnreachable:
+        key, request = _renewal(identity)
+        _store(identity, key, await link.ask("/v1/work/renew", request, Certificate))
     link.renew(identity.context())
 
 
 def _renewal(identity: Identity) -> tuple[str, RenewRequest]:
     old_key, certificate = _read_pair(identity.pair_file)
     key, csr = make_key_and_csr()
-    now = int(datetime.now(UTC).timestamp())
-    challenge = f"{identity.bundle.server_id}:{identity.worker_id}:{now}"
+    now = datetime.now(UTC)
+    challenge = make_challenge(identity.bundle.server_id, identity.worker_id, now)
     return key, RenewRequest(
         certificate=certificate,
         csr=csr,
         challenge=challenge,
-        signature=sign_challenge(old_key, challenge.encode()).hex(),
+        signature=sign_renewal(old_key, challenge, csr),
     )
 
 

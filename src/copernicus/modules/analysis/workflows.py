@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from copernicus import __version__
+from copernicus.version import __version__
 from copernicus.errors import BadValue
 from copernicus.modules.analysis.functions import Population, ramachandran
 from copernicus.modules.openmm.functions import simulate

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from copernicus import __version__
+from copernicus.version import __version__
 from copernicus.errors import BadValue
 from copernicus.modules.openmm.output import ENERGIES, FINAL, PROGRESS, TRAJECTORY
 from copernicus.modules.openmm.system import Settings
