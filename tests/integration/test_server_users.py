@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+from copernicus.errors import BadSettings
+from copernicus.server.embedded import EmbeddedServer
 from support.server_client import (
     PASSWORD,
     User,
@@ -12,9 +15,6 @@ from support.server_client import (
     echo_function,
     set_input,
 )
-
-from copernicus.errors import BadSettings
-from copernicus.server.embedded import EmbeddedServer
 
 
 @pytest.fixture(scope="module")

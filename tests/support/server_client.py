@@ -72,7 +72,7 @@ class User:
         assert reply.status_code < 300, (method, path, reply.status_code, reply.text)
         return json.loads(reply.content) if reply.content else None
 
-    def get(self, path: str, **params):
+    def get(self, path: str, /, **params):
         return self.call("GET", path, params=params)
 
     def refused(self, status: int, code: str, method: str, path: str, body=None, **more) -> str:
@@ -229,7 +229,7 @@ def define(spec: FunctionSpec) -> dict:
 
 
 def add(path: str, function: str = "mine.echo", **more) -> dict:
-    return {"type": "add_instance", "path": path, "function": function, **more}
+    return {"type": "add_instance", "path": path, "function": function, "held": False, **more}
 
 
 def set_input(target: str, value) -> dict:

@@ -53,6 +53,7 @@ from copernicus.telemetry import ensure_logging, get_logger
 _LOG = get_logger("server")
 _UPKEEP_S: Final = 60.0
 _GRACE_S: Final = 5
+_HANG_UP_S: Final = 0.1
 _BACKLOG: Final = 1024
 
 
@@ -63,6 +64,28 @@ class _Port(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests that run, then hang up."""
+        hanging_up = asyncio.create_task(self._hang_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    async def _hang_up(self) -> None:
+        # Closing politely, TLS waits half a minute for a farewell that an idle client never sends.
+        idle: set[Any] = set()
+        while True:
+            still: set[Any] = {one for one in self.server_state.connections if _is_idle(one)}
+            for connection in still & idle:
+                connection.transport.abort()
+            idle = still
+            await asyncio.sleep(_HANG_UP_S)
+
+
+def _is_idle(connection: Any) -> bool:
+    return connection.cycle is None or connection.cycle.response_complete
 
 
 def run_server(folder: Path, overrides: Mapping[str, Any] | None = None) -> None:

@@ -23,6 +23,7 @@ from copernicus.server.http.limits import TimedBodies
 from copernicus.server.http.looking import LOOKING_ROUTES, QUEUE_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
+from copernicus.server.http.schema import StructSchemas
 from copernicus.server.http.session import SESSION_ROUTES
 from copernicus.server.http.work import WORK_ROUTES
 from copernicus.server.site import Site
@@ -89,6 +90,7 @@ def _app(
         response_headers=_PAGE_HEADERS,
         state=State({"site": site}),
         logging_config=None,
+        plugins=[StructSchemas()],
     )
     check_actions(app)
     return app

@@ -65,7 +65,7 @@ async def heartbeat(request: AnyRequest) -> HeartbeatReply:
     return await site.runtime.do(beat)
 
 
-@post("/checkpoint", opt=does(Action.CHECKPOINT), media_type=_PACKED, status_code=204)
+@post("/checkpoint", opt=does(Action.CHECKPOINT), status_code=204)
 async def checkpoint(request: AnyRequest) -> None:
     """A checkpoint whose files have been uploaded."""
     site, record = site_of(request), worker_of(request)
