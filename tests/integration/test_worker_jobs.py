@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from copernicus.model.jobs import Command, Done, Output, Placed
-from support.worker_process import worker
+from copernicus.model.jobs import (
+    CheckpointRef,
+    Command,
+    Done,
+    Line,
+    Number,
+    Output,
+    Placed,
+    StoredFile,
+)
+from support.worker_process import wait_until, worker
 from support.worker_server import program_job, scripted_server, sh
 
 
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    with scripted_server(folder) as server, worker(server, folder / "w") as running:
+        yield server, running
+
+
 @pytest.fixture
-def server(tmp_path):
-    with scripted_server(tmp_path) as running:
-        yield running
+def run(site):
+    server, _ = site
+
+    def run(command, **fields):
+        number = next(_NUMBERS)
+        server.add(program_job(number, command, **fields))
+        return server.result(f"p.a{number}#1")
+
+    return run
 
 
-def test_program_job_end_to_end(server, tmp_path):
+def test_program_job_end_to_end(site, run):
+    server, running = site
     text = server.blobs.put_bytes(b"hello " * 10)
     big = server.blobs.put_bytes(b"0123456789" * 300_000)
     command = Command(
@@ -36,30 +64,146 @@ def test_program_job_end_to_end(server, tmp_path):
             Output("all", how="files", pattern="*.txt"),
         ),
     )
-    server.add(program_job(1, command))
-    with worker(server, tmp_path / "w") as running:
-        result = server.result("p.a1#1")
-        assert result.outcome == "completed", result.failure
-        assert result.outputs["n"] == 3_000_060
-        assert result.outputs["log"] == "made\n"
-        assert result.outputs["code"] == 3
-        assert [f["name"] for f in result.outputs["all"]] == ["a.txt", "n.txt", "note.txt"]
-        content = server.content("p.a1#1", result.outputs["out"])
-        assert content == b"hello " * 10 + b"0123456789" * 300_000
-        assert result.record.worker == "w1"
-        assert running.end() == 0
-        assert list((running.work_dir / "attempts").iterdir()) == []
+    result = run(command)
+    assert result.outcome == "completed", result.failure
+    assert result.outputs["n"] == 3_000_060
+    assert result.outputs["log"] == "made\n"
+    assert result.outputs["code"] == 3
+    assert [f["name"] for f in result.outputs["all"]] == ["a.txt", "n.txt", "note.txt"]
+    content = server.content(result.attempt, result.outputs["out"])
+    assert content == b"hello " * 10 + b"0123456789" * 300_000
+    assert result.record.worker == "w1"
+    wait_until(lambda: not list((running.work_dir / "attempts").iterdir()), "an empty folder")
 
 
-def test_fatal_words_become_the_reason(server, tmp_path):
+def test_fatal_words_become_the_reason(run):
     command = Command(
         lines=(sh("echo step 7; echo 'Fatal: water exploded' >&2; exit 1"),),
         done_when=Done(fatal={"water exploded": "the system is unstable"}),
     )
-    server.add(program_job(1, command))
-    with worker(server, tmp_path / "w"):
-        failure = server.result("p.a1#1").failure
+    failure = run(command).failure
     assert failure.reason == "the system is unstable"
     assert failure.exit_code == 1
     assert failure.cause == "job_error"
     assert "step 7" in failure.log
+
+
+def test_output_that_is_a_link_is_refused(run):
+    command = Command(
+        lines=(sh("ln -s /etc/passwd out; ln -s / up; mkfifo pipe"),),
+        outputs=(Output("out", pattern="out"),),
+    )
+    through = Command(
+        lines=(sh("ln -s / up"),), outputs=(Output("out", pattern="up/etc/passwd"),)
+    )
+    wild = Command(
+        lines=(sh("ln -s /etc/passwd a.txt"),), outputs=(Output("o", how="files", pattern="**"),)
+    )
+    assert "no regular file" in run(command).failure.reason
+    assert run(through).outcome == "failed"
+    assert "'**'" in run(wild).failure.reason
+
+
+def test_missing_output_names_the_pattern(run):
+    command = Command(lines=(sh("true"),), outputs=(Output("trj", pattern="*.xtc"),))
+    assert run(command).failure.reason == "output trj: no file matches '*.xtc'"
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "cause"),
+    [
+        ("kill -SEGV $$", "crashed (segmentation fault)", "job_error"),
+        ("kill -FPE $$", "crashed (arithmetic error)", "job_error"),
+        ("kill -KILL $$", "lack of memory", "resource"),
+        ("kill -TERM $$", "outside of Copernicus", "infrastructure"),
+        ("exit 139", "crashed (segmentation fault)", "job_error"),
+        ("exit 4", "ended with exit code 4", "job_error"),
+    ],
+)
+def test_ends_are_told_in_words(run, script, words, cause):
+    failure = run([sh(script)]).failure
+    assert words in failure.reason
+    assert failure.cause == cause
+
+
+def test_resume_placeholders_and_own_cores(site, run):
+    server, _ = site
+    state = server.blobs.put_bytes(b"4\n")
+    command = Command(
+        lines=(
+            sh("echo fresh >> seen", when="fresh"),
+            sh("echo resume >> seen", when="resume"),
+            Line(
+                (
+                    "{program}",
+                    "-c",
+                    'echo "$@" $OMP_NUM_THREADS $X >> seen; grep Cpus_allowed_list '
+                    "/proc/self/status > cpus; cat >> seen; touch part10 part9",
+                    "x",
+                    "{cores}",
+                    "{job}",
+                    "part{part}",
+                    "{unknown}",
+                ),
+                stdin="from stdin {part}\n",
+            ),
+            Line(("{program}", "-c", 'echo "$@"', "x", "{glob:part*}"), stdout="globbed"),
+        ),
+        outputs=(
+            Output("seen", how="text", pattern="seen"),
+            Output("globbed", how="text", pattern="globbed"),
+            Output("state", how="text", pattern="deep/state.cpt"),
+        ),
+        environment={"X": "of {part}"},
+    )
+    ref = CheckpointRef(
+        "key", "p.a1", 1, 1, (StoredFile("deep/state.cpt", state.sha256, state.size),), 4.0
+    )
+    result = run(command, checkpoint=ref, part=3, job="p.x")
+    assert result.outcome == "completed", result.failure
+    assert result.outputs["seen"].splitlines() == [
+        "resume",
+        "1 p.x part3 {unknown} 1 of 3",
+        "from stdin 3",
+    ]
+    assert result.outputs["globbed"] == "part9 part10\n"
+    assert result.outputs["state"] == "4\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "environment"),
+    [
+        (Line(("/bin/sh", "-c", "true")), {}),
+        (sh("true"), {"LD_PRELOAD": "./evil.so"}),
+        (sh("true"), {"PATH": "."}),
+    ],
+)
+def test_only_configured_programs_run(run, line, environment):
+    assert run(Command(lines=(line,), environment=environment)).failure.cause == "definition"
+
+
+@pytest.mark.parametrize("path", ["../out", "/abs", "a/../../b", "x\n", "con"])
+def test_paths_out_of_the_folder_are_refused(run, path):
+    command = Command(lines=(sh("true"),), files=(Placed(path, text="x"),))
+    assert run(command).failure.cause == "definition"
+
+
+def test_not_complete_is_told_although_the_exit_code_is_zero(run):
+    number = Number("md.log", r"step (\d+)")
+    command = Command(
+        lines=(sh("echo step 5 > md.log"), sh("touch joined", when="complete")),
+        done_when=Done(number=number, at_least=10),
+    )
+    failure = run(command).failure
+    assert "it is at 5 of 10" in failure.reason
+
+
+def test_flood_of_output_is_bounded(site, run):
+    server, _ = site
+    command = Command(
+        lines=(sh("yes | head -c 30000000; echo the end"),),
+        outputs=(Output("log", pattern="job.log"),),
+    )
+    result = run(command)
+    assert result.outputs["log"]["size"] <= 10 << 20
+    assert server.content(result.attempt, result.outputs["log"]).endswith(b"the end\n")

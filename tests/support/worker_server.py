@@ -36,7 +36,8 @@ from copernicus.protocol import (
 )
 from copernicus.security.asgi import peer_certificate, server_config
 from copernicus.security.bundle import WorkerBundle, write_worker_bundle
-from copernicus.security.identity import verify_challenge, verify_worker_certificate
+from copernicus.security.identity import verify_worker_certificate
+from copernicus.security.renewal import verify_renewal
 from copernicus.security.tls import server_context
 from support.tls_servers import make_authority, serving, utc_now
 
@@ -68,6 +69,7 @@ class ScriptedServer:
         self.renewed: list[tuple[str, RenewRequest]] = []
         self.uploaded: list[str] = []
         self.certificate_life = timedelta(days=1)
+        self.certificate_from = timedelta(0)
         self.fail: Callable[[str], None] = lambda path: None
         self.ports: list[int] = []
         self.closing = False
@@ -156,17 +158,21 @@ class ScriptedServer:
         raise NotFound(scope["path"])
 
     def _issue(self, csr: str, worker_id: str) -> Certificate:
-        pem = self.authority.issue_worker(csr, worker_id, self.certificate_life, utc_now())
+        since = utc_now() + self.certificate_from
+        pem = self.authority.issue_worker(csr, worker_id, self.certificate_life, since)
         return Certificate(worker_id, pem, self.authority.server_id)
 
     def _renew(self, port: str, request: RenewRequest) -> Certificate:
-        challenge = request.challenge.encode()
-        assert verify_challenge(request.certificate, challenge, bytes.fromhex(request.signature))
-        server, worker, at = request.challenge.split(":")
-        assert server == self.authority.server_id
-        assert abs(float(at) - time.time()) < 600
+        known = verify_renewal(
+            request.certificate,
+            request.csr,
+            request.challenge,
+            request.signature,
+            ca_pem=self.authority.ca_pem,
+            now=utc_now(),
+        )
         self.renewed.append((port, request))
-        return self._issue(request.csr, worker)
+        return self._issue(request.csr, known.worker_id)
 
     async def _machine(self, scope, body: bytes, receive):
         verify_worker_certificate(peer_certificate(scope), self.authority.ca_pem, utc_now())
@@ -292,18 +298,18 @@ def scripted_server(folder: Path) -> Iterator[ScriptedServer]:
 
 
 def program_job(
-    number: int, command: Command | list[Line], *, program: str = "sh", **fields
+    name: int, command: Command | list[Line], *, program: str = "sh", **fields
 ) -> Assignment:
     if not isinstance(command, Command):
         command = Command(lines=tuple(command))
-    return _assignment(number, program, command=command, **fields)
+    return _assignment(name, program, command=command, **fields)
 
 
-def task_job(number: int, entry: str, inputs: dict, **fields) -> Assignment:
-    return _assignment(number, "python", task=TaskCall(entry, inputs), **fields)
+def task_job(name: int, entry: str, inputs: dict, **fields) -> Assignment:
+    return _assignment(name, "python", task=TaskCall(entry, inputs), **fields)
 
 
-def _assignment(number: int, program: str, *, command=None, task=None, **fields) -> Assignment:
+def _assignment(name: int, program: str, *, command=None, task=None, **fields) -> Assignment:
     spec = JobSpec(
         function="test.job",
         function_version="1",
@@ -313,11 +319,11 @@ def _assignment(number: int, program: str, *, command=None, task=None, **fields)
         command=command,
         task=task,
         resources=Resources(),
-        label=f"job {number}",
+        label=f"job {name}",
     )
     base = {
-        "attempt": f"p.a{number}#1",
-        "job": f"p.a{number}",
+        "attempt": f"p.a{name}#1",
+        "job": f"p.a{name}",
         "number": 1,
         "project": "p",
         "spec": spec,

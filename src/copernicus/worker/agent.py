@@ -137,6 +137,7 @@ class Agent:
         self._offers = tuple(program.offer for program in programs.values())
         bundle = identity.bundle
         self._link = Link(bundle.urls, bundle.server_id, identity.context())
+        self._link.on_answer = self._server_answers
         self._executor = LocalExecutor()
         self._cache = BlobStore.in_folder(settings.work_dir / "cache", durable=False)
         transfer = Transfer(self._link, self._cache, self._trouble)
@@ -217,9 +218,9 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._delivering, return_exceptions=True)
         self._hosts.close()
-        await asyncio.to_thread(lambda: None)
         self._executor.close()
         await self._link.close()
+        self._console.flush()
 
     def end(self, why: str) -> None:
         """Take no more work; stop what runs with a last checkpoint and hand it back."""
@@ -361,6 +362,11 @@ class Agent:
                 "server_away", f"{error.message}; trying again (first in {delay:.1f} s)"
             )
         self._away = True
+
+    def _server_answers(self) -> None:
+        if self._away:
+            self._away = False
+            self._console.say("server_back", "the server answers again")
 
     async def _renew_forever(self) -> None:
         while True:

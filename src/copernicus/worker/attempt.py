@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import shutil
 import socket
 import time
@@ -19,6 +21,7 @@ from copernicus.worker.bench import Bench
 from copernicus.worker.checkpoints import Snapshot, Snapshots
 from copernicus.worker.link import Link, persist
 from copernicus.worker.outcome import Outcome, explain_error
+from copernicus.worker.probe import free_mb
 from copernicus.worker.spool import Finished
 from copernicus.worker.transfer import Pending, split_inline
 
@@ -130,7 +133,19 @@ class Attempt:
 
     def _tell(self, failure: Failure) -> Failure:
         log = failure.log or self.bench.log.tail()
+        if failure.cause == "job_error" and self._disk_is_full(log):
+            failure = msgspec.structs.replace(
+                failure,
+                reason=f"the disk of the worker is full ({failure.reason})",
+                cause="infrastructure",
+                remedy=f"free some space on {HOST}",
+            )
         return msgspec.structs.replace(failure, log=log, worker=HOST)
+
+    def _disk_is_full(self, log: str) -> bool:
+        if os.strerror(errno.ENOSPC) in log:
+            return True
+        return self.bench.home.exists() and free_mb(self.bench.home) < 1
 
     async def _finish(self, outcome: Outcome) -> Finished:
         files = list(outcome.files)

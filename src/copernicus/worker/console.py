@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import msgspec
+
+_TOGETHER_S = 0.05
 
 
 class Console:
@@ -15,6 +19,7 @@ class Console:
     def __init__(self, *, json_lines: bool = False, stream: TextIO | None = None) -> None:
         self._json = json_lines
         self._stream = stream or sys.stdout
+        self._lines: list[str] = []
 
     def say(self, event: str, text: str, **fields: Any) -> None:
         """One line: ``text`` for people; with ``event`` and ``fields`` for programs."""
@@ -24,8 +29,23 @@ class Console:
             line = msgspec.json.encode({**body, **fields}).decode()
         else:
             line = f"{now.astimezone():%H:%M:%S} {printable(text)}"
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        self._lines.append(line + "\n")
+        if len(self._lines) == 1:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        # Thousands of small jobs a minute must not cost a system call each.
+        try:
+            asyncio.get_running_loop().call_later(_TOGETHER_S, self.flush)
+        except RuntimeError:
+            self.flush()
+
+    def flush(self) -> None:
+        """Print what was said; a reader that is gone is nothing to end a worker for."""
+        lines, self._lines = self._lines, []
+        with contextlib.suppress(BrokenPipeError):
+            self._stream.write("".join(lines))
+            self._stream.flush()
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class Delivery:
                 attempt=finished.result.attempt,
             )
         self._spool.forget(finished.result.attempt)
-        if finished.folder:
+        if finished.folder and os.path.exists(finished.folder):  # noqa: ASYNC240, PTH110 - one cheap call
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, _remove, Path(finished.folder))
         return True

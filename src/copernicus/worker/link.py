@@ -69,7 +69,7 @@ class Link:
         self._extensions = server_name_extension(server_id)
         self._session = _Session(context)
         self._closing: set[asyncio.Task[None]] = set()
-        self.connected = True
+        self.on_answer: Callable[[], None] = lambda: None
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Use a new certificate from the next request on; those under way end undisturbed."""
@@ -103,6 +103,7 @@ class Link:
             response = await self._try_each(client, method, path, content, headers, timeout_s)
         if response.status_code >= 400:
             raise _refusal(response)
+        self.on_answer()
         return response
 
     async def _try_each(
@@ -128,12 +129,10 @@ class Link:
             except (httpx2.TransportError, ssl.SSLError, OSError) as error:
                 problems.append(f"{url}: {str(error) or type(error).__name__}")
                 continue
-            self.connected = True
             if url != self._urls[0]:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
             return response
-        self.connected = False
         raise ServerUnreachable(
             f"server {self._server_id} cannot be reached ({'; '.join(problems)})"
         )

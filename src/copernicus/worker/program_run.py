@@ -82,7 +82,8 @@ class ProgramRun:
 
     async def _stage_in(self) -> None:
         folder, command = self._bench.folder, self._command
-        folder.path.mkdir(mode=0o700, parents=True)
+        self._bench.home.mkdir(mode=0o700)
+        folder.path.mkdir(mode=0o700)
         for placed in command.files:
             if placed.text is not None:
                 with folder.writing(placed.path) as file:
