@@ -10,7 +10,7 @@ from typing import Any
 from copernicus.engine.currency import inputs_of
 from copernicus.engine.decisions import decide_lists
 from copernicus.engine.digests import inputs_digest, value_digest
-from copernicus.engine.resolve import Resolved
+from copernicus.engine.resolve import Resolved, element_name
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.engine.transaction import Step, blocked, unwanted
 from copernicus.errors import CopernicusError
@@ -158,6 +158,7 @@ def job_spec(
     instance: Instance, spec: FunctionSpec, made: Activation, command: Command | None
 ) -> JobSpec:
     """The job of an activation: its command or task call, and what it asks for."""
+    name = element_name(instance, made.eid)
     asked = instance.resources or (command.resources if command else None) or spec.resources
     task = TaskCall(spec.entry, made.inputs) if spec.kind == "task" else None
     program = spec.program or ProgramNeed(f"module/{spec.module}", f"=={spec.version}")
@@ -175,7 +176,7 @@ def job_spec(
         worker_losses=spec.retry.worker_losses,
         memory_growths=spec.retry.memory_growths,
         backoff_s=spec.retry.backoff_s,
-        label=f"{made.path}[{made.eid}]" if made.eid else made.path,
+        label=name,
     )
 
 

@@ -197,7 +197,7 @@ def _present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
             digests.append(answered.digests[position])
             continue
         found = resolve(step.state, source)
-        if found.status != "current":
+        if found.status not in ("current", "hole"):
             return None
         digests.append(found.digest)
     return tuple(digests)

@@ -32,3 +32,7 @@ class WorkerSettings:
     deliver_s: float = 20.0
     min_free_mb: int = 64
     json_lines: bool = False
+
+    def __post_init__(self) -> None:
+        # Programs start in folders of their own: a relative path would mean another place there.
+        object.__setattr__(self, "work_dir", self.work_dir.expanduser().absolute())
