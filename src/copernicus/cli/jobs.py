@@ -87,18 +87,22 @@ def log(path: str, /, *, options: InProject = IN_PROJECT) -> None:
     emit(options.json, data, found.log_tail.rstrip("\n"))
 
 
+def _order(job: JobView) -> int:
+    return _ORDER.index(job.state) if job.state in _ORDER else 0
+
+
 def _live(found: Sequence[JobView]) -> list[JobView]:
     return [job for job in found if job.state in ("queued", "running", "stopping")]
 
 
 def _find(project: Project, wanted: str) -> JobView:
-    """The job of an id or a path: of several, one that runs, else the newest."""
+    """The job of an id or a path: of several, one that runs, else one that failed or is newest."""
     found = project.jobs()
     matching = [job for job in found if wanted in (job.id, job.id.rpartition(".")[2], job.path)]
     matching = matching or [job for job in found if job.path.partition("[")[0] == wanted]
     if matching:
-        matching.sort(key=lambda job: (job.state in ("running", "stopping"), job.submitted))
-        return project.job(matching[-1].id)
+        matching.sort(key=lambda job: (_order(job), -job.submitted))
+        return project.job(matching[0].id)
     if wanted.rpartition(".")[2][:1] == "a" and wanted.rpartition(".")[2][1:].isdigit():
         return project.job(wanted)
     element = project.instance_detail(wanted.partition("[")[0], count=1000)
@@ -121,7 +125,7 @@ def _table(found: list[JobView], projects: dict[str, str] | None) -> Table:
 
     ordered = sorted(
         found,
-        key=lambda job: (_ORDER.index(job.state) if job.state in _ORDER else 0, job.submitted),
+        key=lambda job: (_order(job), job.submitted),
     )
     rows: list[Sequence[str | Text]] = []
     for job in ordered:

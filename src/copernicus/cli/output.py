@@ -34,7 +34,17 @@ def emit(as_json: bool, data: Any, text: Callable[[], RenderableType] | Renderab
         if shown:
             print(printable(shown, keep="\n\t"))
     else:
-        console().print(shown)
+        _print(shown)
+
+
+def _print(shown: RenderableType) -> None:
+    target = console()
+    if target.is_terminal:
+        target.print(shown)
+        return
+    with target.capture() as captured:
+        target.print(shown)
+    print("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
 
 def note(text: str) -> None:

@@ -125,8 +125,8 @@ def get(
     project = project_for(options)
     view = project.value(path)
     if view.state in ("unset", "waiting"):
-        reason = f": {'; '.join(view.left_out)}" if view.left_out else ""
-        raise NotFound(f"{path} has no value yet{reason}")
+        reason = f" (waits for {'; '.join(view.left_out)})" if view.left_out else ""
+        raise NotFound(f"{path} has no value yet{reason}: cpc why {parse(path).instance}")
     if view.state == "stale":
         note(f"cpc: {path} is stale: what it was computed from has changed")
     value = revive(view.value, project.files)

@@ -48,8 +48,9 @@ def find_server(
         )
     if not server_id and not (confirm or confirm_on_terminal)(url, proven):
         raise NotAllowed(
-            f"Not logged in: nobody has confirmed that {url} is the server {proven}. "
-            f"Give its id (cpc login {url} --server-id {proven}), or its client bundle"
+            f"Not logged in: nobody has confirmed who {url} is. It shows the id {proven}: if its "
+            "administrator sees the same (cpc server status), add it with --server-id, or log in "
+            "with the server's client bundle"
         )
     return ClientBundle(proven, (url,), health.ca_pem)
 

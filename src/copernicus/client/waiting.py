@@ -34,10 +34,16 @@ def finished(views: Iterable[InstanceView]) -> bool:
 
 
 def moves(views: Iterable[InstanceView]) -> bool:
-    """Whether anything is under way that can change a state by itself."""
+    """Whether anything is under way that can change a state by itself.
+
+    A workflow that rests at an await moves only when what it waits for does.
+    """
     return any(
-        view.state not in IDLE or any(n and s not in IDLE for s, n in view.counts.items())
+        any(
+            count and state not in IDLE for state, count in (view.counts or {view.state: 1}).items()
+        )
         for view in views
+        if not (view.kind == "workflow" and view.waits_for)
     )
 
 
@@ -71,6 +77,8 @@ def wait(project: Project, path: str, timeout: float | None, show: bool | None) 
                 display.update(target)
                 if finished(target):
                     return
+                if any(view.state == "failed" for view in target) and not moves(target):
+                    raise WorkFailed(why_not(target, everything))
                 quiet = quiet + 1 if now_at == position and not moves(everything) else 0
                 position = now_at
                 if quiet >= _QUIET_POLLS:

@@ -128,7 +128,8 @@ def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType
 
 def job_text(job: JobView) -> RenderableType:
     """``cpc job show``."""
-    place = f"{job.host} (worker {job.worker}, {job.cores} cores)" if job.worker else "-"
+    cores = f", {job.cores} cores" if job.cores else ""
+    place = f"{job.host} (worker {job.worker}{cores})" if job.worker else "-"
     rows: list[tuple[str, str | Text]] = [
         ("job", job.id),
         ("of", f"{job.path} ({job.function})"),

@@ -15,6 +15,8 @@ from copernicus.cli.render.states import number, progress_text, state_text, styl
 from copernicus.protocol import InstanceView, JobView, ProgressReport, ProjectView
 
 _BAR = 12
+_STROKES = {"done": "━", "failed": "✕", "running": "╍"}
+_REST = "─"
 _MOST_CHILDREN = 6
 _MOST_ROWS = 40
 _MOST_FAILURES = 5
@@ -35,6 +37,14 @@ class Row:
     def state(self) -> str:
         """Its state, in which a queued one whose job a worker has is running."""
         return "running" if self.view.state == "queued" and self.running else self.view.state
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Inner instances that are only counted."""
+
+    depth: int
+    states: Counter[str]
 
 
 def status_text(
@@ -74,8 +84,8 @@ def arrange(
     *,
     inside: str = "",
     everything: bool = False,
-) -> list[Row | str]:
-    """The lines, outer before inner; a text stands for inner ones that are left out."""
+) -> list[Row | LeftOut]:
+    """The lines, outer before inner; ``LeftOut`` stands for inner ones that are not shown."""
     running: dict[str, list[JobView]] = {}
     for job in jobs:
         if job.state in ("running", "stopping"):
@@ -94,20 +104,20 @@ def arrange(
     return [line for row in tops for line in _below(row, children, 0, full=full)]
 
 
-def _below(row: Row, children: dict[str, list[Row]], depth: int, *, full: bool) -> list[Row | str]:
+def _below(
+    row: Row, children: dict[str, list[Row]], depth: int, *, full: bool
+) -> list[Row | LeftOut]:
     row.depth = depth
     inner = children.get(row.view.path, [])
     if inner and row.view.kind == "workflow":
         row.counts = sum((child.counts for child in inner), Counter())
     shown = inner if full else _most_urgent(inner)
-    lines: list[Row | str] = [row]
+    lines: list[Row | LeftOut] = [row]
     for child in shown:
         lines += _below(child, children, depth + 1, full=full)
     left_out = [child for child in inner if child not in shown]
     if left_out:
-        states = Counter(child.state for child in left_out)
-        listed = ", ".join(f"{count} {state}" for state, count in states.most_common())
-        lines.append(f"{'  ' * (depth + 1)}… {len(left_out)} more: {listed}")
+        lines.append(LeftOut(depth + 1, Counter(child.state for child in left_out)))
     return lines
 
 
@@ -120,7 +130,7 @@ def _most_urgent(rows: Sequence[Row]) -> list[Row]:
 
 def _with_running(view: InstanceView, running: int) -> Counter[str]:
     counts = Counter(view.counts or {view.state: max(view.elements, 1)})
-    moved = min(running, counts["queued"])
+    moved = min(max(running - counts["running"], 0), counts["queued"])
     counts["queued"] -= moved
     counts["running"] += moved
     return +counts
@@ -143,7 +153,7 @@ def _head(project: ProjectView, jobs: Sequence[JobView], problem: str) -> Text:
     return head
 
 
-def _table(rows: Sequence[Row | str]) -> Table:
+def _table(rows: Sequence[Row | LeftOut]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold dim", expand=True)
     table.add_column("INSTANCE", no_wrap=True, overflow="ellipsis", max_width=28)
     table.add_column("STATE", no_wrap=True)
@@ -151,8 +161,10 @@ def _table(rows: Sequence[Row | str]) -> Table:
     table.add_column("", no_wrap=True, justify="right")
     table.add_column("", ratio=1, no_wrap=True, overflow="ellipsis")
     for row in rows:
-        if isinstance(row, str):
-            table.add_row(Text(row, style="dim"), "", "", "", "")
+        if isinstance(row, LeftOut):
+            listed = ", ".join(f"{count} {state}" for state, count in row.states.most_common())
+            name = f"{'  ' * row.depth}… {row.states.total()} more"
+            table.add_row(Text(name, style="dim"), "", "", "", Text(listed, style="dim"))
             continue
         total = sum(count for state, count in row.counts.items() if state != "retired")
         name = row.view.path if row.depth == 0 else row.view.path.rpartition("/")[2]
@@ -171,7 +183,7 @@ def bar(counts: Counter[str], progress: ProgressReport | None = None, width: int
     total = sum(count for state, count in counts.items() if state != "retired")
     made = Text()
     if not total:
-        return made.append("━" * width, style="bright_black")
+        return made.append(_REST * width, style="bright_black")
     part = 0.0
     if progress and progress.step is not None and progress.total:
         part = counts["running"] * min(progress.step / progress.total, 1.0)
@@ -184,9 +196,9 @@ def bar(counts: Counter[str], progress: ProgressReport | None = None, width: int
         position += count
         ends.append((state, round(width * position / total)))
     for state, end in ends:
-        made.append("━" * (end - drawn), style=style_of(state))
+        made.append(_STROKES[state] * (end - drawn), style=style_of(state))
         drawn = end
-    return made.append("━" * (width - drawn), style="bright_black")
+    return made.append(_REST * (width - drawn), style="bright_black")
 
 
 def remark(row: Row) -> str:
