@@ -1,0 +1,54 @@
+"""Paths and keys."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from copernicus.errors import BadValue
+from copernicus.model.paths import child, key_name, parse
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run.in.conf[+]",
+        "run.in.conf[0]",
+        "fe/coulomb.out.delta_f",
+        "prep.in.settings.nsteps",
+        "a.in.table[2].name",
+        "run",
+        "run[3]",
+        "fe@e1/md-0-3.out.x",
+        "run.out",
+    ],
+)
+def test_a_path_is_written_as_it_was_read(text):
+    assert str(parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "run.sideways.x", "run.in.x[a]", "run in", "run.in.x[-1]"])
+def test_what_is_no_path_is_refused(text):
+    with pytest.raises(BadValue):
+        parse(text)
+
+
+part = st.one_of(st.integers(-9, 99), st.text("ab01-_~/. é", max_size=4))
+keys = st.one_of(part, st.lists(part, min_size=1, max_size=3).map(tuple))
+
+
+def whole(key):
+    return key if isinstance(key, tuple) else (key,)
+
+
+@given(keys, keys)
+def test_different_keys_have_different_names(a, b):
+    assert (key_name(a) == key_name(b)) == (
+        [(type(x), x) for x in whole(a)] == [(type(x), x) for x in whole(b)]
+    )
+
+
+@given(keys)
+def test_a_key_is_one_name_of_a_path(key):
+    path = child("fe", "e1", key_name(key))
+    assert path.count("/") == 1
+    assert parse(f"{path}.out.x").instance == path
