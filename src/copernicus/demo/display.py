@@ -33,6 +33,7 @@ class Display:
         self._console = Console(highlight=False)
         self._live: Live | None = None
         self._told = ""
+        self._told_of = 0
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -65,22 +66,24 @@ class Display:
         if self._live is not None:
             self._live.update(_drawn(seen, left_s, known), refresh=True)
             return
-        line = _line(seen, known)
+        if known is not None and known.generations != self._told_of:
+            self._told_of = known.generations
+            self.say(found(known))
+        line = _line(seen)
         if line != self._told:
             self._told = line
             self.say(f"{line}, about {clock(left_s)} left" if seen.share < 1.0 else line)
 
 
-def _line(seen: Picture, known: Known | None) -> str:
+def _line(seen: Picture) -> str:
     number = seen.current
     now = seen.generations[number]
-    total = now.done + now.running + now.queued
-    text = f"generation {number + 1} of {len(seen.generations)}: {now.done} of {total} done"
+    text = f"generation {number + 1} of {len(seen.generations)}: {now.done} of {now.total} done"
     if now.running:
         text += f", {now.running} running"
-    if now.analysis and now.done == total:
+    if now.analysis and now.done == now.total:
         text += ", analysed" if now.is_over else ", being analysed"
-    return text + (f"; {found(known)}" if known else "")
+    return text
 
 
 def found(known: Known) -> str:
@@ -97,22 +100,22 @@ def _drawn(seen: Picture, left_s: float, known: Known | None) -> Group:
     parts: list[Table | Text] = [rows, Text()]
     parts += [_running(each) for each in seen.running[:_MOST_RUNNING]]
     if known is not None:
-        parts.append(Text(f"  so far  {known.frames:,} frames, {found(known)}"))
+        parts.append(Text(f"  so far  {found(known)}"))
     ahead = f", about {clock(left_s)} left" if seen.share < 1.0 else ""
     parts.append(Text(f"  time    {clock(seen.seconds)}{ahead}", style="bold"))
     return Group(*parts)
 
 
 def _bar(generation: Generation, running: list[Running]) -> Text:
-    total = generation.done + generation.running + generation.queued
-    share = (generation.done + sum(each.share for each in running)) / total if total else 0.0
+    done = generation.done + sum(each.share for each in running)
+    share = min(done / generation.total, 1.0) if generation.total else 0.0
     filled = round(_BAR * share)
     bar = Text("━" * filled, style="green" if generation.is_over else "blue")
     return bar.append("━" * (_BAR - filled), style="bright_black")
 
 
 def _state(generation: Generation) -> Text:
-    total = generation.done + generation.running + generation.queued
+    total = generation.total
     if generation.is_over:
         return Text(f"✓ {total} simulations, analysed", style="green")
     if not total:

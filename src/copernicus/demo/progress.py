@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from copernicus.demo.sizing import Plan
 from copernicus.protocol import InstanceView, JobView
 
+TELLING_SHARE = 0.05
+_NEARLY = 0.9
 _ENDED = ("done", "skipped")
 _RUNNING = ("running", "stopping")
 _CALL = re.compile(r".*/(?P<what>md|surface)-(?P<generation>\d+)(?:-(?P<run>\d+))?$")
@@ -33,6 +35,11 @@ class Generation:
     running: int = 0
     queued: int = 0
     analysis: str = ""
+
+    @property
+    def total(self) -> int:
+        """How many simulations there are in it so far."""
+        return self.done + self.running + self.queued
 
     @property
     def is_over(self) -> bool:
@@ -124,3 +131,20 @@ def _running(match: re.Match[str], job: JobView) -> Running:
         rate=told.rate if told else None,
         left_s=told.remaining_s if told else None,
     )
+
+
+def is_too_much(seen: Picture, left_s: float, limit_s: float) -> bool:
+    """Whether the last generation must be left out to be done by ``limit_s``.
+
+    That is decided as late as possible: the machine may become faster again.
+    """
+    generations = len(seen.generations)
+    if seen.share < TELLING_SHARE or generations <= max(seen.over, 1):
+        return False
+    if seen.seconds > limit_s:
+        return True
+    each_s = left_s / (1.0 - seen.share) / generations if seen.share < 1.0 else 0.0
+    if seen.seconds + left_s - each_s > limit_s:
+        return seen.over < generations - 1
+    nearly = generations * seen.share - seen.over >= _NEARLY
+    return seen.seconds + left_s > limit_s and nearly and seen.over == generations - 2

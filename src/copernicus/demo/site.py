@@ -19,7 +19,14 @@ from copernicus.demo.children import Child, DemoFailed, uninterrupted
 from copernicus.protocol import WorkerView
 from copernicus.server.folder import Running, init_server, read_running
 
-_LOCAL = {"host": "127.0.0.1", "machine_port": 0, "user_port": 0, "evaluators": 1}
+_LOCAL = {
+    "host": "127.0.0.1",
+    "machine_port": 0,
+    "user_port": 0,
+    "evaluators": 1,
+    "heartbeat_s": 1.0,
+    "lease_s": 60.0,
+}
 _START_S = 60.0
 _STOP_S = 20.0
 _LOOK_S = 0.05

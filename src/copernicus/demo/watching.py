@@ -9,14 +9,13 @@ from typing import Any
 from copernicus.client.network import Instance
 from copernicus.demo.children import DemoFailed
 from copernicus.demo.display import Display
-from copernicus.demo.progress import Known, Picture, picture
+from copernicus.demo.progress import TELLING_SHARE, Known, Picture, is_too_much, picture
 from copernicus.demo.site import Site
 from copernicus.demo.sizing import Plan
 from copernicus.errors import NotFound, ServerUnreachable
 from copernicus.protocol import InstanceView
 
 _LOOK_S = 0.4
-_TELLING_SHARE = 0.05
 
 
 @dataclass
@@ -32,8 +31,8 @@ class Watch:
     def until_done(self, limit_s: float) -> None:
         """Show how far it is until it is done.
 
-        If it would take longer than ``limit_s`` after the beginning of the demo, because the
-        machine has become slower, the project is changed while it runs: one generation less.
+        If the machine has become slower and it would take longer than ``limit_s`` after the
+        beginning of the demo, the project is changed while it runs: one generation less.
 
         Raises:
             DemoFailed: Something in it, or around it, failed.
@@ -61,13 +60,12 @@ class Watch:
             self._known = self._ask(seen)
         left_s = self._left_s(seen, now)
         self.display.update(seen, left_s, self._known)
-        late = seconds + left_s > limit_s and seen.share > _TELLING_SHARE
-        if late and self._generations > seen.current + 1:
+        if is_too_much(seen, left_s, limit_s):
             self._shorten()
         return any(view.path == self.sampling.path and view.state == "done" for view in views)
 
     def _left_s(self, seen: Picture, now: float) -> float:
-        if seen.share > _TELLING_SHARE:
+        if seen.share > TELLING_SHARE:
             return (now - self._started) * (1.0 - seen.share) / seen.share
         cores = self.site.worker.cores
         left_ns = (1.0 - seen.share) * self._generations * self.plan.runs * self.plan.length_ns
@@ -77,8 +75,7 @@ class Watch:
         self._generations -= 1
         self.sampling["generations"] = self._generations
         self.display.say(
-            "This machine has become slower than it was: the running project is given one "
-            "generation less."
+            "The machine has become slower: the running project gets one generation less."
         )
 
     def _ask(self, seen: Picture) -> Known | None:
