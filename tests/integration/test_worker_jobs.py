@@ -19,7 +19,6 @@ from copernicus.model.jobs import (
 from support.worker_process import wait_until, worker
 from support.worker_server import program_job, scripted_server, sh
 
-
 _NUMBERS = itertools.count(1)
 
 
@@ -93,9 +92,7 @@ def test_output_that_is_a_link_is_refused(run):
         lines=(sh("ln -s /etc/passwd out; ln -s / up; mkfifo pipe"),),
         outputs=(Output("out", pattern="out"),),
     )
-    through = Command(
-        lines=(sh("ln -s / up"),), outputs=(Output("out", pattern="up/etc/passwd"),)
-    )
+    through = Command(lines=(sh("ln -s / up"),), outputs=(Output("out", pattern="up/etc/passwd"),))
     wild = Command(
         lines=(sh("ln -s /etc/passwd a.txt"),), outputs=(Output("o", how="files", pattern="**"),)
     )
@@ -207,3 +204,12 @@ def test_flood_of_output_is_bounded(site, run):
     result = run(command)
     assert result.outputs["log"]["size"] <= 10 << 20
     assert server.content(result.attempt, result.outputs["log"]).endswith(b"the end\n")
+
+
+def test_the_standard_input_can_be_a_file_of_the_folder(run):
+    command = Command(
+        lines=(Line(("{program}", "-c", "tr a-z A-Z"), stdin_file="in.txt", stdout="out.txt"),),
+        files=(Placed("in.txt", text="quiet"),),
+        outputs=(Output("y", how="text", pattern="out.txt"),),
+    )
+    assert run(command).outputs == {"y": "QUIET"}

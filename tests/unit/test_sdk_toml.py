@@ -304,11 +304,17 @@ def test_fixed_places_must_differ() -> None:
 def test_values_in_texts() -> None:
     spec = read(EVERYTHING)
     text = Command(
-        (Line(("{program}", "t={in.temperature}"), stdin="{in.frames} {in.conf}"),),
+        (
+            Line(
+                ("{program}", "t={in.temperature}"),
+                stdin="{in.frames} {in.conf}",
+                stdin_file="{in.conf}",
+            ),
+        ),
         files=(Placed("c", port="conf"), Placed("f{index}", port="frames")),
     )
     (line,) = render(text, {"conf": A, "frames": [B, C], "temperature": 310.5}, spec.inputs).lines
-    assert (line.argv[1], line.stdin) == ("t=310.5", "f0 f1 c")
+    assert (line.argv[1], line.stdin, line.stdin_file) == ("t=310.5", "f0 f1 c", "c")
 
 
 def test_a_mention_of_nothing_that_is_there() -> None:

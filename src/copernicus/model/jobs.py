@@ -22,7 +22,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     ``when``: ``always``; ``fresh`` only without a checkpoint; ``resume`` only with one;
     ``complete`` only after the work itself is complete (``done_when`` of the job holds for all but
     the files that such lines make): joining parts, extracting. ``ok`` are the exit codes that let
-    the next line run; ``None`` lets any.
+    the next line run; ``None`` lets any. The standard input is the text ``stdin``, or what the
+    file ``stdin_file`` of the work folder holds.
     """
 
     argv: tuple[str, ...]
@@ -30,6 +31,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     stdin: str = ""
     stdout: str | None = None
     ok: tuple[int, ...] | None = (0,)
+    stdin_file: str | None = None
 
 
 class Placed(msgspec.Struct, frozen=True, omit_defaults=True):

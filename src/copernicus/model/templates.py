@@ -134,6 +134,7 @@ class _Filler:
             argv,
             when=line.when,
             stdin=self.text(line.stdin),
+            stdin_file=None if line.stdin_file is None else self.text(line.stdin_file),
             stdout=None if line.stdout is None else self.text(line.stdout),
             ok=line.ok,
         )

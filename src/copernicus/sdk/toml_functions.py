@@ -15,6 +15,7 @@ type = "str | None"                  # may be left empty
 
 [[run]]                              # one command line; several run one after the other
 argv = ["{program}", "-n", "{in.count}", ["--only", "{in.only}"], "{in.text}"]
+stdin_file = "{in.text}"             # or stdin = "a text"
 stdout = "out.txt"
 
 [outputs.result]

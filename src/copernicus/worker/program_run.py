@@ -15,7 +15,7 @@ from copernicus.errors import BadDefinition
 from copernicus.executors.local import Process
 from copernicus.model.jobs import Command, Line
 from copernicus.model.values import File, file_of
-from copernicus.worker.bench import Bench
+from copernicus.worker.bench import Bench, unless_stopped
 from copernicus.worker.joblog import LogPipe
 from copernicus.worker.lines import Places, argv_of, fill
 from copernicus.worker.numbers import ProgressReader, read_number
@@ -63,7 +63,11 @@ class ProgramRun:
             AttemptFailed: The job failed.
             OSError, CopernicusError: Something around it did.
         """
-        await self._stage_in()
+        self._bench.home.mkdir(mode=0o700)
+        self._bench.folder.path.mkdir(mode=0o700)
+        needs_files = self._command.files or self._bench.assignment.checkpoint
+        if needs_files and not await unless_stopped(self._stage_in(), self._stop):
+            return Outcome("stopped")
         try:
             complete = await self._run_lines()
         finally:
@@ -82,8 +86,6 @@ class ProgramRun:
 
     async def _stage_in(self) -> None:
         folder, command = self._bench.folder, self._command
-        self._bench.home.mkdir(mode=0o700)
-        folder.path.mkdir(mode=0o700)
         for placed in command.files:
             if placed.text is not None:
                 with folder.writing(placed.path) as file:
@@ -190,7 +192,7 @@ class ProgramRun:
         environment = bench.environment() | self._own_environment(places)
         pipe = LogPipe(bench.log.write)
         try:
-            with _stdin(fill(line.stdin, places)) as stdin, self._stdout(line, places) as stdout:
+            with self._stdin(line, places) as stdin, self._stdout(line, places) as stdout:
                 self._process = bench.tools.executor.start(
                     argv,
                     bench.folder.path,
@@ -220,6 +222,15 @@ class ProgramRun:
         return {name: fill(text, places) for name, text in self._command.environment.items()}
 
     @contextlib.contextmanager
+    def _stdin(self, line: Line, places: Places) -> Iterator[int]:
+        if line.stdin_file is None:
+            with _typed(fill(line.stdin, places)) as descriptor:
+                yield descriptor
+            return
+        with self._bench.folder.reading(fill(line.stdin_file, places)) as file:
+            yield file.fileno()
+
+    @contextlib.contextmanager
     def _stdout(self, line: Line, places: Places) -> Iterator[int]:
         if line.stdout is None:
             yield -1
@@ -230,7 +241,7 @@ class ProgramRun:
 
 
 @contextlib.contextmanager
-def _stdin(text: str) -> Iterator[int]:
+def _typed(text: str) -> Iterator[int]:
     if not text:
         descriptor = os.open(os.devnull, os.O_RDONLY)
         try:
