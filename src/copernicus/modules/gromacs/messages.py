@@ -1,0 +1,53 @@
+"""What GROMACS prints when it fails, and what it means.
+
+Regular expressions over all that the lines of a job have printed; an empty meaning stands for
+the matching text itself. They are tried in order, also when a job has succeeded, so none may match
+what a good run can print.
+"""
+
+from __future__ import annotations
+
+_BLEW_UP = (
+    "the simulation blew up: {what}. Use a smaller time step, minimise the start longer, or look "
+    "for overlapping atoms"
+)
+_UNLESS_FINISHED = r"(?![\s\S]*^Writing final coordinates)"
+
+# The frame of every fatal GROMACS message: a heading, the text, an empty line.
+ANY: dict[str, str] = {
+    r"^[A-Z][\w/() -]*(?:error|input|failed|implemented)(?: \(bug\))?:\n[\s\S]*?(?=\n\n|\Z)": "",
+}
+
+GROMPP: dict[str, str] = {
+    r"^ERROR \d+ \[[^\n]*(?:\n[ \t]+[^\n]+)*": "",
+    r"^WARNING \d+ \[[^\n]*(?:\n[ \t]+[^\n]+)*(?=[\s\S]*^Too many warnings)": "",
+    **ANY,
+}
+
+BLOW_UPS: dict[str, str] = {
+    r"^Too many (?:LINCS|SHAKE) warnings": _BLEW_UP.format(what="bonds were torn"),
+    r"(?:energy|coordinates?|forces?)\b[^\n]{0,60}\b(?:nan|inf|not finite|extremely high)": (
+        _BLEW_UP.format(what="energies or forces are not finite")
+    ),
+    r"can not be settled" + _UNLESS_FINISHED: _BLEW_UP.format(what="a water molecule was torn"),
+    r"LINCS WARNING" + _UNLESS_FINISHED: _BLEW_UP.format(what="bonds rotated too fast"),
+    r"^(?:The largest distance between excluded atoms|\d+ of the \d+ bonded interactions could)": (
+        _BLEW_UP.format(what="bonded atoms are too far apart")
+    ),
+}
+
+MDRUN: dict[str, str] = {
+    r"Checkpoint file corrupted/truncated": (
+        "the checkpoint that the run was to go on from is damaged"
+    ),
+    r"checkpoint file has already\s+reached step": (
+        "the run was to go on from a checkpoint that lies beyond nsteps"
+    ),
+    r"Checkpoint file is for a system of|does not match the current simulation": (
+        "the run was to go on from a checkpoint of another system"
+    ),
+    **BLOW_UPS,
+    **ANY,
+}
+
+ENERGY: dict[str, str] = {r"^String '[^\n]*' does not match anything": "", **ANY}
