@@ -89,9 +89,7 @@ def test_stop_directive_then_resume_elsewhere(server, tmp_path):
         for data in first.inline.values():
             server.blobs.put_bytes(data)
         held = first.record.checkpoint
-        server.add(
-            program_job(1, counter(40), attempt="p.a1#2", number=2, checkpoint=held, part=2)
-        )
+        server.add(program_job(1, counter(40), attempt="p.a1#2", number=2, checkpoint=held, part=2))
         second = server.result("p.a1#2")
     assert second.outcome == "completed", second.failure
     assert second.outputs == {"final": 40}

@@ -10,7 +10,7 @@ import pytest
 from support.worker_process import wait_until, worker
 from support.worker_server import scripted_server, task_job
 
-MODULE = '''
+MODULE = """
 import os, sys, time
 from pathlib import Path
 from copernicus.sdk import File, report_progress, task
@@ -32,7 +32,7 @@ def noisy(x: int) -> int:
 @task
 def upper(text: File) -> File:
     Path("out.txt").write_text(Path(text.path).read_text().upper())
-    return File("out.txt")
+    return File.new("out.txt")
 
 @task
 def crash(x: int) -> int:
@@ -48,7 +48,7 @@ def hang(x: int) -> int:
 @task
 def leave(x: int) -> int:
     sys.exit(5)
-'''
+"""
 
 
 @pytest.fixture(scope="module")

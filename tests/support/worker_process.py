@@ -34,7 +34,6 @@ sys.exit(code)
 
 class WorkerProcess:
     def __init__(self, server: ScriptedServer, folder: Path, **settings) -> None:
-        import json
 
         self.folder = folder
         folder.mkdir(exist_ok=True)

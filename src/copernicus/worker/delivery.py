@@ -39,6 +39,9 @@ class Delivery:
             reply = await persist(
                 lambda: self._send(finished), on_trouble=trouble, until=self._ending
             )
+        except asyncio.CancelledError:
+            self._keep(finished)
+            raise
         except (ServerUnreachable, ServerBusy):
             self._keep(finished)
             return False

@@ -120,7 +120,13 @@ class JobFolder:
 
     def newest(self, pattern: str) -> str | None:
         """The file matching a pattern that was changed last."""
-        return max(self.matching(pattern), key=lambda path: self.facts(path)[2], default=None)
+        return max(self.matching(pattern), key=self._changed, default=None)
+
+    def _changed(self, path: str) -> int:
+        try:
+            return self.facts(path)[2]
+        except OSError:
+            return 0
 
     def is_link(self, pattern: str) -> bool:
         """Whether something that is no regular file stands exactly there."""

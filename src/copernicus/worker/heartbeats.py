@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
+import time
 from collections.abc import Callable, Mapping
 
 from copernicus.errors import ServerBusy, ServerUnreachable
@@ -26,7 +29,13 @@ class Heartbeats:
         self._attempts = attempts
         self._offer = offer
         self._on_drain = on_drain
-        self.wanted = asyncio.Event()
+        self._joined = asyncio.Event()
+        self._interval_s = math.inf
+
+    def joined(self, attempt: Attempt) -> None:
+        """Beat for this attempt too; those that come and go between two beats cost nothing."""
+        if attempt.bench.assignment.heartbeat_s < self._interval_s:
+            self._joined.set()
 
     async def run(self) -> None:
         """Until cancelled.
@@ -34,16 +43,22 @@ class Heartbeats:
         Raises:
             CopernicusError: The server does not take this worker any more.
         """
+        last = 0.0
         while True:
-            await self.wanted.wait()
-            if not self._attempts:
-                self.wanted.clear()
+            self._joined.clear()
+            wanted = (a.bench.assignment.heartbeat_s for a in self._attempts.values())
+            self._interval_s = min(wanted, default=math.inf)
+            if self._interval_s == math.inf:
+                await self._joined.wait()
+                last = time.monotonic()
                 continue
-            await asyncio.sleep(
-                min(a.bench.assignment.heartbeat_s for a in self._attempts.values())
-            )
-            if self._attempts:
-                await self._beat()
+            left = last + self._interval_s - time.monotonic()
+            if left > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._joined.wait(), left)
+                continue
+            last = time.monotonic()
+            await self._beat()
 
     async def _beat(self) -> None:
         beats = await asyncio.gather(*(attempt.beat() for attempt in self._attempts.values()))

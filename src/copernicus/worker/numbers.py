@@ -20,8 +20,12 @@ def read_number(folder: JobFolder, number: Number) -> float | None:
     path = folder.newest(number.pattern)
     if path is None:
         return None
+    try:
+        text = folder.text(path)
+    except (OSError, BadValue):
+        return None
     last = None
-    for last in re.finditer(number.regex, folder.text(path), re.MULTILINE):  # noqa: B007
+    for last in re.finditer(number.regex, text, re.MULTILINE):  # noqa: B007 - only the last counts
         pass
     return None if last is None else _float(last.group(1) if last.groups() else last.group())
 

@@ -68,7 +68,8 @@ def find_gromacs() -> Program | None:
 def _detected() -> list[Program]:
     found = [Program("python", platform.python_version(), (sys.executable,))]
     if importlib.util.find_spec("openmm"):
-        command = (sys.executable, "-m", "copernicus.modules.openmm.runner")
+        # -P: a file of the job must not pass for a module.
+        command = (sys.executable, "-P", "-m", "copernicus.modules.openmm.runner")
         found.append(Program("openmm", metadata.version("openmm"), command))
     for point in metadata.entry_points(group=GROUP):
         version = point.dist.version if point.dist else ""

@@ -10,7 +10,7 @@ import msgspec
 from copernicus.model.jobs import Failure, TaskCall
 from copernicus.model.values import files_in
 from copernicus.protocol import ProgressReport
-from copernicus.worker.bench import Bench
+from copernicus.worker.bench import Bench, unless_stopped
 from copernicus.worker.folder import JobFolder
 from copernicus.worker.hosts import Host, HostDied, Hosts, is_empty
 from copernicus.worker.hostwire import Order, Raised, Returned
@@ -52,7 +52,9 @@ class TaskRun:
         host.write_log = bench.log.write
         host.on_progress = self._note
         try:
-            files = await self._stage_in(host)
+            files: dict[str, str] = {}
+            if next(files_in(self._call.inputs), None):
+                await unless_stopped(self._stage_in(host, files), self._stop)
             reply = await self._ask(host, files)
         except BaseException:
             self._hosts.drop(host)
@@ -86,8 +88,7 @@ class TaskRun:
     def _note(self, report: ProgressReport) -> None:
         self._progress = report
 
-    async def _stage_in(self, host: Host) -> dict[str, str]:
-        found: dict[str, str] = {}
+    async def _stage_in(self, host: Host, found: dict[str, str]) -> None:
         assignment = self._bench.assignment
         folder = JobFolder(host.folder)
         for file in files_in(self._call.inputs):
@@ -98,7 +99,6 @@ class TaskRun:
                 assignment.attempt, folder, path, file.sha256, file.size, assignment.inline
             )
             found[file.sha256] = str(host.folder / path)
-        return found
 
     def _keep_folder(self, host: Host, reply: Returned | Raised | int) -> list[Pending]:
         """What the task wrote becomes the attempt's own; most tasks write nothing."""

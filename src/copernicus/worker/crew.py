@@ -1,0 +1,221 @@
+"""The attempts that a worker holds: started as they are granted, delivered as they end."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from copernicus.model.resources import Offer
+from copernicus.protocol import Assignment
+from copernicus.worker.attempt import Attempt, Run
+from copernicus.worker.bench import Bench, Tools
+from copernicus.worker.console import Console
+from copernicus.worker.delivery import Delivery
+from copernicus.worker.hosts import Hosts
+from copernicus.worker.link import Link
+from copernicus.worker.outcome import Outcome, failed
+from copernicus.worker.probe import Machine, Share, Taken, free_mb
+from copernicus.worker.program_run import ProgramRun
+from copernicus.worker.settings import WorkerSettings
+from copernicus.worker.spool import Finished, Spool, file_name
+from copernicus.worker.task_run import TaskRun
+
+
+class Crew:
+    """Runs attempts on the worker's share of the machine; ``on_room`` hears of freed cores."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        machine: Machine,
+        worker_id: str,
+        link: Link,
+        tools: Tools,
+        delivery: Delivery,
+        console: Console,
+    ) -> None:
+        self._settings = settings
+        self._worker_id = worker_id
+        self._link = link
+        self._tools = tools
+        self._delivery = delivery
+        self._console = console
+        self._share = Share(machine)
+        self._hosts = Hosts(tools.executor, settings.work_dir / "hosts", machine.cores)
+        self._offers = tuple(program.offer for program in tools.programs.values())
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self._disk_full = False
+        self.attempts: dict[str, Attempt] = {}
+        self.on_room: Callable[[], None] = lambda: None
+        self.on_start: Callable[[Attempt], None] = lambda _attempt: None
+        self.ends_at: float | None = None
+        if settings.walltime_s:
+            self.ends_at = time.monotonic() + settings.walltime_s - settings.grace_s
+        # What a host is given must be what a task of one core will ask for.
+        gpus = {"CUDA_VISIBLE_DEVICES": ""} if machine.gpus else {}
+        self._hosts.warm({"OMP_NUM_THREADS": "1", **gpus})
+
+    def free_now(self) -> Offer:
+        """What could be given to further jobs."""
+        share, settings = self._share, self._settings
+        return Offer(
+            programs=self._offers,
+            cores=share.cores,
+            memory_mb=share.memory_mb,
+            gpus=share.gpus,
+            disk_mb=free_mb(settings.work_dir),
+            walltime_s=None if self.ends_at is None else self.ends_at - time.monotonic(),
+            labels=settings.labels,
+            projects=settings.projects,
+            job_cores=settings.job_cores,
+            max_jobs=settings.max_jobs and settings.max_jobs - self._running(),
+        )
+
+    def offer(self) -> Offer | None:
+        """What to ask for work with; None while there is no room for any."""
+        offer = self.free_now()
+        if offer.cores < 1 or (self._settings.max_jobs and not offer.max_jobs):
+            return None
+        full = offer.disk_mb < self._settings.min_free_mb
+        if full and not self._disk_full:
+            self._console.say(
+                "disk_full",
+                f"no work is asked for: {self._settings.work_dir} has {offer.disk_mb} MiB left",
+            )
+        self._disk_full = full
+        return None if full else offer
+
+    def take(self, assignment: Assignment) -> None:
+        """Start an attempt."""
+        if assignment.attempt in self.attempts:
+            return
+        wanted = assignment.spec.resources
+        taken = self._share.take(assignment.cores, wanted.gpus, wanted.memory_mb)
+        home = self._settings.work_dir / "attempts" / file_name(assignment.attempt)
+        bench = Bench(assignment, taken, self._tools, home)
+        attempt = Attempt(bench, self._run_of(bench), self._link, self._worker_id)
+        self.attempts[attempt.id] = attempt
+        self.on_start(attempt)
+        self._console.say(
+            "job_started",
+            f"started {bench.name} ({attempt.id}) on {len(taken.cores)} cores",
+            attempt=attempt.id,
+            name=bench.name,
+        )
+        self._start(self._live(attempt, taken))
+        if self._stopping:
+            attempt.stop()
+
+    def recover(self, spool: Spool) -> None:
+        """Deliver what an earlier worker of this folder left; remove the rest of it."""
+        home = self._settings.work_dir / "attempts"
+        home.mkdir(mode=0o700, exist_ok=True)
+        wanted = set()
+        for finished in list(spool.found()):
+            wanted.add(finished.folder)
+            name = finished.result.attempt
+            self._console.say(
+                "recovered", f"delivering the result of {name} from before", attempt=name
+            )
+            self._start(self._delivery.deliver(finished, spool_first=True))
+        for folder in home.iterdir():
+            if str(folder) not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Stop everything that runs, each with a last checkpoint."""
+        self._stopping = True
+        for attempt in self.attempts.values():
+            attempt.stop()
+
+    def abandon(self) -> None:
+        """Kill everything that runs: nobody wants it any more."""
+        for attempt in self.attempts.values():
+            attempt.discard()
+
+    async def all_worked(self) -> None:
+        """Return when nothing runs any more (results may still be on their way)."""
+        while self._running():
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+
+    async def all_delivered(self, seconds: float) -> None:
+        """Return when every result was taken, or after this time."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def close(self) -> None:
+        """Break off what is left; results that are not delivered stay in the spool."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._hosts.close()
+
+    def _running(self) -> int:
+        return sum(not attempt.worked for attempt in self.attempts.values())
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _run_of(self, bench: Bench) -> Run:
+        spec = bench.assignment.spec
+        program = self._tools.programs.get(spec.program.name)
+        if spec.task is not None:
+            return TaskRun(bench, spec.task, self._hosts)
+        if spec.command is None or program is None:
+            return _NoRun(f"this worker has no program {spec.program.name!r}")
+        return ProgramRun(bench, spec.command, program)
+
+    async def _live(self, attempt: Attempt, taken: Taken) -> None:
+        def release() -> None:
+            attempt.worked = True
+            self._share.give_back(taken)
+            self.on_room()
+
+        try:
+            finished = await attempt.work(release)
+            if attempt.discarded:
+                self._say_end(attempt, "given up")
+                await asyncio.to_thread(attempt.clean)
+            else:
+                self._say_end(attempt, _shown(finished))
+                careful = not attempt.quick or self._stopping
+                await self._delivery.deliver(finished, spool_first=careful)
+        finally:
+            self.attempts.pop(attempt.id, None)
+
+    def _say_end(self, attempt: Attempt, how: str) -> None:
+        seconds = time.monotonic() - attempt.bench.started
+        self._console.say(
+            "job_finished",
+            f"finished {attempt.bench.name} ({attempt.id}) after {seconds:.1f} s: {how}",
+            attempt=attempt.id,
+            name=attempt.bench.name,
+            seconds=round(seconds, 3),
+            outcome=how,
+        )
+
+
+def _shown(finished: Finished) -> str:
+    failure = finished.result.failure
+    return finished.result.outcome + (f": {failure.reason}" if failure else "")
+
+
+class _NoRun:
+    """Stands for a job that this worker should not have been given."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def run(self) -> Outcome:
+        raise failed(self._reason, "infrastructure")
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+    kill = stop

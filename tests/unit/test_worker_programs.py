@@ -1,0 +1,139 @@
+"""What a worker finds on its machine, and what its administrator may write."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import pytest
+
+from copernicus.errors import BadSettings
+from copernicus.worker.outcome import explain_exit, find_fatal
+from copernicus.worker.probe import Machine, Share, cpu_quota, gpu_ids, probe_machine
+from copernicus.worker.programs import find_gromacs, find_programs, read_programs
+from copernicus.worker.settings import WorkerSettings
+
+
+def write(tmp_path, text):
+    file = tmp_path / "programs.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_configured_program(tmp_path):
+    file = write(tmp_path, '[programs.x]\ncommand = ["/bin/echo", "-n"]\nversion = "1.2"\n')
+    assert read_programs(file)["x"].command == ("/bin/echo", "-n")
+    assert find_programs(file)["x"].offer.version == "1.2"
+
+
+def test_a_version_can_be_asked_for(tmp_path):
+    text = (
+        '[programs.x]\ncommand = ["/bin/sh"]\n'
+        'version = {argv = ["{program}", "-c", "echo x version 3.4-rc"], '
+        'regex = "version ([0-9.]+)"}\n'
+    )
+    assert read_programs(write(tmp_path, text))["x"].version == "3.4"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[programs.x\n", "line 1"),
+        ("[other]\na=1\n", "other"),
+        ("[programs]\nx = 1\n", "programs.x"),
+        ("[programs.x]\nversion='1'\n", "programs.x.command"),
+        ("[programs.x]\ncommand='gmx mdrun'\n", "programs.x.command"),
+        ("[programs.x]\ncommand=['/no/such']\n", "/no/such"),
+        ("[programs.x]\ncommand=['/bin/sh']\nverison='1'\n", "programs.x.verison"),
+        ("[programs.x]\ncommand=['/bin/sh']\nversion=1\n", "programs.x.version"),
+        (
+            "[programs.x]\ncommand=['/bin/sh']\nversion={argv=['{program}','-c','true'],regex='v'}\n",
+            "printed nothing",
+        ),
+        (
+            "[programs.x]\ncommand=['/bin/sh']\nversion={argv=['{program}'],regex='('}\n",
+            "programs.x.version.regex",
+        ),
+    ],
+)
+def test_a_broken_file_is_named_with_its_key(tmp_path, text, named):
+    file = write(tmp_path, text)
+    with pytest.raises(BadSettings) as error:
+        read_programs(file)
+    assert named in error.value.message
+    assert str(file) in error.value.message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(BadSettings, match=r"nowhere\.toml"):
+        read_programs(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.gromacs
+@pytest.mark.skipif(shutil.which("gmx") is None, reason="needs gmx")
+def test_the_real_gromacs_tells_its_version():
+    found = find_gromacs()
+    assert found.command == (shutil.which("gmx"),)
+    assert found.version.split(".")[0].isdigit()
+    assert all(part.isdigit() for part in found.version.split("."))
+
+
+def test_gromacs_version_of_a_distribution(tmp_path, monkeypatch):
+    gmx = tmp_path / "gmx"
+    gmx.write_text("#!/bin/sh\necho 'GROMACS version:    2022.5-Debian_2022.5_2'\n")
+    gmx.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert find_gromacs().version == "2022.5"
+
+
+def test_python_and_modules_are_offered():
+    found = find_programs(None)
+    assert found["python"].command == (sys.executable,)
+    assert "module/analysis" in found
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_cgroups_limit_the_cores(tmp_path, files, quota):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert cpu_quota(tmp_path) == quota
+
+
+def test_more_cores_than_there_are_are_refused(tmp_path):
+    with pytest.raises(BadSettings, match="cores = 100000"):
+        probe_machine(WorkerSettings(tmp_path, tmp_path, cores=100_000))
+
+
+def test_visible_gpus_are_taken_as_they_are_named():
+    assert gpu_ids("0, 2") == ("0", "2")
+    assert gpu_ids("") == ()
+    assert gpu_ids("-1") == ()
+
+
+def test_no_two_attempts_share_a_core():
+    share = Share(Machine((0, 1, 2, 3), 1000, ("0", "1")))
+    first, second = share.take(2, 1, 300), share.take(2, 1, 300)
+    assert set(first.cores).isdisjoint(second.cores)
+    assert first.gpus != second.gpus
+    assert (share.cores, share.gpus, share.memory_mb) == (0, 0, 400)
+    share.give_back(first)
+    assert (share.cores, share.gpus, share.memory_mb) == (2, 1, 700)
+
+
+def test_words_for_ends_and_logs():
+    assert explain_exit("gmx", -6).failure.reason == "gmx aborted itself"
+    assert explain_exit("gmx", 137).failure.cause == "resource"
+    assert explain_exit("gmx", 130).failure.cause == "job_error"
+    assert find_fatal({"(?i)fatal": "it broke", "x": "no"}, "a\nFATAL\n") == "it broke"
+    assert find_fatal({"bad .*": ""}, "bad luck") == "bad luck"
+    assert find_fatal({"x": "no"}, "fine") is None
