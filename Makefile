@@ -1,0 +1,74 @@
+# What can be done here, with Python >= 3.11 and make. `make help` lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3 demo` takes another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+PIP := -m pip --disable-pip-version-check install --quiet --editable
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-fast lint format bench gromacs clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## Run a whole project here, in 4 minutes (make demo DEMO=pi: in 20 seconds)
+	@$(BIN)/cpc demo $(DEMO)
+
+test: lint test-fast gromacs  ## Check everything
+	$(BIN)/python -m pytest tests/contract tests/integration tests/e2e
+
+test-fast: $(VENV)/.dev  ## Check what takes a minute
+	$(BIN)/python -m pytest -q -n auto tests/unit tests/property
+
+lint: $(VENV)/.dev  ## Check style, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Bring the source into its form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(BENCH_VENV)/.bench  ## Measure throughput and latency, beside Dask and Parsl
+	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
+
+gromacs:
+	@if command -v gmx >/dev/null; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq gromacs >/dev/null; then exit 0; \
+	elif [ "$$CI" = true ]; then echo "GROMACS (gmx) is not here: in CI nothing is skipped" >&2; exit 1; \
+	else echo "GROMACS (gmx) is not here: what needs it is skipped; on Debian: apt install gromacs"; fi
+
+clean:  ## Remove the environments and caches
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.demo: pyproject.toml
+	$(call make_venv,$(VENV))
+	@echo "Installing Copernicus with OpenMM into $(VENV) ..."
+	@$(BIN)/python $(PIP) '.[openmm]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(call make_venv,$(VENV))
+	@$(BIN)/python $(PIP) '.[dev]'
+	@touch $@
+
+$(BENCH_VENV)/.bench: pyproject.toml
+	$(call make_venv,$(BENCH_VENV))
+	@$(BENCH_VENV)/bin/python $(PIP) '.[bench]'
+	@touch $@
+
+define make_venv
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed: install it, or name it:" \
+		"make PYTHON=/path/to/python3 ..." >&2; exit 1; }
+	@[ -x $(1)/bin/pip ] || $(PYTHON) -m venv $(1) || { echo "Python cannot make an environment:" \
+		"on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+endef
