@@ -401,3 +401,27 @@ def test_removing_an_instance_stops_its_work_and_clears_what_hung_on_it():
     assert running in w.cancelled
     assert w.value("b.in.xs") == [1]
     w.check()
+
+
+def test_rule_3_1_a_list_set_as_a_whole_keeps_the_identities_of_what_stays():
+    w = world()
+    w.add("run", "m.one", mapped=["x"], x=[1, 2, 3])
+    w.work(lambda _f, i: i["x"])
+    w.starts()
+    w.set("run.in.x", [3, 1, 2, 4])
+    assert [w.state.activations[w.running("run[3]")].inputs] == [{"x": 4}]
+    assert w.starts() == ["run"]
+    w.work(lambda _f, i: i["x"])
+    assert w.value("run.out.y") == [3, 1, 2, 4]
+    w.check()
+
+
+def test_rule_3_1_a_changed_place_keeps_its_identity_and_extends():
+    w = world()
+    w.add("md", "m.md", mapped=["nsteps"], tpr="t", nsteps=[10, 20])
+    w.work(lambda _f, i: i["nsteps"])
+    done = w.state.instances["md"].listed()
+    parents = [element.success for element in done]
+    w.set("md.in.nsteps", [10, 50])
+    assert w.state.activations[w.running("md[1]")].parent == parents[1]
+    w.check()

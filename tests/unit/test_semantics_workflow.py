@@ -281,3 +281,19 @@ def test_an_impossible_declaration_fails_with_the_reason():
     w = world(GUIDE["wrong"])
     assert "no module here has a function 'm.none'" in evaluation(w, "wro").failure.reason
     w.check()
+
+
+def test_rule_4_5_what_a_replay_has_not_reached_is_kept_and_its_work_goes_on():
+    w = world(adaptive, starts=[1], generations=4)
+    w.work(compute, limit=4)
+    third = w.running("ad/md-2-0")
+    w.starts()
+    w.set("ad.in.starts", [3])
+    assert w.starts() == ["ad", "ad/md-0-0"]
+    assert not w.state.instances["ad/md-2-0"].retired
+    assert third not in w.cancelled
+    w.done(third, y=1)
+    assert w.starts() == []
+    w.work(compute)
+    assert w.value("ad.out.model") == [41110]
+    w.check()
