@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 
+# How many tests run at once; those with servers, workers and simulations run one by one.
+JOBS ?= 2
+
 # The first Python that is new enough; `make PYTHON=/path/to/python3 demo` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -21,11 +24,11 @@ help:  ## Show this list
 demo: $(VENV)/.demo  ## Run a whole project here, in 4 minutes (make demo DEMO=pi: in 20 seconds)
 	@$(BIN)/cpc demo $(DEMO)
 
-test: lint test-fast gromacs  ## Check everything
-	$(BIN)/python -m pytest tests/contract tests/integration tests/e2e
+test: $(VENV)/.dev gromacs lint  ## Check everything: style, types, layers, all tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-test-fast: $(VENV)/.dev  ## Check what takes a minute
-	$(BIN)/python -m pytest -q -n auto tests/unit tests/property
+test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --quick tests/architecture tests/unit tests/property
 
 lint: $(VENV)/.dev  ## Check style, types and layers
 	$(BIN)/ruff check
@@ -41,11 +44,7 @@ bench: $(BENCH_VENV)/.bench  ## Measure throughput and latency, beside Dask and 
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
 gromacs:
-	@if command -v gmx >/dev/null; then exit 0; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq gromacs >/dev/null; then exit 0; \
-	elif [ "$$CI" = true ]; then echo "GROMACS (gmx) is not here: in CI nothing is skipped" >&2; exit 1; \
-	else echo "GROMACS (gmx) is not here: what needs it is skipped; on Debian: apt install gromacs"; fi
+	@.ci/gromacs
 
 clean:  ## Remove the environments and caches
 	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

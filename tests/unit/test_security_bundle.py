@@ -130,7 +130,9 @@ def test_what_is_not_a_certificate_is_named(path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"format = ", b"\xff\xfe", b"a = " + b"[" * 5000, f'join_token = "{TOKEN}'.encode()]
+    "content",
+    [b"format = ", b"\xff\xfe", b"a = " + b"[" * 5000, f'join_token = "{TOKEN}'.encode()],
+    ids=["no value", "no UTF-8", "too deep", "text that does not end"],
 )
 def test_what_is_not_toml_is_refused_without_quoting_it(path, content):
     path.write_bytes(content)

@@ -1,0 +1,66 @@
+"""What holds for all tests: which parts must be there, what shares a process, how long it may be.
+
+- ``gromacs`` and ``openmm`` mark tests that need these programs. Without them they are skipped,
+  and the summary says why; with ``CI=true`` a missing program is a failure.
+- With ``pytest -n N --dist loadgroup`` the tests that start servers, workers and simulations run
+  one after another in one process, so that they do not wait for each other's cores.
+- ``--quick`` gives properties fewer random examples.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+TESTS = Path(__file__).parent
+ALONE = ("e2e",)
+BY_FILE = ("contract", "integration")
+
+settings.register_profile("quick", max_examples=15, stateful_step_count=15, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="fewer random examples per property")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        settings.load_profile("quick")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder, _, file = item.path.relative_to(TESTS).as_posix().partition("/")
+        if folder in ALONE:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.xdist_group(folder))
+        elif folder in BY_FILE:
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{file}"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before a skip condition of the test's own: CI refuses skips
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, is_there in (("gromacs", _has_gromacs), ("openmm", _has_openmm)):
+        if item.get_closest_marker(name) and not is_there():
+            missing(name)
+
+
+def missing(name: str) -> None:
+    """Skip this test, or fail it where nothing may be missing."""
+    reason = f"{name} is not installed on this machine"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and CI=true", pytrace=False)
+    pytest.skip(reason)
+
+
+def _has_gromacs() -> bool:
+    return any(shutil.which(name) for name in ("gmx", "gmx_mpi"))
+
+
+def _has_openmm() -> bool:
+    return importlib.util.find_spec("openmm") is not None
