@@ -13,10 +13,11 @@ _BLEW_UP = (
 )
 _UNLESS_FINISHED = r"(?![\s\S]*^Writing final coordinates)"
 
-# The frame of every fatal GROMACS message: a heading, the text, an empty line.
-ANY: dict[str, str] = {
-    r"^[A-Z][\w/() -]*(?:error|input|failed|implemented)(?: \(bug\))?:\n[\s\S]*?(?=\n\n|\Z)": "",
-}
+# Every fatal message of GROMACS is a heading ("Fatal error:"), the text, and an empty line.
+_HEADING = "|".join(
+    rf"(?<={ending}:\n)" for ending in ("error", "input", "failed", r"\(bug\)", "implemented")
+)
+ANY: dict[str, str] = {rf"(?:{_HEADING})(?=\S)[\s\S]*?(?=\n\n|\Z)": ""}
 
 GROMPP: dict[str, str] = {
     r"^ERROR \d+ \[[^\n]*(?:\n[ \t]+[^\n]+)*": "",
@@ -51,3 +52,5 @@ MDRUN: dict[str, str] = {
 }
 
 ENERGY: dict[str, str] = {r"^String '[^\n]*' does not match anything": "", **ANY}
+
+TRJCONV: dict[str, str] = {r"No such group '[^\n]*'": "", **ANY}

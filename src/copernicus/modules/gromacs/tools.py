@@ -16,7 +16,7 @@ from copernicus.modules.gromacs.common import (
     put,
     put_all,
 )
-from copernicus.modules.gromacs.messages import ANY, ENERGY
+from copernicus.modules.gromacs.messages import ANY, ENERGY, TRJCONV
 from copernicus.sdk import Command, Done, File, Output, Unit, place, program
 
 Picoseconds = Annotated[float, Unit("ps")]
@@ -105,7 +105,7 @@ def trjconv(
         lines=(gmx("trjconv", *argv, stdin="".join(f"{name}\n" for name in groups)),),
         outputs=(Output("trajectory", pattern=f"out.{format}", name=_named(format, dump)),),
         files=tuple(files),
-        done_when=Done(files=(f"out.{format}",), fatal=ANY),
+        done_when=Done(files=(f"out.{format}",), fatal=TRJCONV),
         environment=ENVIRONMENT,
     )
 
