@@ -15,10 +15,10 @@ class Recorder(Editing):
 
     def __init__(self):
         self.sent = []
-        super().__init__(self._keep)
+        super().__init__()
 
-    def _keep(self, made, expected_revision):
-        self.sent.append((list(made), expected_revision))
+    def _commit(self, edits, expected_revision):
+        self.sent.append((list(edits), expected_revision))
         return EditReply(len(self.sent), 0)
 
 

@@ -148,6 +148,7 @@ def _start_in_background(place: Path, overrides: dict[str, Any]) -> Running:
     while time.monotonic() < end:
         running = _running(place)
         if running is not None and running.pid == process.pid:
+            process.returncode = 0  # it outlives this command: nobody is to wait for it
             return running
         if process.poll() is not None:
             raise BadSettings(f"The server did not start: {_last_words(log, begin)}")

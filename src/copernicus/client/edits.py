@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Transaction:
         self.reply: EditReply | None = None
 
 
-class Editing:
+class Editing(ABC):
     """The editing half of a ``Project``.
 
     ``progress`` is called while files are sent, with (name, bytes done, bytes in all).
@@ -37,10 +38,13 @@ class Editing:
     files: BlobPort
     progress: Progress | None
 
-    def __init__(self, send: Callable[[Sequence[Edit], int | None], EditReply]) -> None:
-        self._send = send
+    def __init__(self) -> None:
         self._open: Transaction | None = None
         self.progress = None
+
+    @abstractmethod
+    def _commit(self, edits: Sequence[Edit], expected_revision: int | None) -> EditReply:
+        """Send the edits of one transaction."""
 
     @contextmanager
     def transaction(self, expected_revision: int | None = None) -> Iterator[Transaction]:
@@ -60,14 +64,14 @@ class Editing:
         finally:
             self._open = None
         if transaction.edits:
-            transaction.reply = self._send(transaction.edits, expected_revision)
+            transaction.reply = self._commit(transaction.edits, expected_revision)
 
     def edit(self, *made: Edit) -> None:
         """Send edits as one transaction, or leave them to the one that is open."""
         if self._open is not None:
             self._open.edits += made
         else:
-            self._send(made, None)
+            self._commit(made, None)
 
     def add(
         self,

@@ -113,7 +113,7 @@ class Instance:
     @property
     def state(self) -> str:
         """Its state now: held, waiting, queued, running, done, stale, failed, skipped, retired."""
-        return self.detail(count=0).summary.state
+        return self.detail(count=1).summary.state
 
     def detail(self, start: int = 0, count: int = 100) -> InstanceDetail:
         """Everything about it, with a page of its elements."""

@@ -36,7 +36,7 @@ class Project(Editing):
     """A project on a server. Closing the program loses nothing: all of it is at the server."""
 
     def __init__(self, transport: Transport, name: str) -> None:
-        super().__init__(self._commit)
+        super().__init__()
         self.name = name
         self._transport = transport
         self._base = f"/v1/projects/{quote(name, safe='')}"
@@ -72,7 +72,7 @@ class Project(Editing):
         Raises:
             NotFound: There is none.
         """
-        self.instance_detail(path, 0, 0)
+        self.instance_detail(path, 0, 1)
         return Instance(self, path)
 
     def instance_detail(self, path: str, start: int = 0, count: int = 100) -> InstanceDetail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -43,6 +44,8 @@ class Transport:
             verify=client_context(ca_pem), timeout=_TIMEOUT, follow_redirects=False
         )
         self._working = 0
+        # A client that nobody closed must not leave its connections to the garbage collector.
+        self._close = weakref.finalize(self, self._http.close)
 
     def __repr__(self) -> str:
         return f"Transport({self.server_id!r}, {self.urls!r})"
@@ -54,7 +57,7 @@ class Transport:
 
     def close(self) -> None:
         """End all connections."""
-        self._http.close()
+        self._close()
 
     def get(self, path: str, reply: type[T], /, **params: Any) -> T:
         """Fetch and read an answer.
