@@ -28,9 +28,9 @@ def clock(seconds: float) -> str:
 class Display:
     """Shows on standard output what happens, with the time since ``began``."""
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float, console: Console | None = None) -> None:
         self._began = began
-        self._console = Console(highlight=False)
+        self._console = console or Console(highlight=False)
         self._live: Live | None = None
         self._told = ""
         self._told_of = 0
@@ -89,7 +89,10 @@ def _line(seen: Picture) -> str:
 def found(known: Known) -> str:
     """What is known so far, in a few words."""
     error = "" if known.error is None else f" ± {known.error:.3f}"
-    return f"{known.visited:.0%} of the plane visited, phi > 0: {known.positive_phi:.3f}{error}"
+    return (
+        f"{known.frames:,} frames, {known.visited:.0%} of the plane visited, "
+        f"phi > 0: {known.positive_phi:.3f}{error}"
+    )
 
 
 def _drawn(seen: Picture, left_s: float, known: Known | None) -> Group:

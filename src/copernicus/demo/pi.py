@@ -109,5 +109,5 @@ def how_many_more(jobs: int, error: float) -> int:
     """Jobs that are still needed; never more than there have been, since the error is uncertain."""
     if error <= WANTED_ERROR:
         return 0
-    needed = math.ceil(jobs * (error / WANTED_ERROR) ** 2)
-    return min(max(needed - jobs, 1), jobs)
+    needed = jobs * (error / WANTED_ERROR) ** 2
+    return math.ceil(min(max(needed - jobs, 1), jobs))

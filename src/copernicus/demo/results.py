@@ -81,9 +81,9 @@ def fetch(sampling: Instance, folder: Path) -> Found:
     )
 
 
-def show(found: Found, folder: Path, seconds: float) -> None:
+def show(found: Found, folder: Path, seconds: float, console: Console | None = None) -> None:
     """Print the result as a person wants to read it."""
-    console = Console(highlight=False)
+    console = console or Console(highlight=False)
     console.print(
         Text(
             f"\nAlanine dipeptide in vacuum at {TEMPERATURE_K:g} K: fractions of {found.frames:,} "
