@@ -48,6 +48,7 @@ class ServerSettings:
         worker_certificate_s: how long a worker's certificate holds; it renews itself before.
         login_failures: wrong passwords in a row, per name and per address, before a pause.
         login_pause_s: that pause.
+        sweep_every_s: between removals of files that nothing refers to any more.
         log_level: debug, info, warning or error.
         log_json: one JSON object per line, for machines.
     """
@@ -73,6 +74,7 @@ class ServerSettings:
     worker_certificate_s: float = 86400.0
     login_failures: int = 5
     login_pause_s: float = 30.0
+    sweep_every_s: float = 6 * 3600.0
     log_level: str = "info"
     log_json: bool = False
 

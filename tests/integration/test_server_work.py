@@ -10,6 +10,7 @@ import pytest
 
 from copernicus.model.jobs import StoredFile
 from copernicus.protocol import (
+    Certificate,
     JoinRequest,
     ProgressReport,
     RenewRequest,
@@ -203,6 +204,7 @@ def test_a_worker_renews_with_its_key_only(server, admin, worker):
     request = RenewRequest(worker.identity.certificate, csr, challenge, signed)
     anyone = User(server)
     assert anyone.call("POST", "/v1/renew", request)["worker_id"] == worker.id
+    assert worker.ask("renew", request, Certificate).worker_id == worker.id
     forged = msgspec.structs.replace(request, signature=sign_renewal(key, challenge, csr))
     anyone.refused(401, "not_authenticated", "POST", "/v1/renew", forged)
     admin.call("DELETE", f"/v1/workers/{worker.id}")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+import uvloop
 
 from copernicus.blobs import BlobStore
-from copernicus.errors import BadSettings
+from copernicus.errors import BadSettings, CopernicusError
 from copernicus.evaluator.frames import Catalog
 from copernicus.model.effects import Effect
 from copernicus.model.evaluation import Start
@@ -96,7 +97,8 @@ def run_server(folder: Path, overrides: Mapping[str, Any] | None = None) -> None
     """
     os.umask(0o077)
     settings = settings_of(folder, overrides)
-    asyncio.run(serve(folder, settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(folder, settings))
 
 
 async def serve(
@@ -224,14 +226,18 @@ async def _listen(
         asyncio.create_task(port.serve(sockets=[sock]))
         for port, sock in zip(ports, (machine, user), strict=True)
     ]
-    upkeep = asyncio.create_task(_upkeep(site, identity, contexts))
+    upkeep = [
+        asyncio.create_task(_upkeep(site, identity, contexts)),
+        asyncio.create_task(_sweeping(site)),
+    ]
     try:
         with _signals(stop):
             await _until_started(ports, tasks)
             _announce(folder, site, ready)
             await _first_of(stop, tasks)
     finally:
-        upkeep.cancel()
+        for task in upkeep:
+            task.cancel()
         forget_running(folder)
         site.runtime.release_waiting()
         site.feed.close()
@@ -287,6 +293,22 @@ async def _upkeep(site: Site, identity: Path, contexts: list[ssl.SSLContext]) ->
             for context in contexts:
                 load_server_leaf(context, identity)
             _LOG.info("renewed the certificate")
+
+
+async def _sweeping(site: Site) -> None:
+    """Remove, now and then, files that nothing names any more; a day old at least."""
+    while True:
+        await asyncio.sleep(site.settings.sweep_every_s)
+        try:
+            swept = await asyncio.to_thread(_sweep, site)
+        except CopernicusError as error:
+            _LOG.error("files were not swept", reason=error.message)
+        else:
+            _LOG.info("swept files", removed=swept)
+
+
+def _sweep(site: Site) -> str:
+    return str(site.blobs.sweep(site.files.all_referred()))
 
 
 def _end_sessions(batch: Batch, now: float) -> None:

@@ -21,7 +21,14 @@ from copernicus.engine.core import (
 )
 from copernicus.errors import Conflict
 from copernicus.model.edits import Edit
-from copernicus.model.effects import CancelJob, Effect, Evaluate, HoldQueue, QueueJob
+from copernicus.model.effects import (
+    CancelJob,
+    Effect,
+    EndEvaluation,
+    Evaluate,
+    HoldQueue,
+    QueueJob,
+)
 from copernicus.model.evaluation import Start
 from copernicus.model.events import Event, RevisionMade
 from copernicus.model.reports import Report
@@ -35,6 +42,7 @@ from copernicus.protocol import (
     ProgressReport,
     ResultRequest,
 )
+from copernicus.scheduling.messages import Verdict
 from copernicus.scheduling.rows import (
     ENDED,
     AttemptRow,
@@ -128,7 +136,9 @@ class Batch:
 
         Raises:
             Conflict: the name is taken.
+            NotFound: there is no such user (any more).
         """
+        self.holdings.accounts.user(owner)
         if self.holdings.projects.find(name) is not None:
             raise Conflict(f"There is already a project {name!r}: choose another name.")
         self.touched.add(project_id)
@@ -175,6 +185,11 @@ class Batch:
         for row in scheduler.jobs_of(project_id):
             if row.state not in ENDED:
                 scheduler.cancel(row.id, row.version + 1, checkpoint=False, now=self.now)
+        for effect in open_effects(project.state):
+            if isinstance(effect, Evaluate):
+                start = effect.start
+                end = EndEvaluation(start.path, start.eid, start.number)
+                self.outside.append((project_id, end))
         self.holdings.projects.drop(project_id)
         at = self.now
         self.write(lambda tx: tx.delete_project(project_id, at))
@@ -223,7 +238,7 @@ class Batch:
         self._job_of(request.attempt)
         self.holdings.scheduler.checkpoint(worker_id, request, self.now)
 
-    def result(self, worker_id: str, request: ResultRequest) -> str:
+    def result(self, worker_id: str, request: ResultRequest) -> Verdict:
         """How an attempt ended; the verdict of ``ResultReply``."""
         self._job_of(request.attempt)
         return self.holdings.scheduler.result(worker_id, request, self.now)
@@ -248,6 +263,8 @@ class Batch:
             for note in notes:
                 self.report(note.project, note.report)
         self._rows.extend(scheduler.take_records())
+        # The sweep finds by itself what no row names any more.
+        scheduler.take_dropped()
 
     def _job_of(self, attempt: str) -> None:
         place = job_of_attempt(attempt)

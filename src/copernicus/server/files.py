@@ -6,6 +6,7 @@ date from what is committed afterwards.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,23 +27,34 @@ class FileRights:
         self._store = store
         self._known: dict[str, set[str]] = {}
         self._read_to: dict[str, int] = {}
+        self._reading = threading.Lock()
 
     def refers(self, project: str, sha256: str) -> bool:
-        """Whether the project's journal names this blob. Blocking: reads what is new of it."""
-        known = self._known.setdefault(project, set())
-        while entries := self._store.journal(project, self._read_to.get(project, 0)):
-            for entry in entries:
-                known.update(named_in(entry))
-            self._read_to[project] = entries[-1].position
-        if sha256 in known:
-            return True
-        # The checkpoints of running work are not in the journal until it has ended.
-        return any(
-            stored.sha256 == sha256
-            for row in self._store.checkpoints(project)
-            for ref in row.refs
-            for stored in ref.files
-        )
+        """Whether the project names this blob. Blocking: reads what is new of its journal."""
+        return sha256 in self._journaled(project) or sha256 in self._checkpoints(project)
+
+    def all_referred(self) -> set[str]:
+        """Every blob that any project names. Blocking, and slow the first time."""
+        found: set[str] = set()
+        for record in self._store.projects():
+            found |= self._journaled(record.id)
+            found.update(self._checkpoints(record.id))
+        return found
+
+    def _journaled(self, project: str) -> set[str]:
+        with self._reading:
+            known = self._known.setdefault(project, set())
+            while entries := self._store.journal(project, self._read_to.get(project, 0)):
+                for entry in entries:
+                    known.update(named_in(entry))
+                self._read_to[project] = entries[-1].position
+            return known
+
+    def _checkpoints(self, project: str) -> Iterator[str]:
+        """Those of running work are not in the journal until it has ended."""
+        for row in self._store.checkpoints(project):
+            for ref in row.refs:
+                yield from (stored.sha256 for stored in ref.files)
 
 
 def named_in(entry: Entry) -> Iterator[str]:

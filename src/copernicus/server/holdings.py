@@ -39,6 +39,10 @@ class Projects:
     def __iter__(self) -> Iterator[Project]:
         return iter(list(self._by_id.values()))
 
+    def ids(self) -> set[str]:
+        """The ids of all."""
+        return set(self._by_id)
+
     def find(self, name: str) -> Project | None:
         """The project of this id or name."""
         return self._by_id.get(name) or self._by_id.get(self._ids.get(name, ""))
@@ -91,12 +95,12 @@ class Holdings:
 
     def reload(self, store: Store, projects: Iterable[str], now: float) -> None:
         """Forget what was not committed: of these projects, of the queue and of all accounts."""
-        for project_id in projects:
-            self.projects.drop(project_id)
-        kept = {project.record.id for project in self.projects}
-        for record in store.projects():
-            if record.id not in kept:
-                self.projects.put(_read_project(store, record))
+        records = {record.id: record for record in store.projects()}
+        for project_id in {*projects, *(set(records) - self.projects.ids())}:
+            if project_id in records:
+                self.projects.put(_read_project(store, records[project_id]))
+            else:
+                self.projects.drop(project_id)
         self._load_rest(store, now)
 
     def _load_rest(self, store: Store, now: float) -> None:
@@ -121,5 +125,4 @@ class Holdings:
 
 def _read_project(store: Store, record: ProjectRecord) -> Project:
     roles = {member.user: Role.named(member.role) for member in store.members(record.id)}
-    roles[record.owner] = Role.OWNER
     return Project(record, fold(store.load_project(record.id)), roles)

@@ -29,6 +29,7 @@ from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
 from copernicus.server.holdings import Holdings
 from copernicus.server.waiting import Waiting, WaitingRoom
+from copernicus.store.failures import StoreFailed
 from copernicus.store.store import Store
 from copernicus.telemetry import get_logger
 
@@ -79,10 +80,12 @@ class Runtime:
         self._carry_out = carry_out
         self._end_process = end_process
         self._requests: deque[_Request] = deque()
+        self._alone: deque[_Request] = deque()
         self._arrived = asyncio.Event()
         self._room = WaitingRoom()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._wake: asyncio.TimerHandle | None = None
+        self._refill = False
         self._closing = False
         self._stopping = False
         self._posted: set[asyncio.Task[None]] = set()
@@ -131,13 +134,15 @@ class Runtime:
     async def run(self) -> None:
         """Work until ``stop``; what comes later is refused."""
         try:
-            while self._requests or not self._stopping:
-                if not self._requests:
+            while self._alone or self._requests or not self._stopping:
+                if self._alone:
+                    await self._work([self._alone.popleft()])
+                elif self._requests:
+                    requests, self._requests = list(self._requests), deque()
+                    await self._work(requests)
+                else:
                     self._arrived.clear()
                     await self._arrived.wait()
-                    continue
-                requests, self._requests = list(self._requests), deque()
-                await self._work(requests)
         finally:
             self._cancel_wake()
             self._stopping = True
@@ -212,28 +217,24 @@ class Runtime:
     def _apply(self, batch: Batch, request: _Request) -> bool:
         """False if memory can no longer be believed: what this request began is left out."""
         mark = batch.mark()
+        request.result = request.error = None
         try:
-            request.result = request.change(batch)
+            try:
+                request.result = request.change(batch)
+            except CopernicusError as refusal:
+                # Refused before anything was changed, but time has passed for the queue.
+                request.error = refusal
             batch.settle()
-        except CopernicusError as error:
-            request.error = error
-            if batch.mark() == mark:
-                return True
-            batch.back_to(mark)
-            return False
         except Exception as error:  # noqa: BLE001  # a bug must not stop the server
-            name = secrets.token_hex(4)
-            _LOG.error("bug", id=name, exc_info=error)
-            request.error = InternalError(
-                f"This is a bug of the server; its log has more under {name}."
-            )
+            request.error = _bug(error)
             batch.back_to(mark)
             return False
         return True
 
     def _fill_waiting(self, batch: Batch) -> list[tuple[Waiting, list[Assignment]]]:
-        if not batch.stirred:
+        if not (batch.stirred or self._refill):
             return []
+        self._refill = False
         granted = []
         for waiting in self._room.in_order():
             grants = batch.lease(waiting.worker, waiting.request)
@@ -256,26 +257,52 @@ class Runtime:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._writer, batch.write_to, self._store)
-        except ServerBusy as error:
-            _LOG.warning("disk full", reason=error.message)
-            await self._reload(batch)
-            for request in requests:
-                request.refuse(error)
-            for waiting, _ in granted:
-                waiting.refuse(error)
-            self._set_wake()
+        except StoreFailed as error:
+            self._end(error)
+            raise
+        except CopernicusError as error:
+            await self._take_back(batch, requests, granted, error)
             return False
-        except Exception as error:  # whatever it is: the disk is not as we think
-            _LOG.critical("the store failed; ending at once", exc_info=error)
-            self._end_process()
+        except Exception as error:
+            self._end(error)
             raise
         return True
+
+    def _end(self, error: Exception) -> None:
+        """Whatever it is: the disk is not as we think."""
+        _LOG.critical("the store failed; ending at once", exc_info=error)
+        self._end_process()
+
+    async def _take_back(
+        self,
+        batch: Batch,
+        requests: list[_Request],
+        granted: list[tuple[Waiting, list[Assignment]]],
+        error: CopernicusError,
+    ) -> None:
+        """Nothing was kept: the disk is full, or one of the requests cannot be stored."""
+        await self._reload(batch)
+        busy = error if isinstance(error, ServerBusy) else ServerBusy("Try again: it was not kept.")
+        for waiting, _ in granted:
+            waiting.refuse(busy)
+        if busy is error:
+            _LOG.warning("the disk is full", reason=error.message)
+            for request in requests:
+                request.refuse(error)
+        elif len(requests) > 1:
+            # So that only the one at fault is refused.
+            self._alone.extend(request for request in requests if not request.reply.done())
+        else:
+            requests[0].error = None
+            requests[0].refuse(_bug(error))
+        self._set_wake()
 
     async def _reload(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(
             self._writer, self.holdings.reload, self._store, batch.touched, self._clock.now()
         )
+        self._refill = True
 
     def _set_wake(self) -> None:
         self._cancel_wake()
@@ -294,6 +321,12 @@ class Runtime:
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         reply.add_done_callback(_look_at)
         self._add(_Request(Batch.tick, reply))
+
+
+def _bug(error: Exception) -> InternalError:
+    name = secrets.token_hex(4)
+    _LOG.error("bug", id=name, exc_info=error)
+    return InternalError(f"This is a bug of the server; its log has more under {name}.")
 
 
 def _look_at(reply: asyncio.Future[Any]) -> None:

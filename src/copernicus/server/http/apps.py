@@ -18,7 +18,7 @@ from copernicus.security.policy import Action
 from copernicus.server.http.access import does, guard
 from copernicus.server.http.blobs import USER_BLOB_ROUTES, WORKER_BLOB_ROUTES
 from copernicus.server.http.functions import FUNCTION_ROUTES
-from copernicus.server.http.joining import JOINING_ROUTES
+from copernicus.server.http.joining import JOINING_ROUTES, RENEWAL_ROUTES
 from copernicus.server.http.limits import TimedBodies
 from copernicus.server.http.looking import LOOKING_ROUTES, QUEUE_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
@@ -69,7 +69,7 @@ def user_app(site: Site) -> ASGIApp:
 
 def machine_app(site: Site) -> ASGIApp:
     """The application of the machine port."""
-    routes = [WORK_ROUTES, WORKER_BLOB_ROUTES]
+    routes = [WORK_ROUTES, WORKER_BLOB_ROUTES, RENEWAL_ROUTES]
     app = _app(site, routes, MediaType.MESSAGEPACK, None, site.settings.max_result_body)
     return TimedBodies(app)
 

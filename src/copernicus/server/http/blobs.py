@@ -42,7 +42,12 @@ async def missing(request: AnyRequest, data: JSONBody[MissingRequest]) -> Missin
     return await asyncio.to_thread(_missing, site_of(request), data)
 
 
-@put("/chunks/{sha256:str}", opt=does(Action.EDIT_PROJECT), status_code=204)
+@put(
+    "/chunks/{sha256:str}",
+    opt=does(Action.EDIT_PROJECT),
+    status_code=204,
+    request_max_body_size=CHUNK_SIZE,
+)
 async def put_chunk(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
     data = await request.body()
@@ -74,7 +79,12 @@ async def missing_of_worker(request: AnyRequest) -> MissingReply:
     return await asyncio.to_thread(_missing, site_of(request), data)
 
 
-@put("/chunks/{sha256:str}", opt=does(Action.WRITE_ATTEMPT_BLOB), status_code=204)
+@put(
+    "/chunks/{sha256:str}",
+    opt=does(Action.WRITE_ATTEMPT_BLOB),
+    status_code=204,
+    request_max_body_size=CHUNK_SIZE,
+)
 async def put_chunk_of_worker(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
     data = await request.body()
@@ -170,7 +180,6 @@ def _range(header: str, size: int) -> tuple[int, int, bool]:
     return start, end, True
 
 
-MAX_CHUNK = CHUNK_SIZE
 USER_BLOB_ROUTES = Router(
     "/v1/projects/{project:str}",
     route_handlers=[missing, put_chunk, commit, download],

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 from litestar import Router, delete, get, post
+from litestar.enums import MediaType
 from litestar.params import FromPath, JSONBody
 from ulid import ULID
 
@@ -25,7 +26,7 @@ from copernicus.security.renewal import verify_renewal
 from copernicus.security.tokens import TokenKind, new_token
 from copernicus.server.batch import Batch
 from copernicus.server.clock import wall
-from copernicus.server.http.access import AnyRequest, caller_of, does, site_of
+from copernicus.server.http.access import AnyRequest, caller_of, does, packed, site_of
 from copernicus.server.site import Site
 from copernicus.server.views import worker_views
 from copernicus.store.records import JoinTokenRecord, WorkerRecord
@@ -98,6 +99,16 @@ async def join(request: AnyRequest, data: JSONBody[JoinRequest]) -> Certificate:
 @post("/renew", opt=does(Action.RENEW), status_code=200)
 async def renew(request: AnyRequest, data: JSONBody[RenewRequest]) -> Certificate:
     """A new certificate for an old one, by a challenge that its key has signed."""
+    return await _renew(request, data)
+
+
+@post("/renew", opt=does(Action.RENEW), media_type=MediaType.MESSAGEPACK, status_code=200)
+async def renew_on_machine_port(request: AnyRequest) -> Certificate:
+    """The same for a worker that reaches only this port."""
+    return await _renew(request, await packed(request, RenewRequest))
+
+
+async def _renew(request: AnyRequest, data: RenewRequest) -> Certificate:
     site, address = site_of(request), caller_of(request).address
     identity = verify_renewal(
         data.certificate,
@@ -183,3 +194,4 @@ JOINING_ROUTES = Router(
     route_handlers=[make_bundle, join, renew, list_workers, drain, revoke],
     tags=["workers"],
 )
+RENEWAL_ROUTES = Router("/v1/work", route_handlers=[renew_on_machine_port])
