@@ -223,6 +223,11 @@ def _(event: ev.HeldSet, state: ProjectState) -> None:
     mark_below(state, event.path)
 
 
+def look(state: ProjectState, path: str, eid: str) -> None:
+    """Note that an evaluation must be looked at: it may go on."""
+    state.evaluations.setdefault((path, eid), set())
+
+
 def wake(state: ProjectState, path: str, eid: str) -> None:
     """Note that an evaluation must be looked at, with all that it has looked at."""
     evaluation = state.instances[path].elements[eid].evaluation
@@ -439,7 +444,7 @@ def _(event: ev.SegmentCommitted, state: ProjectState) -> None:
         evaluation.spawn_points[key] = (event.branch, event.index)
     if event.waits:
         watch(state, event.path, event.eid, evaluation, event.waits.sources, None)
-    wake(state, event.path, event.eid)
+    look(state, event.path, event.eid)
 
 
 @_apply.register
@@ -459,19 +464,23 @@ def _(event: ev.Decided, state: ProjectState) -> None:
     evaluation.decisions[event.position] = Decision(
         event.kind, event.candidates, event.chosen, event.outcome
     )
-    for child in state.children.get(event.path, ()):
-        if any(collected(s) for s in state.instances[child].inputs.values()):
+    if event.kind == "at_least":
+        _mark_deciding(state, event.path)
+
+
+def _mark_deciding(state: ProjectState, path: str) -> None:
+    for child in state.children.get(path, ()):
+        sources = state.instances[child].inputs.values()
+        if any(isinstance(s, Collect) and s.at_least is not None for s in sources):
             state.mark(child)
-    state.mark(event.path, event.eid)
 
 
 @_apply.register
 def _(event: ev.DecisionLapsed, state: ProjectState) -> None:
     evaluation = evaluation_of(state, event.path, event.eid)
     evaluation.decisions.pop(event.position, None)
-    for child in state.children.get(event.path, ()):
-        state.mark(child)
-    wake(state, event.path, event.eid)
+    _mark_deciding(state, event.path)
+    look(state, event.path, event.eid)
 
 
 @_apply.register
@@ -483,7 +492,7 @@ def _(event: ev.OutputBound, state: ProjectState) -> None:
         binding.effective = event.source
     follow(state, event.path, event.eid, event.source)
     state.mark(event.path, event.eid)
-    wake(state, event.path, event.eid)
+    look(state, event.path, event.eid)
 
 
 @_apply.register
@@ -491,7 +500,7 @@ def _(event: ev.EvaluationEnded, state: ProjectState) -> None:
     evaluation = evaluation_of(state, event.path, event.eid)
     evaluation.ended, evaluation.failure = event.failure is None, event.failure
     state.mark(event.path, event.eid)
-    wake(state, event.path, event.eid)
+    look(state, event.path, event.eid)
 
 
 @_apply.register

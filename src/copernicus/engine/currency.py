@@ -134,8 +134,16 @@ def _refresh_element(
         _bound(spec, element),
     )
     changed = shown != element.shown
+    if element.evaluation is not None and _gates(shown) != _gates(element.shown):
+        for child in state.children.get(instance.path, ()):
+            touch(state, child)
     element.shown = shown
     return changed
+
+
+def _gates(shown: tuple[object, ...]) -> tuple[object, ...]:
+    """What lets the inside of a workflow element fire: wanted, hole, ready, digest, retired."""
+    return (*shown[:1], *shown[2:3], *shown[5:8])
 
 
 def _bound(spec: FunctionSpec, element: Element) -> tuple[object, ...]:
@@ -212,8 +220,6 @@ def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: 
     for eid in changed:
         if instance.elements[eid].evaluation is not None:
             state.evaluations.setdefault((path, eid), set())
-            for child in state.children.get(path, ()):
-                touch(state, child)
 
 
 def touch(state: ProjectState, path: str) -> None:
