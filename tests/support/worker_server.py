@@ -73,6 +73,7 @@ class ScriptedServer:
         self.fail: Callable[[str], None] = lambda path: None
         self.ports: list[int] = []
         self.closing = False
+        self.lose_grant = False
         self._polls: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     # --- what tests say ---
@@ -228,6 +229,9 @@ class ScriptedServer:
                 found = () if gone.done() else self._match(request)
                 if found:
                     self.granted[request.request_id] = found
+                    if self.lose_grant:
+                        self.lose_grant = False
+                        raise Refuse(503, "busy", "the answer was lost on its way")
                     break
                 left = end - time.monotonic()
                 if left <= 0 or gone.done():
@@ -241,6 +245,7 @@ class ScriptedServer:
 
     def _match(self, request: LeaseRequest) -> tuple[Assignment, ...]:
         free, found = request.offer.cores, []
+        most = request.offer.max_jobs or free
         names = {program.name for program in request.offer.programs}
         with self.changed:
             for assignment in list(self.queue):
@@ -248,7 +253,7 @@ class ScriptedServer:
                     self.queue.remove(assignment)
                     found.append(assignment)
                     free -= assignment.cores
-                if not free:
+                if not free or len(found) == most:
                     break
         return tuple(found)
 

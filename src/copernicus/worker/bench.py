@@ -17,6 +17,8 @@ from copernicus.worker.probe import Taken
 from copernicus.worker.programs import Program
 from copernicus.worker.transfer import Transfer
 
+WORK = "work"
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -64,7 +66,7 @@ class Bench:
     @property
     def folder(self) -> JobFolder:
         """The folder that the job runs in."""
-        return JobFolder(self.home / "work")
+        return JobFolder(self.home / WORK)
 
     @property
     def name(self) -> str:
