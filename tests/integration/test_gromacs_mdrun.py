@@ -81,8 +81,10 @@ def test_three_workers_one_killed_one_stopped(lab, tpr, tmp_path):
         assert 0 < left.step < STEPS
         with worker(server, tmp_path / "w2", cores=1):
             attempt = there.start(command, left)
-            server.wait_for(lambda: steps_of(server, attempt, left.step), "progress")
+            server.wait_for(lambda: beyond(server, attempt, left.step), "a newer checkpoint")
             stopped = there.stop(attempt)
+        assert {p.unit for p in progress_of(server)} == {"ns/day"}
+        assert {p.total for p in progress_of(server)} == {STEPS}
         assert stopped.outcome == "stopped"
         assert left.step < stopped.checkpoint.step < STEPS
         assert {"md.part0001.xtc", "md.part0002.xtc"} < paths(stopped.checkpoint)
@@ -94,11 +96,13 @@ def test_three_workers_one_killed_one_stopped(lab, tpr, tmp_path):
         assert f"step: {stopped.checkpoint.step:.0f}" in re.sub(" +", " ", log_of(there, result))
 
 
-def steps_of(server, attempt, beyond):
+def beyond(server, attempt, step):
+    return any(c.attempt == attempt and (c.step or 0) > step for c in server.checkpoints)
+
+
+def progress_of(server):
     beats = [beat for request in server.beats for beat in request.beats]
-    told = [beat.progress for beat in beats if beat.attempt == attempt and beat.progress]
-    assert all(progress.unit == "ns/day" and progress.total == STEPS for progress in told)
-    return any(progress.step is not None and progress.step > beyond for progress in told)
+    return [beat.progress for beat in beats if beat.progress]
 
 
 def test_part_begun_after_the_checkpoint_is_written_anew(lab, tpr):
