@@ -91,6 +91,9 @@ def test_case_5c_settle_saw_a_failure_and_a_later_success_is_late():
     w.done("tol/md-1", y=2)
     assert w.starts() == ["tol/md-1"]
     assert w.value("tol.out.good") == 4
+    w.edit(ed.Retry("tol/md-0"))
+    w.done("tol/md-0", y=7)
+    assert w.state.activations[w.running("tol/total")].inputs == {"xs": [7, 3]}
     w.check()
 
 

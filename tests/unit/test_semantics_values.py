@@ -153,6 +153,11 @@ def test_case_2a_latest_fires_again_and_again_while_an_ordinary_one_waits():
     assert w.standing("all.out.y") == "waiting"
     w.done("run[3]", y=40)
     assert w.starts() == ["run", "new", "all"]
+    w.done("new", y="third")
+    w.done("new", y="fourth")
+    w.edit(ed.Hold("new"), ed.SetInput("run.in.x[+]", 5))
+    w.done("run[4]", y=50)
+    assert w.standing("new.out.y") == "current"  # a later version makes nothing stale
     w.check()
 
 
