@@ -201,6 +201,77 @@ def test_the_api_describes_itself(server, admin):
     assert any("AddInstance" in name for name in names)
 
 
+def every_route(admin) -> list[tuple[str, str]]:
+    paths = admin.get("/schema/openapi.json")["paths"]
+    return [
+        (method.upper(), path)
+        for path, methods in paths.items()
+        for method in methods
+        if path.startswith("/v1/")
+    ]
+
+
+def filled(path: str, project: str) -> str:
+    others = {
+        "{sha256}": "0" * 64,
+        "{job}": "a1",
+        "{user}": "admin",
+        "{name}": "x",
+        "{worker}": "w",
+    }
+    path = path.replace("{project}", project)
+    for field, value in others.items():
+        path = path.replace(field, value)
+    return path
+
+
+def test_every_route_needs_a_login_but_the_public_ones(server, admin):
+    public = {"/v1/health", "/v1/login", "/v1/join", "/v1/renew"}
+    anyone = User(server)
+    routes = [(m, p) for m, p in every_route(admin) if p not in public]
+    assert len(routes) > 30
+    for method, path in routes:
+        anyone.refused(401, "not_authenticated", method, filled(path, "any"))
+    anyone.close()
+
+
+def test_no_route_tells_of_a_project_to_strangers(server, admin):
+    admin.call("POST", "/v1/projects", {"name": "secret"})
+    stranger = new_user(server, admin, "stranger")
+    routes = [(m, p) for m, p in every_route(admin) if "{project}" in p]
+    assert len(routes) > 15
+    for method, path in routes:
+        there = stranger.refused(404, "not_found", method, filled(path, "secret"))
+        absent = stranger.refused(404, "not_found", method, filled(path, "absent"))
+        assert there.replace("secret", "absent") == absent
+    stranger.close()
+
+
+def test_only_administrators_may_administer(server, admin):
+    user = new_user(server, admin, "curious")
+    for method, path, body in (
+        ("GET", "/v1/users", None),
+        ("PUT", "/v1/users/admin/password", {"password": "taken over"}),
+        ("DELETE", "/v1/users/admin", None),
+        ("POST", "/v1/bundles", {}),
+        ("POST", "/v1/workers/w/drain", None),
+        ("DELETE", "/v1/workers/w", None),
+    ):
+        user.refused(403, "not_allowed", method, path, body)
+    user.close()
+
+
+def test_a_new_user_of_an_old_name_inherits_nothing(server, admin):
+    first = new_user(server, admin, "gone")
+    first.call("POST", "/v1/projects", {"name": "left-behind"})
+    admin.call("DELETE", "/v1/users/gone")
+    second = new_user(server, admin, "gone")
+    second.refused(404, "not_found", "GET", "/v1/projects/left-behind")
+    assert admin.get("/v1/projects/left-behind")["owner"] == "gone"
+    first.close()
+    second.close()
+
+
 def test_a_port_in_use_is_told_by_name(server, tmp_path):
     settings = {"user_port": server.running.user_port}
     _, second = EmbeddedServer.make(tmp_path / "s", PASSWORD, settings)
