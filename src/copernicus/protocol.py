@@ -61,12 +61,24 @@ class MissingReply(msgspec.Struct, frozen=True):
 # --- machine port: /v1/work/* --------------------------------------------------------------------
 
 
+class Ahead(msgspec.Struct, frozen=True):
+    """Up to ``count`` more jobs of a function whose jobs end sooner than a request takes."""
+
+    function: str
+    count: int
+
+
 class LeaseRequest(msgspec.Struct, frozen=True):
-    """Work, please. The same ``request_id`` gets the same answer; waits up to ``wait_s``."""
+    """Work, please. The same ``request_id`` gets the same answer; waits up to ``wait_s``.
+
+    ``ahead`` asks for more than the offer holds: the worker starts these one after the other when
+    those before them have ended, and hands back what does not come to it soon.
+    """
 
     request_id: str
     offer: Offer
     wait_s: float = 30.0
+    ahead: tuple[Ahead, ...] = ()
 
 
 class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -172,6 +184,25 @@ class ResultReply(msgspec.Struct, frozen=True):
     """``accepted``, ``already`` (delivered before), or ``superseded`` (forget it)."""
 
     verdict: Literal["accepted", "already", "superseded"]
+
+
+class ResultsRequest(msgspec.Struct, frozen=True):
+    """Several results at once; each is taken or refused by itself."""
+
+    results: tuple[ResultRequest, ...]
+
+
+class ResultOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one of several results: its verdict, or why it was refused."""
+
+    verdict: Literal["accepted", "already", "superseded"] | None = None
+    error: ErrorBody | None = None
+
+
+class ResultsReply(msgspec.Struct, frozen=True):
+    """One outcome per result, in their order."""
+
+    outcomes: tuple[ResultOutcome, ...]
 
 
 # --- user port -----------------------------------------------------------------------------------

@@ -22,7 +22,10 @@ def lease(core: Core, worker: WorkerInfo, request: LeaseRequest) -> list[Assignm
         return _again(core, before)
     if worker.id in core.workers.draining:
         return []
-    picks = Filling(core.market, worker, request.offer, core.now).run()
+    filling = Filling(core.market, worker, request.offer, core.now)
+    picks = list(filling.run())
+    for more in request.ahead:
+        picks += filling.run_ahead(more.function, min(more.count, core.settings.most_ahead))
     rows = [_attempt(core, pick, worker, request.request_id) for pick in picks]
     if rows:
         core.leases.note_request(worker.id, request.request_id, [row.id for row in rows])
@@ -49,8 +52,8 @@ def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str) -> Attemp
         host=worker.host,
         program_version=pick.program.version,
         cores=pick.cores,
-        memory_mb=job.memory_mb or job.spec.resources.memory_mb,
-        gpus=job.spec.resources.gpus,
+        memory_mb=(job.memory_mb or job.spec.resources.memory_mb) if pick.cores else 0,
+        gpus=job.spec.resources.gpus if pick.cores else 0,
         part=_part(core, job),
         granted=core.now,
     )
@@ -82,7 +85,7 @@ def assignment(core: Core, row: AttemptRow) -> Assignment:
         number=row.number,
         project=job.project,
         spec=spec,
-        cores=row.cores,
+        cores=row.cores or max(1, spec.resources.cores),
         lease_s=core.settings.lease_s,
         heartbeat_s=core.settings.heartbeat_s,
         checkpoint=core.newest(job),

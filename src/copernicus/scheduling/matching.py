@@ -62,6 +62,10 @@ class Reservations:
         """The worker that is being emptied for this job."""
         return self._worker.get(job)
 
+    def job_for(self, worker: str) -> str | None:
+        """The job for which this worker is being emptied."""
+        return self._job.get(worker)
+
 
 @lru_cache(maxsize=4096)
 def _offered(need: ProgramNeed, offered: ProgramOffer) -> bool:
@@ -160,6 +164,27 @@ class Filling:
                 return self.picks
         self._widen()
         return self.picks
+
+    def run_ahead(self, function: str, count: int) -> list[Pick]:
+        """More jobs of a function, to follow those that the worker has; they take no room yet."""
+        found: list[Pick] = []
+        for lane in self._lanes():
+            while len(lane) and len(found) < count:
+                row = self._market.jobs[self._market.queue.job(lane.head)]
+                if not self._may_follow(lane.needs, row, function):
+                    break
+                found.append(Pick(row, 0, self._programs[lane.needs.program]))
+                self._market.queue.remove(row.id)
+                self._market.reservations.release(row.id)
+        return found
+
+    def _may_follow(self, needs: Needs, row: JobRow, function: str) -> bool:
+        assert row.spec is not None
+        return (
+            row.spec.function == function
+            and self._worker.id not in needs.avoid
+            and not self._market.reservations.job_for(self._worker.id)
+        )
 
     def _lanes(self) -> Iterator[Lane]:
         for name in dict.fromkeys(program.name for program in self._offer.programs):

@@ -151,6 +151,7 @@ def _close(core: Core, row: AttemptRow, request: ResultRequest) -> AttemptRow:
         fields["host"] = row.host or request.record.host
         fields["program_version"] = request.record.program_version or row.program_version
         fields["exit_code"] = request.record.exit_code
+        fields["cores"] = row.cores or request.record.cores
     if request.failure and request.failure.exit_code is not None:
         fields["exit_code"] = request.failure.exit_code
     row = core.close_attempt(row, ended=True, outcome=request.outcome)

@@ -71,6 +71,7 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     ``live``: its lease runs. ``lost``: its lease is over, but it may still report. ``ended``: it
     has reported, or its worker was revoked. ``seq`` is that of its last accepted checkpoint.
     ``directive`` is what its heartbeats are answered. ``heard``: its worker has sent anything.
+    One granted ahead has no ``cores`` of its own: it follows one that has.
     ``outcome`` says how it ended: completed, failed, stopped, lost, discarded, superseded, revoked.
     """
 

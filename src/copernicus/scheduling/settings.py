@@ -13,7 +13,8 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     after it ran out of it. A worker counts as present for ``worker_recent_s`` after its last
     request. A job that waits ``reserve_after_s`` gets the next worker wide enough for it kept free;
     one that waits ``avoid_s`` no longer avoids the workers that failed it. ``keep_ended`` ended
-    jobs stay in memory for late results.
+    jobs stay in memory for late results. At most
+    ``most_ahead`` jobs are granted beyond what an offer holds.
     """
 
     lease_s: float = 120.0
@@ -27,3 +28,4 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     avoid_s: float = 600.0
     keep_ended: int = 10_000
     requests_kept: int = 32
+    most_ahead: int = 256

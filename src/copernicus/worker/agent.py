@@ -143,7 +143,12 @@ class Agent:
             settings, machine, identity.worker_id, self._link, tools, delivery, console
         )
         self._leasing = Leasing(
-            self._link, self._crew.offer, self._crew.take, self._trouble, self._ending
+            self._link,
+            self._crew.offer,
+            self._crew.take,
+            self._crew.backlog,
+            self._trouble,
+            self._ending,
         )
         self._heartbeats = Heartbeats(
             self._link, self._crew.attempts, self._crew.free_now, self._drain

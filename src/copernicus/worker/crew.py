@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from copernicus.model.resources import Offer
-from copernicus.protocol import Assignment
+from copernicus.protocol import Assignment, ResultRequest
 from copernicus.worker.attempt import Attempt, Run
+from copernicus.worker.backlog import Backlog
 from copernicus.worker.bench import Bench, Tools
 from copernicus.worker.console import Console
 from copernicus.worker.delivery import Delivery
@@ -22,6 +23,8 @@ from copernicus.worker.program_run import ProgramRun
 from copernicus.worker.settings import WorkerSettings
 from copernicus.worker.spool import Finished, Spool, file_name
 from copernicus.worker.task_run import TaskRun
+
+_STUCK_S = 2.0
 
 
 class Crew:
@@ -47,6 +50,8 @@ class Crew:
         self._hosts = Hosts(tools.executor, settings.work_dir / "hosts", machine.cores)
         self._offers = tuple(program.offer for program in tools.programs.values())
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._stuck: asyncio.TimerHandle | None = None
+        self.backlog = Backlog(machine.cores)
         self._stopping = False
         self._disk_full = False
         self.attempts: dict[str, Attempt] = {}
@@ -77,8 +82,10 @@ class Crew:
 
     def offer(self) -> Offer | None:
         """What to ask for work with; None while there is no room for any."""
+        if not self._share.cores and not self.backlog.is_low:
+            return None
         offer = self.free_now()
-        if offer.cores < 1 or (self._settings.max_jobs and not offer.max_jobs):
+        if self._settings.max_jobs and not offer.max_jobs:
             return None
         full = offer.disk_mb < self._settings.min_free_mb
         if full and not self._disk_full:
@@ -90,9 +97,45 @@ class Crew:
         return None if full else offer
 
     def take(self, assignment: Assignment) -> None:
-        """Start an attempt."""
-        if assignment.attempt in self.attempts:
+        """Start an attempt, or let it wait for those before it if it was granted ahead."""
+        if assignment.attempt in self.attempts or assignment.attempt in self.backlog:
             return
+        self.backlog.add(assignment)
+        if self._stopping:
+            self._hand_back()
+        else:
+            self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        """Start what there is room for; hand back what waits for something that is not short."""
+        while (head := self.backlog.head) is not None and self._has_room(head):
+            self._begin(self.backlog.pop())
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
+        if self.backlog:
+            loop = asyncio.get_running_loop()
+            self._stuck = loop.call_later(_STUCK_S, self._hand_back)
+
+    def _has_room(self, assignment: Assignment) -> bool:
+        running, most = self._running(), self._settings.max_jobs
+        if not running:
+            return True
+        wanted, share = assignment.spec.resources, self._share
+        return (
+            assignment.cores <= share.cores
+            and wanted.memory_mb <= share.memory_mb
+            and wanted.gpus <= share.gpus
+            and (not most or running < most)
+        )
+
+    def _hand_back(self) -> None:
+        """Give what waits back to the server: another worker may be free."""
+        for assignment in self.backlog.take_all():
+            result = ResultRequest(assignment.attempt, 1, "stopped")
+            self._start(self._delivery.deliver(Finished(result), spool_first=self._stopping))
+
+    def _begin(self, assignment: Assignment) -> None:
         wanted = assignment.spec.resources
         taken = self._share.take(assignment.cores, wanted.gpus, wanted.memory_mb)
         home = self._settings.work_dir / "attempts" / file_name(assignment.attempt)
@@ -129,17 +172,19 @@ class Crew:
     def stop(self) -> None:
         """Stop everything that runs, each with a last checkpoint."""
         self._stopping = True
+        self._hand_back()
         for attempt in self.attempts.values():
             attempt.stop()
 
     def abandon(self) -> None:
         """Kill everything that runs: nobody wants it any more."""
+        self.backlog.take_all()
         for attempt in self.attempts.values():
             attempt.discard()
 
     async def all_worked(self) -> None:
         """Return when nothing runs any more (results may still be on their way)."""
-        while self._running():
+        while self._running() or self.backlog:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
 
     async def all_delivered(self, seconds: float) -> None:
@@ -149,6 +194,8 @@ class Crew:
 
     async def close(self) -> None:
         """Break off what is left; results that are not delivered stay in the spool."""
+        if self._stuck is not None:
+            self._stuck.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -175,6 +222,10 @@ class Crew:
         def release() -> None:
             attempt.worked = True
             self._share.give_back(taken)
+            seconds = time.monotonic() - attempt.bench.started
+            function = attempt.bench.assignment.spec.function
+            self.backlog.note(function, seconds * max(1, len(taken.cores)))
+            self._start_waiting()
             self.on_room()
 
         try:

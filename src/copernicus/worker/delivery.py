@@ -9,8 +9,10 @@ from pathlib import Path
 
 from copernicus.errors import BadSettings, CopernicusError, ServerBusy, ServerUnreachable
 from copernicus.protocol import ResultReply
+from copernicus.worker.bench import WORK
 from copernicus.worker.console import Console
 from copernicus.worker.link import Link, persist
+from copernicus.worker.outbox import Outbox
 from copernicus.worker.spool import Finished, Spool
 from copernicus.worker.transfer import Transfer
 
@@ -21,7 +23,7 @@ class Delivery:
     def __init__(
         self, link: Link, transfer: Transfer, spool: Spool, console: Console, ending: asyncio.Event
     ) -> None:
-        self._link = link
+        self._outbox = Outbox(link)
         self._transfer = transfer
         self._spool = spool
         self._console = console
@@ -55,7 +57,7 @@ class Delivery:
                 attempt=finished.result.attempt,
             )
         self._spool.forget(finished.result.attempt)
-        if finished.folder and os.path.exists(finished.folder):  # noqa: ASYNC240, PTH110 - one cheap call
+        if finished.folder and not _removed_if_empty(finished.folder):
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, _remove, Path(finished.folder))
         return True
@@ -63,7 +65,7 @@ class Delivery:
     async def _send(self, finished: Finished) -> ResultReply:
         if finished.uploads:
             await self._transfer.upload(finished.result.attempt, finished.uploads)
-        return await self._link.ask("/v1/work/result", finished.result, ResultReply)
+        return await self._outbox.send(finished.result)
 
     def _keep(self, finished: Finished) -> None:
         try:
@@ -79,6 +81,18 @@ class Delivery:
             f"the server refuses the result of {attempt}: {error.message}",
             attempt=attempt,
         )
+
+
+def _removed_if_empty(folder: str) -> bool:
+    """Most small jobs leave nothing behind: that is not worth a thread."""
+    for path in (f"{folder}/{WORK}", folder):
+        try:
+            os.rmdir(path)  # noqa: PTH106 - as cheap as can be
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
 
 
 def _remove(folder: Path) -> None:

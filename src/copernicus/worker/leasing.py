@@ -7,9 +7,12 @@ import time
 import uuid
 from collections.abc import Callable
 
+import msgspec
+
 from copernicus.errors import CopernicusError
 from copernicus.model.resources import Offer
 from copernicus.protocol import Assignment, LeaseReply, LeaseRequest
+from copernicus.worker.backlog import Backlog
 from copernicus.worker.link import Link, persist
 
 POLL_S = 30.0
@@ -22,7 +25,8 @@ class Leasing:
     """Polls for work while ``offer`` gives something to offer, until ``ending`` is set.
 
     A poll under way offers what was free when it began. If more becomes free and it still waits
-    a moment later, it is broken off and asked anew, so that a wide job is not kept waiting.
+    a moment later, it is broken off and asked anew, so that a wide job is not kept waiting. An
+    offer without cores is for the backlog alone and does not wait.
     """
 
     def __init__(
@@ -30,12 +34,14 @@ class Leasing:
         link: Link,
         offer: Callable[[], Offer | None],
         take: Callable[[Assignment], None],
+        backlog: Backlog,
         on_trouble: Callable[[CopernicusError, float], None],
         ending: asyncio.Event,
     ) -> None:
         self._link = link
         self._offer = offer
         self._take = take
+        self._backlog = backlog
         self._on_trouble = on_trouble
         self._ending = ending
         self._freed = asyncio.Event()
@@ -57,10 +63,11 @@ class Leasing:
             if offer is None:
                 await self._wait_for_room()
                 continue
-            wait_s = self._patience(idle, idle_exit_s)
-            if wait_s <= 0:
+            wait_s = self._patience(idle, idle_exit_s) if offer.cores else 0.0
+            if offer.cores and wait_s <= 0:
                 return
-            await self._poll(LeaseRequest(uuid.uuid4().hex, offer, wait_s))
+            wanted = self._backlog.wanted()
+            await self._poll(LeaseRequest(uuid.uuid4().hex, offer, wait_s, wanted))
 
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""
@@ -88,7 +95,7 @@ class Leasing:
                 await asyncio.wait({asking})
                 if not asking.done() or asking.cancelled():
                     # It may have been granted all the same: the same id tells.
-                    again = LeaseRequest(request.request_id, request.offer, 0.0)
+                    again = msgspec.structs.replace(request, wait_s=0.0)
                     asking = asyncio.create_task(self._ask(again))
             reply = await asking
         except CopernicusError:
@@ -98,6 +105,7 @@ class Leasing:
         finally:
             freed.cancel()
             ended.cancel()
+        self._backlog.found(len(reply.assignments))
         for assignment in reply.assignments:
             self._deadline = None
             self._take(assignment)

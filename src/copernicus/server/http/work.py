@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from litestar import Router, post
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
-from copernicus.errors import BadValue, NotAllowed
+from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
 from copernicus.model.jobs import CheckpointRef, StoredFile
-from copernicus.model.values import files_in
+from copernicus.model.values import File, files_in
 from copernicus.protocol import (
     Assignment,
     CheckpointRequest,
+    ErrorBody,
     HeartbeatReply,
     HeartbeatRequest,
     LeaseReply,
     LeaseRequest,
+    ResultOutcome,
     ResultReply,
     ResultRequest,
+    ResultsReply,
+    ResultsRequest,
 )
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Action
@@ -46,7 +51,9 @@ async def lease(request: AnyRequest) -> LeaseReply:
     wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
     waiting = Waiting(worker, wanted, wait_s)
     grants = await _unless_gone(request, site.runtime.lease(waiting))
-    return LeaseReply(tuple(await asyncio.to_thread(_with_files, site, grants)))
+    if any(_small_files(grant) for grant in grants):
+        grants = await asyncio.to_thread(_with_files, site, grants)
+    return LeaseReply(tuple(grants))
 
 
 @post("/heartbeat", opt=does(Action.HEARTBEAT), media_type=_PACKED, status_code=200)
@@ -77,15 +84,37 @@ async def checkpoint(request: AnyRequest) -> None:
 @post("/result", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
 async def result(request: AnyRequest) -> ResultReply:
     """How an attempt ended, with its small files; larger ones have been uploaded."""
-    site, caller, record = site_of(request), caller_of(request), worker_of(request)
-    ended = await packed(request, ResultRequest)
-    await asyncio.to_thread(_keep_files, site, ended)
+    site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
+    return await _take_result(site, worker, address, await packed(request, ResultRequest))
+
+
+@post("/results", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
+async def results(request: AnyRequest) -> ResultsReply:
+    """How several attempts ended; each is taken or refused by itself."""
+    site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
+    several = (await packed(request, ResultsRequest)).results
+    taken = await asyncio.gather(*(_take(site, worker, address, one) for one in several))
+    return ResultsReply(tuple(taken))
+
+
+async def _take(site: Site, worker: str, address: str, ended: ResultRequest) -> ResultOutcome:
+    try:
+        return ResultOutcome(verdict=(await _take_result(site, worker, address, ended)).verdict)
+    except ServerBusy:
+        raise
+    except CopernicusError as error:
+        return ResultOutcome(error=ErrorBody(error.code, error.message))
+
+
+async def _take_result(site: Site, worker: str, address: str, ended: ResultRequest) -> ResultReply:
+    if _has_files(ended):
+        await asyncio.to_thread(_keep_files, site, ended)
 
     def take(batch: Batch) -> ResultReply:
         try:
-            verdict = batch.result(record.id, ended)
+            verdict = batch.result(worker, ended)
         except NotAllowed:
-            batch.audit(record.id, caller.address, "attempt.result", ended.attempt[:200], "refused")
+            batch.audit(worker, address, "attempt.result", ended.attempt[:200], "refused")
             raise
         return msgspec.convert({"verdict": verdict}, ResultReply)
 
@@ -112,13 +141,20 @@ async def _hang_up(request: AnyRequest) -> None:
         pass
 
 
+def _small_files(grant: Assignment) -> list[File]:
+    spec = grant.spec
+    given: list[Any] = [spec.task.inputs] if spec.task else []
+    given += [placed.file for placed in (spec.command.files if spec.command else ())]
+    return [file for file in files_in(given) if file.size <= _SMALL]
+
+
 def _with_files(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
     """Put small input files into the answer: a round trip less for each."""
     left, found = _ALL_SMALL, []
     for grant in grants:
         inline: dict[str, bytes] = {}
-        for file in files_in(msgspec.to_builtins(grant.spec)):
-            if file.size <= min(_SMALL, left) and file.sha256 not in inline:
+        for file in _small_files(grant):
+            if file.size <= left and file.sha256 not in inline:
                 inline[file.sha256] = b"".join(site.blobs.read(file.sha256))
                 left -= file.size
         found.append(msgspec.structs.replace(grant, inline=inline))
@@ -135,6 +171,11 @@ def _check_stored(site: Site, files: Iterable[StoredFile]) -> None:
             )
 
 
+def _has_files(ended: ResultRequest) -> bool:
+    recorded = ended.record.checkpoint if ended.record else None
+    return bool(ended.inline or ended.checkpoint or recorded or list(files_in(ended.outputs)))
+
+
 def _keep_files(site: Site, ended: ResultRequest) -> None:
     for sha256, data in ended.inline.items():
         if site.blobs.put_bytes(data).sha256 != sha256:
@@ -148,4 +189,4 @@ def _keep_files(site: Site, ended: ResultRequest) -> None:
     _check_stored(site, files)
 
 
-WORK_ROUTES = Router("/v1/work", route_handlers=[lease, heartbeat, checkpoint, result])
+WORK_ROUTES = Router("/v1/work", route_handlers=[lease, heartbeat, checkpoint, result, results])

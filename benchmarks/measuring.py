@@ -1,0 +1,24 @@
+"""CPU time of whole process trees, the programs that have ended among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psutil
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """What these processes and all below them have used so far, in seconds.
+
+    The time of a process that has ended is its parent's, once that has waited for it.
+    """
+    spent = 0.0
+    for pid in pids:
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            spent += times.user + times.system + times.children_user + times.children_system
+    return spent

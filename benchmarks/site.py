@@ -1,0 +1,132 @@
+"""A server and a worker of its own, as a user would start them, in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copernicus.client import Client
+from copernicus.client.client import save_worker_bundle
+
+HERE = Path(__file__).parent
+PASSWORD = "measured and found wanting nothing"
+PROGRAMS = '[programs.true]\ncommand = ["/bin/true"]\nversion = "1.0"\n'
+TRUE = """
+name = "bench.true"
+program = "true"
+
+[inputs.x]
+type = "int"
+
+[[run]]
+argv = ["{program}", "{in.x}"]
+stdout = "out.txt"
+
+[outputs.out]
+file = "out.txt"
+"""
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """What runs: a client that is logged in, the processes (by id), and their folders."""
+
+    client: Client
+    pids: tuple[int, ...]
+    folder: Path
+
+
+def cpc(*arguments: str, environment: dict[str, str]) -> str:
+    """What a command of ``cpc`` prints."""
+    command = [sys.executable, "-m", "copernicus", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"cpc {' '.join(arguments)}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def running_site(folder: Path, cores: int = 2) -> Iterator[Site]:
+    """Start a server and a worker with so many cores; end both at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE / "noop_module"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_DATA_HOME": str(folder / "data"),
+    }
+    home = folder / "server"
+    secret = folder / "password"
+    secret.write_text(PASSWORD)
+    local = ("--host", "127.0.0.1", "--machine-port", "0", "--user-port", "0")
+    made = ("server", "init", str(home), *local, "--name", "127.0.0.1")
+    cpc(*made, "--admin-password-file", str(secret), environment=environment)
+    with contextlib.ExitStack() as stack:
+        server = ("server", "start", str(home))
+        server_process = stack.enter_context(_process(server, folder / "server.log", environment))
+        running = _wait_for_server(home, server_process)
+        url = f"https://127.0.0.1:{running['user_port']}"
+        client = stack.enter_context(
+            Client.login(url, "admin", PASSWORD, running["server_id"], save=False)
+        )
+        bundle = folder / "worker.cpc"
+        save_worker_bundle(bundle, client.worker_bundle())
+        programs = folder / "programs.toml"
+        programs.write_text(PROGRAMS)
+        worker = (
+            *("worker", "start", "--bundle", str(bundle), "--work-dir", str(folder / "worker")),
+            *("--cores", str(cores), "--programs", str(programs)),
+        )
+        worker_process = stack.enter_context(_process(worker, folder / "worker.log", environment))
+        _wait_for_worker(client, worker_process)
+        yield Site(client, (server_process.pid, worker_process.pid), folder)
+
+
+@contextlib.contextmanager
+def _process(
+    arguments: tuple[str, ...], log: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "copernicus", *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_server(home: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    told = home / "run" / "server.json"
+    for _ in _patiently(process):
+        if told.exists():
+            running: dict[str, Any] = json.loads(told.read_text())
+            return running
+    raise RuntimeError(f"the server in {home} does not start")
+
+
+def _wait_for_worker(client: Client, process: subprocess.Popen[bytes]) -> None:
+    for _ in _patiently(process):
+        if any(worker.programs for worker in client.workers()):
+            return
+    raise RuntimeError("the worker does not join")
+
+
+def _patiently(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end and process.poll() is None:
+        yield
+        time.sleep(0.05)

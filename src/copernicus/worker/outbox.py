@@ -1,0 +1,115 @@
+"""Results on their way: those that come while a request is under way travel together in the next.
+
+So a burst of short jobs costs few requests, and a single result goes out at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from copernicus.errors import (
+    CopernicusError,
+    InternalError,
+    NotFound,
+    error_for_code,
+)
+from copernicus.protocol import (
+    ResultOutcome,
+    ResultReply,
+    ResultRequest,
+    ResultsReply,
+    ResultsRequest,
+)
+from copernicus.worker.link import Link
+
+_MOST = 256
+_MOST_BYTES = 2 << 20
+
+
+class Outbox:
+    """Sends results, each answered by itself."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._waiting: deque[tuple[ResultRequest, asyncio.Future[ResultReply]]] = deque()
+        self._sender: asyncio.Task[None] | None = None
+        self._several = True
+
+    async def send(self, result: ResultRequest) -> ResultReply:
+        """The server's verdict; nothing is repeated here.
+
+        Raises:
+            CopernicusError: It refuses this result, or cannot be reached.
+        """
+        reply: asyncio.Future[ResultReply] = asyncio.get_running_loop().create_future()
+        self._waiting.append((result, reply))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all())
+        return await reply
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._send_some()
+        finally:
+            self._sender = None
+
+    async def _send_some(self) -> None:
+        some = self._next()
+        try:
+            outcomes = await self._ask(tuple(result for result, _ in some))
+        except CopernicusError as error:
+            outcomes = tuple(error for _ in some)
+        except BaseException:
+            for _, reply in some:
+                reply.cancel()
+            raise
+        for (_, reply), outcome in zip(some, outcomes, strict=True):
+            if reply.done():
+                continue
+            if isinstance(outcome, ResultReply):
+                reply.set_result(outcome)
+            else:
+                reply.set_exception(outcome)
+
+    def _next(self) -> list[tuple[ResultRequest, asyncio.Future[ResultReply]]]:
+        some = [self._waiting.popleft()]
+        size = _weight(some[0][0])
+        while self._several and self._waiting and len(some) < _MOST:
+            size += _weight(self._waiting[0][0])
+            if size > _MOST_BYTES:
+                break
+            some.append(self._waiting.popleft())
+        return some
+
+    async def _ask(
+        self, results: tuple[ResultRequest, ...]
+    ) -> tuple[ResultReply | CopernicusError, ...]:
+        if len(results) == 1:
+            return (await self._link.ask("/v1/work/result", results[0], ResultReply),)
+        try:
+            reply = await self._link.ask("/v1/work/results", ResultsRequest(results), ResultsReply)
+        except NotFound:
+            # A server of the version before takes them one by one only.
+            self._several = False
+            return tuple([await self._ask_one(result) for result in results])
+        return tuple(_reply_of(outcome) for outcome in reply.outcomes)
+
+    async def _ask_one(self, result: ResultRequest) -> ResultReply | CopernicusError:
+        try:
+            return await self._link.ask("/v1/work/result", result, ResultReply)
+        except CopernicusError as error:
+            return error
+
+
+def _weight(result: ResultRequest) -> int:
+    return 1000 + sum(map(len, result.inline.values()))
+
+
+def _reply_of(outcome: ResultOutcome) -> ResultReply | CopernicusError:
+    if outcome.verdict is not None:
+        return ResultReply(outcome.verdict)
+    if outcome.error is None:
+        return InternalError("the server says nothing of a result")
+    return error_for_code(outcome.error.code)(outcome.error.message)
