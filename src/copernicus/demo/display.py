@@ -41,10 +41,10 @@ class Display:
 
     def introduce(self, plan: Plan, site: Site, cores: int) -> None:
         """Say what is about to be done, and where it can be looked at."""
-        self.say(f"One core makes {plan.rate:,.0f} ns/day, so there is time for")
+        self.say(f"Each core makes {plan.rate:,.0f} ns/day. There is time for")
         sentence = (
             f"{plan.generations} generations of {plan.runs} simulations of "
-            f"{plan.length_ns:.2g} ns each at {TEMPERATURE_K:g} K, in vacuum."
+            f"{plan.length_ns:.2g} ns each, at {TEMPERATURE_K:g} K in vacuum."
         )
         self._console.print(Text(f"       {sentence}"))
         self.say(f"Server at {site.url} and a worker with {cores} cores are running.")

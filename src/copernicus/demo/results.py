@@ -86,7 +86,7 @@ def show(found: Found, folder: Path, seconds: float, console: Console | None = N
     console = console or Console(highlight=False)
     console.print(
         Text(
-            f"\nAlanine dipeptide in vacuum at {TEMPERATURE_K:g} K: fractions of {found.frames:,} "
+            f"\nAlanine dipeptide in vacuum, {TEMPERATURE_K:g} K: shares of {found.frames:,} "
             f"frames of {found.runs} simulations",
             style="bold",
         )

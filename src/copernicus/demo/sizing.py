@@ -118,4 +118,5 @@ def make_plan(rate: float, cores: int, seconds: float) -> Plan:
             break
     length_ns = min(max(length_ns, _LEAST_NS), _MOST_NS)
     steps = int(length_ns * 1e6 / TIMESTEP_FS) // _STEPS_APART * _STEPS_APART
-    return Plan(generations, RUNS, steps, min(_RELAXED_PS, 250.0 * length_ns), rate)
+    discard_ps = float(round(min(_RELAXED_PS, 250.0 * length_ns)))
+    return Plan(generations, RUNS, steps, discard_ps, rate)
