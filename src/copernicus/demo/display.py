@@ -39,17 +39,20 @@ class Display:
         """A line that stays."""
         self._console.print(Text(f"{clock(time.monotonic() - self._began):>5}  {text}"))
 
+    def add(self, text: str, style: str = "") -> None:
+        """More to the line before; never broken, so that it can be copied."""
+        self._console.print(Text(f"{'':7}{text}", style=style), soft_wrap=True)
+
     def introduce(self, plan: Plan, site: Site, cores: int) -> None:
         """Say what is about to be done, and where it can be looked at."""
         self.say(f"Each core makes {plan.rate:,.0f} ns/day. There is time for")
-        sentence = (
+        self.add(
             f"{plan.generations} generations of {plan.runs} simulations of "
             f"{plan.length_ns:.2g} ns each, at {TEMPERATURE_K:g} K in vacuum."
         )
-        self._console.print(Text(f"       {sentence}"))
         self.say(f"Server at {site.url} and a worker with {cores} cores are running.")
-        self._console.print(Text("       Look at it from another terminal:", style="dim"))
-        self._console.print(Text(f"       {look_yourself(site)}\n", style="dim"), soft_wrap=True)
+        self.add("Look at it from another terminal:", "dim")
+        self.add(f"{look_yourself(site)}\n", "dim")
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:

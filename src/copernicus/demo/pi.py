@@ -54,7 +54,8 @@ def run(folder: Path | None = None, minutes: float | None = None) -> int:
             f"pi = {value:.5f} ± {error:.5f} from {len(hits) * DARTS:,} darts; off by "
             f"{value - math.pi:+.5f}"
         )
-        display.say(f"Server and worker have been stopped; the result is in {results / RESULT}")
+        display.say("Server and worker have been stopped. The result is in")
+        display.add(str(results / RESULT))
     return 0 if error <= WANTED_ERROR else 1
 
 
