@@ -32,12 +32,17 @@ def fire_candidates(step: Step) -> None:
     state.candidates.clear()
     known = [state.instances[path] for path in by_path if path in state.instances]
     for instance in sorted(known, key=lambda i: i.order):
-        eids = by_path[instance.path]
-        listed = [eid for eid in instance.eids or () if eid in eids]
-        others = sorted(eids.difference(listed))
-        for eid in (*listed, *others):
+        for eid in _in_order(instance, by_path[instance.path]):
             if eid in instance.elements:
                 _decide_element(step, instance, instance.elements[eid])
+
+
+def _in_order(instance: Instance, eids: set[str]) -> list[str]:
+    """As in the list, then what is not in it any more."""
+    if len(eids) == 1:
+        return list(eids)
+    listed = [eid for eid in instance.eids or () if eid in eids]
+    return listed + sorted(eids.difference(listed))
 
 
 def _decide_element(step: Step, instance: Instance, element: Element) -> None:

@@ -89,7 +89,7 @@ class Batch:
     @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._writes or self._audits or self._rows)
+        return bool(self._writes or self._audits or self._rows or self.entries)
 
     def mark(self) -> Mark:
         """How far the batch is, for ``back_to``."""
@@ -123,9 +123,14 @@ class Batch:
             StoreFailed: nobody knows what was kept.
         """
         newest = {_row_key(row): row for row in self._rows}
+        journals: dict[str, list[Entry]] = {}
+        for project, entry in self.entries:
+            journals.setdefault(project, []).append(entry)
         with store.transaction() as transaction:
             for write in (*self._writes, *self._audits):
                 write(transaction)
+            for project, entries in journals.items():
+                transaction.append(project, entries)
             if newest:
                 transaction.save_rows(newest.values())
 
@@ -274,18 +279,16 @@ class Batch:
     def _record(self, project: Project, events: Sequence[Event]) -> None:
         if not events:
             return
-        record, entries = project.record, []
+        record = project.record
         position, revision = record.position, record.revision
         for event in events:
             position += 1
             if isinstance(event, RevisionMade):
                 revision = event.number
-            entries.append(Entry(position, revision, self.now, event))
+            self.entries.append((record.id, Entry(position, revision, self.now, event)))
         project.record = msgspec.structs.replace(
             record, position=position, revision=revision, changed=self.now
         )
-        self.entries.extend((record.id, entry) for entry in entries)
-        self.write(lambda tx: tx.append(record.id, entries))
         self._carry_out(project, effects_of(project.state, events))
 
     def _carry_out(self, project: Project, effects: Sequence[Effect]) -> None:

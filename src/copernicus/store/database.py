@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,25 +69,17 @@ def _engine(file: Path, begin: str, pragmas: Sequence[str], pool_size: int) -> E
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Keep rows, each in place of the one of the same primary key."""
-    if not rows:
-        return
-    if connection.dialect.name == "postgresql":
-        _upsert_into(connection, postgresql.insert(table), table, rows)
-    else:
-        _upsert_into(connection, sqlite.insert(table), table, rows)
+    if rows:
+        connection.execute(_upsert_into(table, connection.dialect.name), list(rows))
 
 
-def _upsert_into(
-    connection: Connection,
-    statement: sqlite.Insert | postgresql.Insert,
-    table: Table,
-    rows: Sequence[dict[str, Any]],
-) -> None:
-    changed = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
+@cache
+def _upsert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """The statement; building it anew would cost more than a small transaction."""
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    changed = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
     keys = [column.name for column in table.primary_key]
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
-    )
+    return insert.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def failure_of(error: DBAPIError, file: Path) -> CopernicusError:
