@@ -159,11 +159,12 @@ def delete(
 
 def functions(*, options: AtServer = AT_SERVER) -> None:
     """List functions."""
+    from copernicus.cli.render.details import paragraphs
     from copernicus.cli.render.tables import table
 
     found = client_for(options).functions()
     rows = [
-        (f.spec.name, f.spec.kind, f.spec.version, f.spec.doc.strip().split("\n")[0])
+        (f.spec.name, f.spec.kind, f.spec.version, paragraphs(f.spec.doc)[0])
         for f in found
         if not f.problem
     ]

@@ -23,12 +23,12 @@ _MOST_WHY = 10
 def instance_text(detail: InstanceDetail) -> RenderableType:
     """``cpc show``."""
     view = detail.summary
-    head = Text(view.path, style="bold")
+    head = Text().append(view.path, style="bold")
     head.append(f"  {view.function} {view.version}  ", style="dim")
     head.append_text(state_text(view.state))
     parts: list[RenderableType] = [head]
     if detail.doc:
-        parts.append(Text(printable(detail.doc.strip().split("\n")[0]), style="dim"))
+        parts.append(Text(paragraphs(detail.doc)[0], style="dim"))
     if view.waits_for:
         parts.append(Text(f"waits: {printable(view.waits_for)}"))
     for title, ports in (("input", detail.inputs), ("output", detail.outputs)):
@@ -87,9 +87,9 @@ def why_text(detail: InstanceDetail, elements: Sequence[ElementView]) -> Rendera
         if first.failure:
             parts.append(failure_text(name + others, first.failure, retry=name))
         else:
-            line = state_text(first.state, f"{name}{others} {_is(first, len(group))}")
+            shown = state_text(first.state, f"{name}{others} {_is(first, len(group))}")
             known = reason if reason != first.state else _hint(detail, first)
-            parts.append(line.append(f": {printable(known)}" if known else "", style="default"))
+            parts.append(Text().append_text(shown).append(f": {printable(known)}" if known else ""))
     if len(reasons) > _MOST_WHY:
         parts.append(Text(f"… {len(reasons) - _MOST_WHY} other reasons", style="dim"))
     return Group(*parts)
@@ -109,8 +109,8 @@ def _hint(detail: InstanceDetail, element: ElementView) -> str:
 
 def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType:
     """Why something failed: reason, place, the log's end, what to do."""
-    head = Text("✕ ", style="bold red").append(f"{name} failed", style="bold")
-    head.append(f": {printable(failure.reason)}", style="default")
+    head = Text().append("✕ ", style="bold red").append(f"{name} failed", style="bold")
+    head.append(f": {printable(failure.reason)}")
     rows: list[tuple[str, str | Text]] = []
     if failure.where:
         rows.append(("where", failure.where))
@@ -151,10 +151,12 @@ def job_text(job: JobView) -> RenderableType:
 
 def function_text(spec: FunctionSpec) -> RenderableType:
     """``cpc functions info``."""
-    head = Text(spec.name, style="bold").append(f"  {spec.kind}  {spec.version}", style="dim")
+    head = (
+        Text().append(spec.name, style="bold").append(f"  {spec.kind}  {spec.version}", style="dim")
+    )
     parts: list[RenderableType] = [head]
     if spec.doc:
-        parts.append(Text(printable(spec.doc.strip(), keep="\n")))
+        parts.append(Text("\n\n".join(paragraphs(spec.doc))))
     if spec.program:
         need = f"{spec.program.name} {spec.program.versions}".strip()
         parts.append(Text(f"needs a worker with {need}", style="dim"))
@@ -162,6 +164,12 @@ def function_text(spec: FunctionSpec) -> RenderableType:
         rows = [(port.name, describe(port.type), _port_doc(port)) for port in ports]
         parts += [Text(""), table((title, "type", "meaning"), rows, wide="meaning")]
     return Group(*parts)
+
+
+def paragraphs(doc: str) -> list[str]:
+    """An author's text without its line ends and code quotes: the terminal folds it anew."""
+    plain = printable(doc.strip().replace("``", ""), keep="\n")
+    return [" ".join(part.split()) for part in plain.split("\n\n")]
 
 
 def _port_doc(port: Port) -> str:
@@ -172,7 +180,8 @@ def _port_doc(port: Port) -> str:
         notes.append("a change continues finished work")
     elif port.on_change == "cancel":
         notes.append("a change stops running work")
-    return f"{port.doc} ({', '.join(notes)})".strip() if notes else port.doc
+    doc = paragraphs(port.doc)[0]
+    return f"{doc} ({', '.join(notes)})".strip() if notes else doc
 
 
 def trace_text(node: TraceNode, depth: int) -> RenderableType:
@@ -183,8 +192,8 @@ def trace_text(node: TraceNode, depth: int) -> RenderableType:
 
 
 def _trace_line(node: TraceNode) -> Text:
-    line = Text(printable(node.path), style="bold")
-    line.append(f"  {node.function} {node.version}".rstrip(), style="default")
+    line = Text().append(printable(node.path), style="bold")
+    line.append(f"  {node.function} {node.version}".rstrip())
     if node.activation:
         line.append(f"  {node.activation}", style="dim")
     if node.outcome not in ("succeeded", "current"):

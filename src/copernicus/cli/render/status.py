@@ -140,7 +140,7 @@ def _head(project: ProjectView, jobs: Sequence[JobView], problem: str) -> Text:
     busy = sum(job.cores for job in jobs if job.state in ("running", "stopping"))
     running = sum(job.state in ("running", "stopping") for job in jobs)
     queued = sum(job.state == "queued" for job in jobs)
-    head = Text(project.name, style="bold")
+    head = Text().append(printable(project.name), style="bold")
     head.append("  ")
     head.append_text(state_text(project.state))
     head.append(f"  revision {project.revision}", style="dim")
@@ -252,14 +252,17 @@ def _failures(instances: Sequence[InstanceView], inside: str) -> list[Renderable
     failed = [
         view
         for view in instances
-        if view.failure and (not inside or view.path == inside or view.path.startswith(inside))
+        if view.failure
+        and (
+            not inside or view.path == inside or view.path.startswith((f"{inside}/", f"{inside}@"))
+        )
     ]
     lines: list[RenderableType] = []
     for view in failed[:_MOST_FAILURES]:
         assert view.failure is not None
-        line = Text("✕ ", style="bold red")
+        line = Text().append("✕ ", style="bold red")
         line.append(printable(view.path), style="bold")
-        line.append(f": {printable(view.failure.reason)}", style="")
+        line.append(f": {printable(view.failure.reason)}")
         if view.failure.remedy:
             line.append(f" ({printable(view.failure.remedy)})", style="dim")
         line.append(f"  cpc why {view.path}", style="dim")
