@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from copernicus.errors import BadValue
@@ -218,3 +221,6 @@ def test_builds_with_mpi_do_not_see_the_number_of_ranks():
     given = ["-quiet", "mdrun", "-ntmpi", "1", "-ntomp", "4"]
     assert without_ranks(given) == ["-quiet", "mdrun", "-ntomp", "4"]
     assert without_ranks(["grompp"]) == ["grompp"]
+    adapter = [sys.executable, "-m", "copernicus.modules.gromacs.mpi", "/bin/echo"]
+    said = subprocess.run([*adapter, *given], capture_output=True, text=True, check=True).stdout
+    assert said == "-quiet mdrun -ntomp 4\n"

@@ -55,6 +55,7 @@ relative constraint deviation after LINCS:
 rms 19.290247, max 56.145489 (between atoms 2 and 3)
 """
 DONE = """
+Energies and forces: see the log for information, including the highest force.
 Writing final coordinates.
 
                Core t (s)   Wall t (s)        (%)
@@ -107,6 +108,8 @@ def test_grompp_errors_with_all_their_lines():
             "Step 0: The total potential energy is 1.2e+15, which is extremely high. The\n"
             "LJ and electrostatic contributions"
         ),
+        "Energy minimization has stopped because the force on at least one\n"
+        "atom is not finite. This usually means atoms are overlapping.",
         "The largest distance between excluded atoms is 4.711 nm between atom 1 and 6,",
     ],
 )

@@ -13,6 +13,11 @@ _BLEW_UP = (
 )
 _UNLESS_FINISHED = r"(?![\s\S]*^Writing final coordinates)"
 
+_NOT_FINITE = (
+    r"\b(?:energy|coordinates?|forces?)\b[\s\S]{0,60}"
+    r"\b(?:nan|inf|not\s+finite|extremely\s+high)\b"
+)
+
 # Every fatal message of GROMACS is a heading ("Fatal error:"), the text, and an empty line.
 _HEADING = "|".join(
     rf"(?<={ending}:\n)" for ending in ("error", "input", "failed", r"\(bug\)", "implemented")
@@ -27,9 +32,7 @@ GROMPP: dict[str, str] = {
 
 BLOW_UPS: dict[str, str] = {
     r"^Too many (?:LINCS|SHAKE) warnings": _BLEW_UP.format(what="bonds were torn"),
-    r"(?:energy|coordinates?|forces?)\b[^\n]{0,60}\b(?:nan|inf|not finite|extremely high)": (
-        _BLEW_UP.format(what="energies or forces are not finite")
-    ),
+    _NOT_FINITE: _BLEW_UP.format(what="energies or forces are not finite"),
     r"can not be settled" + _UNLESS_FINISHED: _BLEW_UP.format(what="a water molecule was torn"),
     r"LINCS WARNING" + _UNLESS_FINISHED: _BLEW_UP.format(what="bonds rotated too fast"),
     r"^(?:The largest distance between excluded atoms|\d+ of the \d+ bonded interactions could)": (
