@@ -52,6 +52,7 @@ class Crew:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stuck: asyncio.TimerHandle | None = None
         self.backlog = Backlog(machine.cores)
+        delivery.outbox.is_busy = lambda: bool(self.backlog)
         self._stopping = False
         self._disk_full = False
         self.attempts: dict[str, Attempt] = {}

@@ -23,7 +23,7 @@ class Delivery:
     def __init__(
         self, link: Link, transfer: Transfer, spool: Spool, console: Console, ending: asyncio.Event
     ) -> None:
-        self._outbox = Outbox(link)
+        self.outbox = Outbox(link)
         self._transfer = transfer
         self._spool = spool
         self._console = console
@@ -65,7 +65,7 @@ class Delivery:
     async def _send(self, finished: Finished) -> ResultReply:
         if finished.uploads:
             await self._transfer.upload(finished.result.attempt, finished.uploads)
-        return await self._outbox.send(finished.result)
+        return await self.outbox.send(finished.result)
 
     def _keep(self, finished: Finished) -> None:
         try:

@@ -1,12 +1,14 @@
 """Results on their way: those that come while a request is under way travel together in the next.
 
-So a burst of short jobs costs few requests, and a single result goes out at once.
+So a burst of short jobs costs few requests, and a single result goes out at once. While there is
+a backlog, results are gathered for a moment: nobody waits for this worker to be free.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from copernicus.errors import (
     CopernicusError,
@@ -23,6 +25,7 @@ from copernicus.protocol import (
 )
 from copernicus.worker.link import Link
 
+LINGER_S = 0.03
 _MOST = 256
 _MOST_BYTES = 2 << 20
 
@@ -35,6 +38,7 @@ class Outbox:
         self._waiting: deque[tuple[ResultRequest, asyncio.Future[ResultReply]]] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._several = True
+        self.is_busy: Callable[[], bool] = lambda: False
 
     async def send(self, result: ResultRequest) -> ResultReply:
         """The server's verdict; nothing is repeated here.
@@ -51,6 +55,8 @@ class Outbox:
     async def _send_all(self) -> None:
         try:
             while self._waiting:
+                if self.is_busy():
+                    await asyncio.sleep(LINGER_S)
                 await self._send_some()
         finally:
             self._sender = None

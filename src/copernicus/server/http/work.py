@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -85,7 +85,11 @@ async def checkpoint(request: AnyRequest) -> None:
 async def result(request: AnyRequest) -> ResultReply:
     """How an attempt ended, with its small files; larger ones have been uploaded."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
-    return await _take_result(site, worker, address, await packed(request, ResultRequest))
+    ended = await packed(request, ResultRequest)
+    error = (await _keep_all_files(site, (ended,)))[0]
+    if error is not None:
+        raise error
+    return await _take_result(site, worker, address, ended)
 
 
 @post("/results", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
@@ -93,23 +97,25 @@ async def results(request: AnyRequest) -> ResultsReply:
     """How several attempts ended; each is taken or refused by itself."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
     several = (await packed(request, ResultsRequest)).results
-    taken = await asyncio.gather(*(_take(site, worker, address, one) for one in several))
-    return ResultsReply(tuple(taken))
+    errors = await _keep_all_files(site, several)
+    taken = (_take(site, worker, address, *one) for one in zip(several, errors, strict=True))
+    return ResultsReply(tuple(await asyncio.gather(*taken)))
 
 
-async def _take(site: Site, worker: str, address: str, ended: ResultRequest) -> ResultOutcome:
+async def _take(
+    site: Site, worker: str, address: str, ended: ResultRequest, error: CopernicusError | None
+) -> ResultOutcome:
     try:
+        if error is not None:
+            raise error
         return ResultOutcome(verdict=(await _take_result(site, worker, address, ended)).verdict)
     except ServerBusy:
         raise
-    except CopernicusError as error:
-        return ResultOutcome(error=ErrorBody(error.code, error.message))
+    except CopernicusError as refused:
+        return ResultOutcome(error=ErrorBody(refused.code, refused.message))
 
 
 async def _take_result(site: Site, worker: str, address: str, ended: ResultRequest) -> ResultReply:
-    if _has_files(ended):
-        await asyncio.to_thread(_keep_files, site, ended)
-
     def take(batch: Batch) -> ResultReply:
         try:
             verdict = batch.result(worker, ended)
@@ -119,6 +125,23 @@ async def _take_result(site: Site, worker: str, address: str, ended: ResultReque
         return msgspec.convert({"verdict": verdict}, ResultReply)
 
     return await site.runtime.do(take)
+
+
+async def _keep_all_files(
+    site: Site, several: Sequence[ResultRequest]
+) -> list[CopernicusError | None]:
+    """Keep the files that came along; what is wrong with those of each."""
+    if not any(_has_files(ended) for ended in several):
+        return [None] * len(several)
+
+    def keep(ended: ResultRequest) -> CopernicusError | None:
+        try:
+            _keep_files(site, ended)
+        except CopernicusError as error:
+            return error
+        return None
+
+    return await asyncio.to_thread(lambda: [keep(ended) for ended in several])
 
 
 async def _unless_gone(request: AnyRequest, leasing: object) -> list[Assignment]:
