@@ -9,11 +9,11 @@ import pytest
 from copernicus.model.jobs import StoredFile
 from copernicus.modules.gromacs.functions import grompp, mdrun
 from copernicus.protocol import CheckpointRequest
-from support.gromacs import ALA2, EVERY, FAST_MIN, Lab, held, needs_gmx, paths
+from support.gromacs import ALA2, EVERY, FAST_MIN, Lab, held, paths
 from support.worker_process import worker
 from support.worker_server import scripted_server
 
-pytestmark = [pytest.mark.gromacs, needs_gmx]
+pytestmark = pytest.mark.gromacs
 
 STEPS = 300_000
 DT = 0.002

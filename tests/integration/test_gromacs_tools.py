@@ -16,11 +16,11 @@ from copernicus.modules.gromacs.functions import (
 )
 from copernicus.modules.gromacs.texts import table_of
 from copernicus.sdk.calling import Task, running
-from support.gromacs import ALA2, EVERY, Lab, held, needs_gmx
+from support.gromacs import ALA2, EVERY, Lab, held
 from support.worker_process import worker
 from support.worker_server import scripted_server
 
-pytestmark = [pytest.mark.gromacs, needs_gmx]
+pytestmark = pytest.mark.gromacs
 
 STEPS = 10_000
 

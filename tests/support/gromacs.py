@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import shutil
 import subprocess
 from importlib.resources import files
 from pathlib import Path
-
-import msgspec
-import pytest
 
 from copernicus.model.jobs import CheckpointRef, Command, StoredFile
 from copernicus.modules.gromacs.functions import grompp
@@ -23,12 +18,6 @@ from support.worker_server import ScriptedServer, program_job
 ALA2 = Path(str(files("copernicus.modules"))) / "data" / "ala2"
 EVERY = 500
 FAST_MIN = 0.01
-
-# In CI a missing program is a failure, never a silent skip.
-needs_gmx = pytest.mark.skipif(
-    shutil.which("gmx") is None and not os.environ.get("CI"),
-    reason="GROMACS is not installed (apt-get install gromacs)",
-)
 
 _NUMBERS = itertools.count(1)
 
@@ -151,8 +140,3 @@ def held(request: CheckpointRequest | None, **changed: StoredFile) -> Checkpoint
 
 def paths(checkpoint: CheckpointRequest | CheckpointRef | None) -> set[str]:
     return {file.path for file in checkpoint.files} if checkpoint else set()
-
-
-def without(command: Command, **changes: object) -> Command:
-    """The command with other fields."""
-    return msgspec.structs.replace(command, **changes)
