@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -106,6 +106,16 @@ class EngineMachine(RuleBasedStateMachine):
         target = f"{name}.in.{port}{part}"
         self.attempt(ed.ClearInput(target) if clear else ed.SetInput(target, value))
 
+    @rule(kind=st.sampled_from(("md", "sum")), starts=st.lists(SMALL, max_size=3))
+    def steer_others(self, kind: str, starts: list[int]) -> None:
+        if "shi" not in self.world.state.instances:
+            self.world.add("shi", "w.shifty", kind=kind)
+            self.world.add("out", "w.outer", starts=starts)
+            self.world.add("tol", "w.tolerant", starts=starts)
+            return
+        self.attempt(ed.SetInput("shi.in.kind", kind))
+        self.attempt(ed.SetInput("out.in.starts", starts), ed.SetInput("tol.in.starts", starts))
+
     @rule(generations=st.integers(1, 4), starts=st.lists(SMALL, min_size=1, max_size=2))
     def steer(self, generations: int, starts: list[int]) -> None:
         self.attempt(
@@ -113,7 +123,7 @@ class EngineMachine(RuleBasedStateMachine):
         )
 
     @rule(
-        name=st.sampled_from((*NAMES, "ad")),
+        name=st.sampled_from((*NAMES, "ad", "out", "tol")),
         what=st.sampled_from((ed.Hold, ed.Activate, ed.Cancel, ed.Skip, ed.Retry)),
     )
     def command(self, name: str, what: Any) -> None:
@@ -231,6 +241,7 @@ EngineMachine.TestCase.settings = settings(
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
 TestEngineMachine = EngineMachine.TestCase

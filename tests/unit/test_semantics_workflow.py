@@ -221,7 +221,9 @@ def test_case_4g_a_thousand_generations_are_linear(evict_every):
 def test_rule_4_5_a_key_with_another_function_is_a_new_incarnation():
     w = world(GUIDE["shifty"], kind="md")
     first = w.state.instances["shi/it"].incarnation
+    running = w.running("shi/it")
     w.set("shi.in.kind", "sum")
+    assert running in w.cancelled
     assert w.state.instances["shi/it"].function == "m.sum"
     assert w.state.instances["shi/it"].incarnation > first
     w.check()
@@ -319,4 +321,20 @@ def test_rule_4_5_what_a_replay_has_not_reached_is_kept_and_its_work_goes_on():
     assert w.starts() == []
     w.work(compute)
     assert w.value("ad.out.model") == [41110]
+    w.check()
+
+
+def test_removing_a_workflow_ends_all_that_is_inside_it():
+    w = world(GUIDE["outer"], starts=[1, 2])
+    assert len(w.evaluations) == 2
+    w.edit(ed.RemoveInstance("out"))
+    assert (w.evaluations, w.queue, w.state.instances) == ({}, {}, {})
+    w.check()
+
+
+def test_rule_3_3_an_output_that_comes_from_a_hole_is_a_hole():
+    w = world(GUIDE["shifty"], kind="md")
+    w.add("below", "m.md", conf="shi.out.y")
+    w.edit(ed.Skip("shi/it"))
+    assert (w.status("shi"), w.status("below")) == ("done", "skipped")
     w.check()

@@ -201,7 +201,7 @@ def _is_current(state: ProjectState, spec: FunctionSpec, element: Element) -> bo
     return all(
         binding.declared == binding.effective
         and binding.effective is not None
-        and resolve(state, binding.effective).status == "current"
+        and resolve(state, binding.effective).status in ("current", "hole")
         for binding in evaluation.outputs.values()
     )
 

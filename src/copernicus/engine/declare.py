@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.engine.digests import value_digest
 from copernicus.engine.state import Element, Instance, collected
-from copernicus.engine.transaction import Step, blocked
+from copernicus.engine.transaction import Step, blocked, ending_below
 from copernicus.errors import BadDefinition, CopernicusError
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Declaration, Segment
@@ -57,7 +57,8 @@ def _declare_one(
     _check_inputs(step, spec, declaration, path)
     existing = step.state.instances.get(path)
     if existing is not None and existing.function != spec.name:
-        step.emit(ev.InstanceRemoved(path))
+        for event in (*ending_below(step.state, path), ev.InstanceRemoved(path)):
+            step.emit(event)
         existing = None
     if existing is None:
         _add(step, owner, path, spec, declaration)

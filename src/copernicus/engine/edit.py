@@ -10,7 +10,7 @@ from copernicus.engine.draft import Draft
 from copernicus.engine.inputs import clear_input, connect, owned, set_input
 from copernicus.engine.resolve import element_name, failed_activation
 from copernicus.engine.state import Element, Instance
-from copernicus.engine.transaction import Step
+from copernicus.engine.transaction import Step, ending_below
 from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
@@ -100,10 +100,8 @@ def _remove(draft: Draft, edit: ed.RemoveInstance, author: str) -> None:
     for path, other in list(draft.state.instances.items()):
         if path not in gone:
             _disconnect(draft, other, gone)
-    for path in gone:
-        for element in draft.state.instances[path].elements.values():
-            if element.open is not None:
-                draft.intend(ev.ActivationEnded(element.open, "stopped"))
+    for event in ending_below(draft.state, instance.path):
+        draft.intend(event)
     draft.emit(ev.InstanceRemoved(instance.path))
 
 

@@ -20,7 +20,6 @@ from copernicus.model.effects import (
 from copernicus.model.evaluation import Answer, Start
 
 QUEUED, CANCELLED = 1, 2
-ALL_NUMBERS = 1 << 62
 
 
 def effects_of(state: ProjectState, events: Sequence[ev.Event]) -> list[Effect]:
@@ -53,8 +52,6 @@ def _evaluation_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect
             yield SendAnswer(event.path, event.eid, event.number, answer)
         case ev.EvaluationEnded(path=path, eid=eid, number=number):
             yield EndEvaluation(path, eid, number)
-        case ev.InstanceRemoved(path=path):
-            yield EndEvaluation(path, "", ALL_NUMBERS)
         case ev.InstanceRetired(path=path):
             for instance, element in _evaluations_below(state, path):
                 assert element.evaluation is not None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from copernicus.engine.apply import apply
+from copernicus.engine.apply import apply, below
 from copernicus.engine.state import Element, Instance, ProjectState
-from copernicus.model.events import Event, FunctionDefined
+from copernicus.model.events import ActivationEnded, EvaluationEnded, Event, FunctionDefined
 from copernicus.model.functions import FunctionSpec
+from copernicus.model.jobs import Failure
 
 Catalog = Mapping[str, FunctionSpec]
 
@@ -36,6 +37,20 @@ class Step:
         """Record a function's definition, unless the project has it."""
         if self.state.functions.get(spec.name, {}).get(spec.version) != spec:
             self.emit(FunctionDefined(spec))
+
+
+def ending_below(state: ProjectState, path: str) -> list[Event]:
+    """What ends when an instance is taken out: the work and the evaluations in it and inside it."""
+    ended: list[Event] = []
+    for at in below(state, path):
+        for element in state.instances[at].elements.values():
+            evaluation = element.evaluation
+            if evaluation is not None and evaluation.live:
+                gone = Failure("its instance was removed", cause="cancelled")
+                ended.append(EvaluationEnded(at, element.eid, evaluation.number, gone))
+            if element.open is not None:
+                ended.append(ActivationEnded(element.open, "stopped"))
+    return ended
 
 
 def frozen_before(element: Element, branch: str, segment: int) -> bool:

@@ -222,7 +222,7 @@ def _follow_outputs(
             continue
         if isinstance(binding.declared, Collect):
             decide_list(step, binding.declared)
-        if resolve(step.state, binding.declared).status == "current":
+        if resolve(step.state, binding.declared).status in ("current", "hole"):
             step.emit(
                 ev.OutputBound(instance.path, element.eid, port, binding.declared, effective=True)
             )
