@@ -20,7 +20,6 @@ from typing import Any
 import msgspec
 
 from copernicus.cli.app import COMMANDS, GROUPS, Entry
-from copernicus.client import WorkFailed
 from copernicus.errors import CopernicusError
 from copernicus.model import edits, events
 from copernicus.model.functions import FunctionSpec, Port
@@ -29,6 +28,7 @@ from copernicus.registry import discover
 from copernicus.settings import ENVIRONMENT_PREFIX, ServerSettings
 
 HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "src" / "copernicus"
 NOTE = "<!-- Written by docs/reference/generate.py from the code: do not edit by hand. -->\n"
 MODULES = ("gromacs", "openmm", "analysis")
 
@@ -118,11 +118,11 @@ def _arguments_of(doc: str) -> dict[str, str]:
 
 def errors() -> str:
     """All errors."""
+    _import_errors()
     rows = []
     for cls in _walk(CopernicusError):
         code, status, leaves = cls.code, cls.status, cls.exit_code
         rows.append(f"| `{code}` | {status} | {leaves} | {_flat(cls.__doc__)} |")
-    assert WorkFailed.code in {cls.code for cls in _walk(CopernicusError)}
     return "\n\n".join(
         [
             "# Errors",
@@ -140,11 +140,18 @@ def errors() -> str:
     )
 
 
+def _import_errors() -> None:
+    """Import every module that has an error class of its own."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        if re.search(r"^    code(: .*)? = \"", file.read_text(encoding="utf-8"), re.MULTILINE):
+            import_module(".".join(("copernicus", *file.relative_to(SOURCE).with_suffix("").parts)))
+
+
 def _walk(cls: type[CopernicusError]) -> Iterator[type[CopernicusError]]:
     yield cls
-    for child in cls.__subclasses__():
-        if child.__module__.startswith("copernicus.") and child.__module__ != "copernicus.cli":
-            yield from _walk(child)
+    ours = [c for c in cls.__subclasses__() if c.__module__.startswith("copernicus.")]
+    for child in sorted(ours, key=lambda c: (c.__module__ != "copernicus.errors", c.__module__)):
+        yield from _walk(child)
 
 
 def settings() -> str:
