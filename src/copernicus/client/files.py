@@ -52,7 +52,8 @@ class BlobPort:
             tell = _telling(progress, path.name, manifest.size)
             if manifest.sha256 in absent.blobs:
                 self._send(path, manifest, set(absent.chunks), tell)
-            tell(manifest.size)
+            else:
+                tell(manifest.size)
         return [
             File(manifest.sha256, manifest.size, path.name)
             for path, manifest in zip(paths, manifests, strict=True)
