@@ -103,9 +103,10 @@ class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LeaseReply(msgspec.Struct, frozen=True):
-    """The attempts granted; none if nothing fits within the wait."""
+    """The attempts granted; none if nothing fits within the wait. ``drain``: as of heartbeats."""
 
     assignments: tuple[Assignment, ...] = ()
+    drain: bool = False
 
 
 class ProgressReport(msgspec.Struct, frozen=True, omit_defaults=True):

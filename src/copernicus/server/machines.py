@@ -50,7 +50,9 @@ class Machines:
             )
         if worker.revoked_at is not None:
             raise NotAuthenticated(
-                f"Worker {worker_id} was revoked: it may not work here any more."
+                f"Worker {worker_id} was revoked: it may not work here any more. To let its "
+                "machine in again, make a new bundle (cpc worker bundle) and start a worker with "
+                "it in another work folder (--work-dir)."
             )
         return worker
 

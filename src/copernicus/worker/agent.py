@@ -153,6 +153,7 @@ class Agent:
         self._heartbeats = Heartbeats(
             self._link, self._crew.attempts, self._crew.free_now, self._drain
         )
+        self._leasing.on_drain = self._drain
         self._crew.on_room = self._leasing.room
         self._crew.on_start = self._heartbeats.joined
 

@@ -254,10 +254,11 @@ async def diagnose(identity: Identity, error: CopernicusError) -> str:
             f"but the clock of this machine says {now}: set the clock."
         )
     note = await _ask_health(identity.bundle)
-    return f"{error.message} {note}".strip()
+    return f"{error.message}{note}"
 
 
 async def _ask_health(bundle: WorkerBundle) -> str:
+    """What the user port shows of the trouble: another server, or clocks that differ."""
     async with httpx2.AsyncClient(
         verify=client_context(bundle.ca_pem), trust_env=False, timeout=10.0
     ) as client:
@@ -269,10 +270,7 @@ async def _ask_health(bundle: WorkerBundle) -> str:
                 )
             except (httpx2.TransportError, ssl.SSLError, OSError) as error:
                 if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                    return f"{url}: {_explain_tls(error)}"
+                    return f" {url}: {_explain_tls(error)}"
                 continue
-            return (
-                f"{url} is alive, so it may be that this worker was revoked, or that only the "
-                f"machine port is blocked.{_clock_note(response.headers)}"
-            )
+            return _clock_note(response.headers)
     return ""

@@ -26,7 +26,8 @@ class Leasing:
 
     A poll under way offers what was free when it began. If more becomes free and it still waits
     a moment later, it is broken off and asked anew, so that a wide job is not kept waiting. An
-    offer without cores is for the backlog alone and does not wait.
+    offer without cores is for the backlog alone and does not wait. ``on_drain`` is called when the
+    server wants the worker to take no more.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Leasing:
         self._backlog = backlog
         self._on_trouble = on_trouble
         self._ending = ending
+        self.on_drain: Callable[[], None] = lambda: None
         self._freed = asyncio.Event()
         self._deadline: float | None = None
 
@@ -103,9 +105,12 @@ class Leasing:
                 return
             raise
         finally:
-            freed.cancel()
-            ended.cancel()
+            for task in (asking, freed, ended):
+                task.cancel()
+            await asyncio.gather(asking, freed, ended, return_exceptions=True)
         self._backlog.found(len(reply.assignments))
+        if reply.drain:
+            self.on_drain()
         for assignment in reply.assignments:
             self._deadline = None
             self._take(assignment)

@@ -142,7 +142,7 @@ async def list_workers(request: AnyRequest) -> list[WorkerView]:
 @post("/workers/{worker:str}/drain", opt=does(Action.MANAGE_WORKERS), status_code=204)
 async def drain(request: AnyRequest, worker: FromPath[str]) -> None:
     """Give a worker no more work: it finishes what it has, and exits."""
-    caller = caller_of(request)
+    caller, runtime = caller_of(request), site_of(request).runtime
 
     def change(batch: Batch) -> None:
         known = batch.holdings.machines.get(worker)
@@ -151,7 +151,8 @@ async def drain(request: AnyRequest, worker: FromPath[str]) -> None:
         batch.write(lambda tx: tx.set_draining(worker, draining=True))
         batch.audit(caller.name, caller.address, "worker.drain", worker)
 
-    await site_of(request).runtime.do(change)
+    await runtime.do(change)
+    runtime.send_away(worker)
 
 
 @delete("/workers/{worker:str}", opt=does(Action.MANAGE_WORKERS))

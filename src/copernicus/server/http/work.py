@@ -49,11 +49,12 @@ async def lease(request: AnyRequest) -> LeaseReply:
     site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
     worker = WorkerInfo(record.id, record.host, record.pool)
     wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
-    waiting = Waiting(worker, wanted, wait_s)
+    scheduler = site.runtime.holdings.scheduler
+    waiting = Waiting(worker, wanted, 0.0 if scheduler.is_draining(worker.id) else wait_s)
     grants = await _unless_gone(request, site.runtime.lease(waiting))
     if any(_small_files(grant) for grant in grants):
         grants = await asyncio.to_thread(_with_files, site, grants)
-    return LeaseReply(tuple(grants))
+    return LeaseReply(tuple(grants), scheduler.is_draining(worker.id))
 
 
 @post("/heartbeat", opt=does(Action.HEARTBEAT), media_type=_PACKED, status_code=200)
