@@ -142,6 +142,15 @@ def test_finished_run_is_extended(lab, tpr, finished):
     even(lab, again, 50_000)
 
 
+def test_part_without_a_frame(lab, tpr):
+    """Its trajectory is an empty file, at which trjcat fails."""
+    result = None
+    for steps in (1100, 1200, 2000):
+        result = lab.run(mdrun(tpr, nsteps=steps), held(result.checkpoint) if result else None)
+    even(lab, result, 2000)
+    assert len(lab.files(result, "logs")) == 3
+
+
 def test_run_that_ended_before_its_parts_were_joined(lab, tpr, finished):
     result = lab.run(mdrun(tpr, nsteps=20_000), held(finished.checkpoint))
     even(lab, result, 20_000)

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from copernicus.errors import BadValue
-from copernicus.model.jobs import Number, Progress
+from copernicus.model.jobs import Number
 from copernicus.modules.gromacs.functions import energy, grompp, mdrun, module, trjcat, trjconv
-from copernicus.modules.gromacs.mdrun import FINISHED, PROGRESS, REACHED, STEP
+from copernicus.modules.gromacs.mdrun import FINISHED, REACHED, STEP
 from copernicus.modules.gromacs.mpi import without_ranks
 from copernicus.sdk import File
 from copernicus.worker.folder import JobFolder
@@ -103,18 +103,22 @@ def test_finished(read):
 def test_progress(tmp_path):
     log = tmp_path / "md.part0001.log"
     log.write_text(HEAD)
-    reader = ProgressReader(JobFolder(tmp_path), Progress("md.part*.log", PROGRESS, unit="ns/day"))
+    now = iter([10.0, 12.0, 14.0, 20.0])
+    rule = mdrun(TPR).progress
+    reader = ProgressReader(JobFolder(tmp_path), rule, lambda: next(now))
     seen = []
     for text in (HEAD, RESUMED, RUNNING, CHECKPOINT, LAST):
         with log.open("a") as file:
             file.write(text)
         found = reader.read()
-        seen.append((found.step, found.total, found.rate))
+        assert found.unit == "ns/day"
+        seen.append((found.step, found.total, found.rate and round(found.rate, 3)))
     assert seen == [
         (None, 400000, None),
         (105600, 400000, None),
-        (110000, 400000, None),
-        (209550, 400000, None),
+        # 4400 steps of 2 fs in 2 s
+        (110000, 400000, 380.16),
+        (209550, 400000, round((209550 - 105600) * 0.002 / 4 * 86.4, 3)),
         (400000, 400000, 15482.735),
     ]
 

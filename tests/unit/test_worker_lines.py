@@ -20,11 +20,13 @@ PLACES = Places(
     job="p.a1",
     part=2,
     glob=lambda pattern: [f"{pattern}-1", f"{pattern}-2"],
+    filled=lambda pattern: [f"{pattern}-1"],
 )
 
 
 def test_placeholders_are_filled_in_and_other_braces_stay():
-    line = Line(("{program}", "-nt", "{cores}", "g{gpus}", "{job}.part{part}", "{x}", "{glob:*.x}"))
+    texts = ("-nt", "{cores}", "g{gpus}", "{job}.part{part}", "{x}", "{glob:*.x}", "{filled:*.y}")
+    line = Line(("{program}", *texts))
     assert argv_of(line, PLACES) == [
         "/opt/gmx",
         "-quiet",
@@ -35,6 +37,7 @@ def test_placeholders_are_filled_in_and_other_braces_stay():
         "{x}",
         "*.x-1",
         "*.x-2",
+        "*.y-1",
     ]
 
 

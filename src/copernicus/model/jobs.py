@@ -4,7 +4,8 @@ A job is one work folder and a short list of command lines run in it. In every t
 ``Command`` these placeholders are filled in, first by the engine (``{in.PORT}``), then by the
 worker: ``{program}`` (only as ``argv[0]``: the program's own command), ``{cores}``, ``{gpus}``,
 ``{job}`` (job id), ``{part}`` (how many attempts have started this work before, plus one),
-``{glob:PATTERN}`` (an argument alone: all matching files, sorted naturally).
+``{glob:PATTERN}`` (an argument alone: all matching files, sorted naturally), ``{filled:PATTERN}``
+(the same less empty files).
 """
 
 from __future__ import annotations
@@ -73,13 +74,16 @@ class Number(msgspec.Struct, frozen=True, omit_defaults=True):
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a running job's progress is read: named groups ``step``, ``total``, ``rate`` of a regex.
 
-    ``total`` is used where the log does not name it, ``unit`` is that of the rate (ns/day).
+    ``total`` is used where the log does not name it, ``unit`` is that of the rate (ns/day). Where
+    the log names no rate but what one step is (group ``per_step``), the rate is measured: steps
+    per second times ``per_step`` times ``scale``.
     """
 
     pattern: str
     regex: str
     total: float | None = None
     unit: str = ""
+    scale: float = 1.0
 
 
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):

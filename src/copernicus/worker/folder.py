@@ -114,6 +114,10 @@ class JobFolder:
         found = [path for path in self._walk("") if expression.match(path)]
         return sorted(found, key=natural_key)
 
+    def filled(self, pattern: str) -> list[str]:
+        """The matching files that are not empty."""
+        return [path for path in self.matching(pattern) if self.facts(path)[1]]
+
     def matching_any(self, patterns: Iterable[str]) -> list[str]:
         """The files that match one of the patterns, each once."""
         return list(dict.fromkeys(path for p in patterns for path in self.matching(p)))

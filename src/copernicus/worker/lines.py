@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from copernicus.errors import BadDefinition
 from copernicus.model.jobs import Line
 
-_GLOB = re.compile(r"\{glob:(.+)\}\Z", re.DOTALL)
+_GLOB = re.compile(r"\{(glob|filled):(.+)\}\Z", re.DOTALL)
 _PLACE = re.compile(r"\{(cores|gpus|job|part)\}")
 PROGRAM = "{program}"
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What the placeholders of a job stand for; ``glob`` lists the files matching a pattern."""
+    """What the placeholders of a job stand for.
+
+    ``glob`` lists the files matching a pattern, ``filled`` those of them that are not empty.
+    """
 
     program: tuple[str, ...]
     cores: int
@@ -24,6 +27,7 @@ class Places:
     job: str
     part: int
     glob: Callable[[str], Sequence[str]]
+    filled: Callable[[str], Sequence[str]]
 
 
 def argv_of(line: Line, places: Places) -> list[str]:
@@ -41,8 +45,13 @@ def argv_of(line: Line, places: Places) -> list[str]:
     argv = list(places.program)
     for text in line.argv[1:]:
         found = _GLOB.match(text)
-        argv += places.glob(found[1]) if found else [fill(text, places)]
+        argv += _files(found, places) if found else [fill(text, places)]
     return argv
+
+
+def _files(found: re.Match[str], places: Places) -> Sequence[str]:
+    look = places.filled if found[1] == "filled" else places.glob
+    return look(found[2])
 
 
 def fill(text: str, places: Places) -> str:

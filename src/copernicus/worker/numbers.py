@@ -66,13 +66,21 @@ class ProgressReader:
             return None
         step = self._values.get("step")
         total = self._values.get("total", self._rule.total)
+        speed = self._speed(step)
         return ProgressReport(
             step=step,
             total=total,
-            rate=self._values.get("rate"),
+            rate=self._rate(speed),
             unit=self._rule.unit,
-            remaining_s=self._remaining(step, total),
+            remaining_s=_remaining(step, total, speed),
         )
+
+    def _rate(self, speed: float | None) -> float | None:
+        """What the log says, or what was measured."""
+        told, per_step = self._values.get("rate"), self._values.get("per_step")
+        if told is not None or speed is None or per_step is None:
+            return told
+        return speed * per_step * self._rule.scale
 
     def _new_text(self) -> str:
         path = self._folder.newest(self._rule.pattern)
@@ -90,14 +98,19 @@ class ProgressReader:
             self._offset = size
             return file.read(size - start).decode("utf-8", "replace")
 
-    def _remaining(self, step: float | None, total: float | None) -> float | None:
-        if step is None or total is None:
+    def _speed(self, step: float | None) -> float | None:
+        """Steps per second since the first one that was seen."""
+        if step is None:
             return None
         now = self._clock()
         if self._first is None:
             self._first = (now, step)
             return None
         began, first = self._first
-        if step <= first or now <= began:
-            return None
-        return max(0.0, (total - step) * (now - began) / (step - first))
+        return (step - first) / (now - began) if step > first and now > began else None
+
+
+def _remaining(step: float | None, total: float | None, speed: float | None) -> float | None:
+    if step is None or total is None or speed is None:
+        return None
+    return max(0.0, (total - step) / speed)

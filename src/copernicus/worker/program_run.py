@@ -187,6 +187,7 @@ class ProgramRun:
             job=bench.assignment.job,
             part=bench.assignment.part,
             glob=bench.folder.matching,
+            filled=bench.folder.filled,
         )
         argv = argv_of(line, places)
         environment = bench.environment() | self._own_environment(places)

@@ -61,7 +61,10 @@ def find_gromacs() -> Program | None:
             continue
         version = _ask_version([path, "--version"], _GROMACS)
         if version:
-            return Program("gromacs", version, (path,))
+            # Builds with MPI refuse an option that the others need.
+            adapter = (sys.executable, "-P", "-m", "copernicus.modules.gromacs.mpi")
+            command = (path,) if name == "gmx" else (*adapter, path)
+            return Program("gromacs", version, command)
     return None
 
 

@@ -51,10 +51,14 @@ REACHED = (
 FINISHED = r"^Finished mdrun on rank (\d+)"
 
 PROGRESS = (
-    r"^ +nsteps += (?P<total>\d+)$"
+    r"^ +dt += (?P<per_step>[\d.eE+-]+)$"
+    r"|^ +nsteps += (?P<total>\d+)$"
     r"|(?:^ +Step +Time\n +|^Writing checkpoint, step |^  step: +)(?P<step>\d+)"
     r"|^Performance: +(?P<rate>[\d.]+)"
 )
+
+# From picoseconds per second to nanoseconds per day.
+_NS_PER_DAY = 86400 / 1000
 
 _WRITE_MIN = 1.0
 
@@ -138,7 +142,7 @@ def mdrun(
             limit=nsteps,
             interval_s=60 * checkpoint_every,
         ),
-        progress=Progress(LOGS, PROGRESS, total=nsteps, unit="ns/day"),
+        progress=Progress(LOGS, PROGRESS, total=nsteps, unit="ns/day", scale=_NS_PER_DAY),
         done_when=Done(
             files=(STRUCTURE,),
             number=Number(LOGS, FINISHED if nsteps is None else REACHED),
@@ -182,6 +186,6 @@ def _joining() -> tuple[Line, ...]:
     return (
         # With no file named, trjcat reads traj.xtc: all that is left of a run without a trajectory.
         gmx("trjconv", *last, stdin="System\n", when="complete"),
-        gmx("trjcat", "-f", "{glob:md.part*.xtc}", "-o", "whole.xtc", when="complete"),
+        gmx("trjcat", "-f", "{filled:md.part*.xtc}", "-o", "whole.xtc", when="complete"),
         gmx("eneconv", "-f", "{glob:md.part*.edr}", "-o", "whole.edr", when="complete"),
     )
