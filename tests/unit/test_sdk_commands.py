@@ -23,6 +23,11 @@ def test_a_good_command_passes() -> None:
         ({"lines": ()}, "has no lines"),
         ({"lines": (Line(()),)}, "must be texts"),
         ({"lines": (Line(("{program}", 5)),)}, "must be texts"),  # type: ignore[arg-type]
+        (
+            {"lines": (Line(("x",), stdout=["a"]),)},  # type: ignore[arg-type]
+            r"its Command is none: .*stdout",
+        ),
+        ({"environment": {"A": object()}}, "its Command is none"),
         ({"outputs": ()}, r"does not say how to read xtc: add Output\('xtc'"),
         ({"outputs": (*GOOD.outputs, Output("trr"))}, "reads 'trr', which is none of its outputs"),
         ({"outputs": GOOD.outputs * 2}, "reads the output 'xtc' twice"),

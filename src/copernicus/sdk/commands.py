@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+import msgspec
+
 from copernicus.errors import BadDefinition
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Command
@@ -13,14 +15,15 @@ def check_command(spec: FunctionSpec, command: Command) -> Command:
     """``command`` if a worker can run it and read all outputs of ``spec`` from it.
 
     Raises:
-        BadDefinition: It has no line, an output is missing or unknown, or a file would lie
-            outside of the work folder.
+        BadDefinition: It has no line, a member of another type, an output is missing or unknown,
+            or a file would lie outside of the work folder.
     """
     if not command.lines:
         raise BadDefinition(f"{spec.name}: its Command has no lines: there is nothing to run")
     for line in command.lines:
         if not line.argv or not all(isinstance(part, str) for part in line.argv):
             raise BadDefinition(f"{spec.name}: the arguments {line.argv!r} must be texts")
+    _check_types(spec, command)
     ports = {port.name: port for port in spec.outputs}
     read = [output.port for output in command.outputs]
     unknown = [port for port in read if port not in ports]
@@ -40,6 +43,14 @@ def check_command(spec: FunctionSpec, command: Command) -> Command:
         )
     _check_places(spec, command)
     return command
+
+
+def _check_types(spec: FunctionSpec, command: Command) -> None:
+    """Every member has its type: Python does not look, but whoever is sent the Command does."""
+    try:
+        msgspec.convert(msgspec.to_builtins(command), Command)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise BadDefinition(f"{spec.name}: its Command is none: {error}") from None
 
 
 def _check_places(spec: FunctionSpec, command: Command) -> None:
