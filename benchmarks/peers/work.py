@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 
 def echo(x: int) -> int:
@@ -12,5 +13,5 @@ def echo(x: int) -> int:
 
 def run_true(path: str) -> int:
     """Run a program, its standard output in a file."""
-    with open(path, "wb") as output:
+    with Path(path).open("wb") as output:
         return subprocess.run(["/bin/true"], stdout=output).returncode

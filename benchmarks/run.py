@@ -1,0 +1,168 @@
+"""Measures us and the peers side by side, in interleaved rounds; prints a table, writes JSON.
+
+``python -m benchmarks.run`` (``make bench``); ``--quick`` for a minute's look. The peers live in
+an environment of their own, made at the first run. A wall time says something only beside another
+of the same round: the load of the machine is printed with each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ours
+
+ROOT = Path(__file__).parents[1]
+HERE = ROOT / "benchmarks"
+PEERS_HOME = ROOT / ".venv-bench"
+PEERS = ("dask", "parsl")
+NEEDS = ("distributed==2026.8.0", "parsl==2026.10.26", "psutil")
+WHAT = {
+    "noop": "functions that do nothing",
+    "true": "/bin/true with an output file",
+    "chain": "a chain of dependent functions",
+    "latency": "submit, wait, submit again",
+}
+FULL = (("noop", 2000), ("noop", 10_000), ("true", 2000), ("chain", 200), ("latency", 200))
+QUICK = (("noop", 500), ("true", 200), ("chain", 30), ("latency", 30))
+PATIENCE_S = 600.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run everything; 1 if a measurement failed."""
+    chosen = _parser().parse_args(arguments)
+    sizes = QUICK if chosen.quick else FULL
+    rounds = chosen.rounds or (1 if chosen.quick else 3)
+    systems = ["copernicus", *(() if chosen.no_peers else _ready_peers())]
+    found: list[dict[str, Any]] = []
+    for number in range(rounds):
+        for phase, n in sizes:
+            if chosen.only and phase not in chosen.only:
+                continue
+            for system in systems:
+                one = {"system": system, "phase": phase, "n": n, "round": number}
+                one |= {"load": round(os.getloadavg()[0], 2)} | _measured(system, phase, n)
+                found.append(one)
+                print(_line(one), flush=True)
+    print(f"\n{table(found, systems)}")
+    print(f"\nwritten to {_write(found, chosen.output)}")
+    return int(any("error" in one for one in found))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
+    parser.add_argument("--only", nargs="*", choices=list(WHAT), help="these measurements only")
+    parser.add_argument("--no-peers", action="store_true", help="measure this system only")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench-out", help="folder for JSON")
+    return parser
+
+
+def _ready_peers() -> list[str]:
+    """The peers that are installed, if need be now; none without a network."""
+    python = PEERS_HOME / "bin" / "python"
+    stamp = PEERS_HOME / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != "\n".join(NEEDS):
+        print(f"installing {', '.join(NEEDS)} into {PEERS_HOME.name} ...", flush=True)
+        venv.create(PEERS_HOME, with_pip=True)
+        done = subprocess.run([str(python), "-m", "pip", "install", "-q", *NEEDS])
+        if done.returncode:
+            print("the peers cannot be installed: measuring this system only", file=sys.stderr)
+            return []
+        stamp.write_text("\n".join(NEEDS))
+    return list(PEERS)
+
+
+def _measured(system: str, phase: str, n: int) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{system}-"))
+    try:
+        if system == "copernicus":
+            return ours.measure(folder, phase, n)
+        return _peer(system, phase, n, folder)
+    except Exception as error:  # noqa: BLE001 - one that fails must not take the others with it
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _peer(system: str, phase: str, n: int, folder: Path) -> dict[str, Any]:
+    out = folder / "out"
+    out.mkdir()
+    script = HERE / "peers" / f"peer_{system}.py"
+    done = subprocess.run(
+        [str(PEERS_HOME / "bin" / "python"), str(script), phase, str(n), str(out)],
+        env={**os.environ, "PYTHONPATH": str(script.parent)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    if done.returncode:
+        raise RuntimeError((done.stderr or done.stdout)[-500:])
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _line(one: dict[str, Any]) -> str:
+    head = f"{one['system']:<11} {one['phase']:<8} n={one['n']:<6} load {one['load']:>5}"
+    if "error" in one:
+        return f"{head}  FAILED: {one['error']}"
+    seconds, n = one["seconds"], one["n"]
+    each = f"{n / seconds:>7.0f}/s {seconds / n * 1e3:>8.2f} ms each"
+    return f"{head}  {seconds:>7.2f} s {each}  CPU {one['cpu_ms']:>6.2f} ms each"
+
+
+def table(found: list[dict[str, Any]], systems: list[str]) -> str:
+    """Medians over the rounds; the ratio is that of the rates: above 1, we are faster."""
+    lines = [
+        "| work | n | system | per second | ms each | CPU ms each | our rate / theirs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for phase, n in dict.fromkeys((one["phase"], one["n"]) for one in found):
+        mine = _median(found, "copernicus", phase, n, "seconds")
+        for system in systems:
+            seconds = _median(found, system, phase, n, "seconds")
+            cpu = _median(found, system, phase, n, "cpu_ms")
+            cells = [WHAT[phase], f"{n:,}", system, "failed", "", "", ""]
+            if seconds is not None and cpu is not None:
+                ratio = f"{seconds / mine:.2f}" if mine and system != "copernicus" else ""
+                numbers = [f"{n / seconds:.0f}", f"{seconds / n * 1e3:.2f}", f"{cpu:.2f}", ratio]
+                cells[3:] = numbers
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _median(
+    found: list[dict[str, Any]], system: str, phase: str, n: int, what: str
+) -> float | None:
+    values = [
+        one[what]
+        for one in found
+        if (one["system"], one["phase"], one["n"]) == (system, phase, n) and what in one
+    ]
+    return statistics.median(values) if values else None
+
+
+def _write(found: list[dict[str, Any]], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
+    machine |= {"system": platform.platform()}
+    path.write_text(json.dumps({"machine": machine, "needs": NEEDS, "found": found}, indent=1))
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
