@@ -30,9 +30,13 @@ class Describe(msgspec.Struct, frozen=True, tag="describe"):
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """Begin an evaluation, in place of an older one of the element. Reply: ``Rested``."""
+    """Begin an evaluation, in place of an older one of the element. Reply: ``Rested``.
+
+    Paths are unique within a ``project`` only.
+    """
 
     start: Start
+    project: str = ""
 
 
 class Continue(msgspec.Struct, frozen=True, tag="continue"):
@@ -42,6 +46,7 @@ class Continue(msgspec.Struct, frozen=True, tag="continue"):
     eid: str
     number: int
     answer: Answer
+    project: str = ""
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
@@ -50,6 +55,7 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     path: str
     eid: str
     number: int
+    project: str = ""
 
 
 Request = Hello | Describe | Begin | Continue | End

@@ -21,7 +21,7 @@ from copernicus.evaluator.frames import (
     Rested,
 )
 from copernicus.evaluator.runner import Evaluation
-from copernicus.model.evaluation import ROOT, Rest, Segment, Start
+from copernicus.model.evaluation import ROOT, Rest, Segment
 from copernicus.model.functions import Kind
 from copernicus.model.jobs import Command, Failure
 from copernicus.registry import Discovery
@@ -35,7 +35,7 @@ class Service:
 
     def __init__(self, discovery: Discovery) -> None:
         self._discovery = discovery
-        self._evaluations: dict[tuple[str, str], Evaluation] = {}
+        self._evaluations: dict[tuple[str, str, str], Evaluation] = {}
         self._entries = {
             function.spec.entry: function
             for function in discovery.functions().values()
@@ -50,12 +50,12 @@ class Service:
                 return Catalog(tuple(specs), self._discovery.broken)
             case Describe():
                 return self._describe(request)
-            case Begin(start=start):
-                return self._begin(start)
+            case Begin():
+                return self._begin(request)
             case Continue():
                 return self._continue(request)
             case End(path=path, eid=eid, number=number):
-                self._forget(path, eid, number)
+                self._forget((request.project, path, eid), number)
                 return Gone(path, eid, number)
 
     def _function(self, entry: str, kind: Kind) -> Function[..., Any] | Failure:
@@ -85,40 +85,43 @@ class Service:
             return Description(request.id, failure=failure_of(error, function.body.__code__))
         return Description(request.id, command)
 
-    def _begin(self, start: Start) -> Reply:
-        present = self._evaluations.get((start.path, start.eid))
+    def _begin(self, request: Begin) -> Reply:
+        start = request.start
+        key = (request.project, start.path, start.eid)
+        present = self._evaluations.get(key)
         if present is not None and present.start.number > start.number:
             return Refused(
                 f"{start.path}: evaluation {present.start.number} is here; "
                 f"{start.number} came too late"
             )
-        self._forget(start.path, start.eid, start.number)
+        self._forget(key, start.number)
         function = self._function(start.entry, "workflow")
         if isinstance(function, Failure):
             segment = Segment(ROOT, 0, failure=function)
             return Rested(Rest(start.path, start.eid, start.number, (segment,)), ended=True)
         evaluation = Evaluation(start, function)
-        self._evaluations[start.path, start.eid] = evaluation
-        return self._rested(evaluation, evaluation.run())
+        self._evaluations[key] = evaluation
+        return self._rested(key, evaluation, evaluation.run())
 
     def _continue(self, request: Continue) -> Reply:
-        evaluation = self._evaluations.get((request.path, request.eid))
+        key = (request.project, request.path, request.eid)
+        evaluation = self._evaluations.get(key)
         if evaluation is None or evaluation.start.number != request.number:
             return Gone(request.path, request.eid, request.number)
         try:
-            return self._rested(evaluation, evaluation.answer(request.answer))
+            return self._rested(key, evaluation, evaluation.answer(request.answer))
         except InternalError:
             raise
         except CopernicusError as error:
             return Refused(error.message)
 
-    def _rested(self, evaluation: Evaluation, rest: Rest) -> Rested:
+    def _rested(self, key: tuple[str, str, str], evaluation: Evaluation, rest: Rest) -> Rested:
         if evaluation.ended:
-            self._forget(rest.path, rest.eid, rest.number)
+            self._forget(key, rest.number)
         return Rested(rest, evaluation.ended)
 
-    def _forget(self, path: str, eid: str, number: int) -> None:
-        evaluation = self._evaluations.get((path, eid))
+    def _forget(self, key: tuple[str, str, str], number: int) -> None:
+        evaluation = self._evaluations.get(key)
         if evaluation is not None and evaluation.start.number <= number:
-            del self._evaluations[path, eid]
+            del self._evaluations[key]
             evaluation.close()

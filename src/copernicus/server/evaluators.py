@@ -197,11 +197,9 @@ class Evaluators:
 
     async def _begin(self, lane: _Lane, project: str, start: Start) -> None:
         key = _Key(project, start.path, start.eid)
-        # Processes know no projects: an element of the same name in another has to leave.
-        for other in [k for k in lane.resting if (k.path, k.eid) == (key.path, key.eid)]:
-            if other != key or lane.resting[other] > start.number:
-                await self._evict(lane, other)
-        reply = await self._ask(lane, Begin(start), self._settings.evaluate_timeout_s)
+        if lane.resting.get(key, start.number) > start.number:
+            await self._evict(lane, key)
+        reply = await self._ask(lane, Begin(start, project), self._settings.evaluate_timeout_s)
         await self._rested(lane, key, start.number, reply)
 
     async def _continue(self, lane: _Lane, project: str, effect: SendAnswer) -> None:
@@ -209,7 +207,7 @@ class Evaluators:
         if lane.resting.get(key) != effect.number:
             await self._begin_again(lane, key, effect.number)
             return
-        request = Continue(effect.path, effect.eid, effect.number, effect.answer)
+        request = Continue(effect.path, effect.eid, effect.number, effect.answer, project)
         reply = await self._ask(lane, request, self._settings.evaluate_timeout_s)
         if isinstance(reply, Gone):
             lane.resting.pop(key, None)
@@ -227,7 +225,7 @@ class Evaluators:
     async def _end(self, lane: _Lane, project: str, effect: EndEvaluation) -> None:
         key = _Key(project, effect.path, effect.eid)
         if lane.resting.get(key, _ALL_NUMBERS) <= effect.number:
-            request = End(effect.path, effect.eid, effect.number)
+            request = End(effect.path, effect.eid, effect.number, project)
             await self._ask(lane, request, self._settings.evaluate_timeout_s)
             self._forget(lane, key)
 
@@ -249,7 +247,7 @@ class Evaluators:
             await self._evict(lane, next(iter(lane.resting)))
 
     async def _evict(self, lane: _Lane, key: _Key) -> None:
-        request = End(key.path, key.eid, _ALL_NUMBERS)
+        request = End(key.path, key.eid, _ALL_NUMBERS, key.project)
         await self._ask(lane, request, self._settings.evaluate_timeout_s)
         self._forget(lane, key)
 
