@@ -57,7 +57,7 @@ class ServerSettings:
     machine_port: int = MACHINE_PORT
     user_port: int = USER_PORT
     names: tuple[str, ...] = ()
-    heartbeat_s: float = 30.0
+    heartbeat_s: float = 10.0
     lease_s: float = 120.0
     checkpoint_interval_s: float = 300.0
     max_wait_s: float = 60.0
@@ -131,7 +131,7 @@ def load_settings(
 def settings_toml(values: Mapping[str, Any]) -> str:
     """The text of a ``server.toml`` with these settings."""
     lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
-    return "\n".join(["# Settings of this server; all names: cpc server settings", *lines, ""])
+    return "\n".join(["# Settings of this server; all of them: docs/reference/settings.md", *lines, ""])
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(ServerSettings)}

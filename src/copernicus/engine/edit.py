@@ -9,6 +9,7 @@ from copernicus.engine.apply import below, references
 from copernicus.engine.draft import Draft
 from copernicus.engine.inputs import clear_input, connect, owned, set_input
 from copernicus.engine.resolve import element_name, failed_activation
+from copernicus.engine.showing import shorten
 from copernicus.engine.state import Element, Instance
 from copernicus.engine.transaction import Step, ending_below
 from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
@@ -44,8 +45,7 @@ def summarise(edit: ed.Edit) -> str:
         case ed.AddInstance(path=path, function=function):
             return f"add {path} ({function})"
         case ed.SetInput(target=target, value=value):
-            shown = repr(value)
-            return f"set {target} = {shown if len(shown) < 60 else shown[:57] + '...'}"
+            return f"set {target} = {shorten(value)}"
         case ed.Connect(source=source, target=target):
             return f"connect {source} -> {target}"
         case ed.RenameInstance(path=path, name=name):

@@ -305,4 +305,3 @@ def failed_activation(state: ProjectState, element: Element) -> Activation | Non
     if ended.outcome in ("failed", "cancelled") and not element.current:
         return ended if not element.ready or ended.digest == element.digest else None
     return None
-

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Literal
 
-import msgspec
-
 from copernicus.engine.resolve import (
     Resolved,
     element_name,
@@ -18,6 +16,7 @@ from copernicus.engine.resolve import (
     resolve,
     resolve_input,
 )
+from copernicus.engine.showing import shorten
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.engine.waiting import waits_for
@@ -27,7 +26,6 @@ from copernicus.model.network import Collect, InRef, OutRef, Source
 from copernicus.model.network import Literal as Plain
 from copernicus.model.paths import Address
 from copernicus.model.types import ListType, PortType, describe
-from copernicus.model.values import is_file
 from copernicus.protocol import (
     ElementView,
     InstanceDetail,
@@ -49,7 +47,6 @@ PRECEDENCE = (
     "retired",
 )
 Standing = Literal["current", "stale", "unset", "waiting"]
-SHORT = 72
 
 
 def element_state(state: ProjectState, instance: Instance, element: Element) -> str:
@@ -211,25 +208,6 @@ def source_text(state: ProjectState, source: Source | None) -> str:
             connected = sum(not isinstance(item.source, Plain) for item in items)
             return f"{connected} of {len(items)} elements connected" if connected else ""
     return ""
-
-
-def shorten(value: Any) -> str:
-    """A value in at most one line."""
-    if is_file(value):
-        return f"{value['name']} ({_size(value['size'])})"
-    if isinstance(value, list) and len(value) > 3:
-        return f"{len(value)} elements: {shorten(value[0])}, ..., {shorten(value[-1])}"
-    if isinstance(value, list):
-        return "[" + ", ".join(shorten(element) for element in value) + "]"
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= SHORT else text[: SHORT - 3] + "..."
-
-
-def _size(size: int) -> str:
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} B"
 
 
 def _located(state: ProjectState, address: Address) -> tuple[Instance, Port, PortType, Resolved]:

@@ -27,7 +27,6 @@ SIGNS: dict[str, tuple[str, str]] = {
     "current": ("✓", "green"),
     "unset": ("○", "dim"),
 }
-PLAIN = str.maketrans("‖◌≡▶◂✓▨✕⊘·●◐○━╸╺", "|.=><v%x-.*o.=- ")
 _UNKNOWN = ("•", "")
 
 
