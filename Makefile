@@ -16,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast lint format bench gromacs clean
+.PHONY: help demo test test-fast lint format docs bench gromacs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lint: $(VENV)/.dev  ## Check style, types and layers
 format: $(VENV)/.dev  ## Bring the source into its form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev  ## Write the reference pages that follow from the code
+	$(BIN)/python docs/reference/generate.py
 
 bench: $(BENCH_VENV)/.bench  ## Measure throughput and latency, beside Dask and Parsl
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)

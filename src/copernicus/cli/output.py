@@ -52,6 +52,11 @@ def note(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
+def one_line(text: str) -> str:
+    """``text``, printable, with spaces where it had line ends."""
+    return printable(" ".join(text.split()))
+
+
 def printable(text: str, keep: str = "") -> str:
     """``text`` without characters that a terminal would act on."""
     return "".join(c if c.isprintable() or c in keep else f"\\x{ord(c):02x}" for c in text)

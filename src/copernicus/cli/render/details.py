@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from copernicus.cli.output import printable
+from copernicus.cli.output import one_line, printable
 from copernicus.cli.render.states import progress_text, state_text
 from copernicus.cli.render.tables import duration, facts, moment, short_job, table
 from copernicus.model.functions import FunctionSpec, Port
@@ -64,7 +64,7 @@ def _sign(state: str, *, required: bool) -> Text:
 def _element(path: str, element: ElementView) -> Sequence[str | Text]:
     said = progress_text(element.progress) if element.progress else element.waits_for
     if element.failure:
-        said = element.failure.reason
+        said = one_line(element.failure.reason)
     return (f"{path}[{element.index}]", state_text(element.state), short_job(element.job), said)
 
 
@@ -110,7 +110,7 @@ def _hint(detail: InstanceDetail, element: ElementView) -> str:
 def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType:
     """Why something failed: reason, place, the log's end, what to do."""
     head = Text().append("✕ ", style="bold red").append(f"{name} failed", style="bold")
-    head.append(f": {printable(failure.reason)}")
+    head.append(f": {printable(failure.reason.strip(), keep='\n')}")
     rows: list[tuple[str, str | Text]] = []
     if failure.where:
         rows.append(("where", failure.where))

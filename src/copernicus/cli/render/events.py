@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from copernicus.cli.output import one_line
 from copernicus.cli.render.states import progress_text
 from copernicus.protocol import FeedEntry, ProgressReport
 
@@ -32,7 +33,7 @@ def _progress(event: Event) -> str:
 
 def _ended(event: Event) -> str:
     failure = event.get("failure") or {}
-    reason = f": {failure['reason']}" if failure.get("reason") else ""
+    reason = f": {one_line(failure['reason'])}" if failure.get("reason") else ""
     return f"{event.get('id')} {event.get('outcome')}{reason}"
 
 

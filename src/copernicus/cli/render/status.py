@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from copernicus.cli.output import printable
+from copernicus.cli.output import one_line, printable
 from copernicus.cli.render.states import number, progress_text, state_text, style_of
 from copernicus.protocol import InstanceView, JobView, ProgressReport, ProjectView
 
@@ -262,9 +262,9 @@ def _failures(instances: Sequence[InstanceView], inside: str) -> list[Renderable
         assert view.failure is not None
         line = Text().append("✕ ", style="bold red")
         line.append(printable(view.path), style="bold")
-        line.append(f": {printable(view.failure.reason)}")
+        line.append(f": {one_line(view.failure.reason)}")
         if view.failure.remedy:
-            line.append(f" ({printable(view.failure.remedy)})", style="dim")
+            line.append(f" ({one_line(view.failure.remedy)})", style="dim")
         line.append(f"  cpc why {view.path}", style="dim")
         lines.append(line)
     if len(failed) > _MOST_FAILURES:
