@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -36,6 +37,7 @@ def results_folder(wanted: Path | None) -> Iterator[Path]:
         yield folder
     except (KeyboardInterrupt, SystemExit):
         shutil.rmtree(folder if is_new else folder / LOGS, ignore_errors=True)
+        print("\nStopped: nothing is left running, and nothing was kept.", file=sys.stderr)
         raise
 
 
