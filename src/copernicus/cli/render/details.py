@@ -110,7 +110,7 @@ def _hint(detail: InstanceDetail, element: ElementView) -> str:
 def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType:
     """Why something failed: reason, place, the log's end, what to do."""
     head = Text().append("✕ ", style="bold red").append(f"{name} failed", style="bold")
-    head.append(f": {printable(failure.reason.strip(), keep='\n')}")
+    head.append(": " + printable(failure.reason.strip(), keep="\n"))
     rows: list[tuple[str, str | Text]] = []
     if failure.where:
         rows.append(("where", failure.where))
