@@ -6,11 +6,22 @@ Besides the facts it keeps the indexes (who depends on whom) and marks what must
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 
 import msgspec
 
 from copernicus.engine.digests import value_digest
+from copernicus.engine.indexes import (
+    below,
+    evaluation_of,
+    follow,
+    index_source,
+    look,
+    mark_below,
+    mark_deciding,
+    reindex,
+    renamed,
+    watch,
+)
 from copernicus.engine.state import (
     Activation,
     Answered,
@@ -25,7 +36,7 @@ from copernicus.engine.state import (
     replace,
 )
 from copernicus.model import events as ev
-from copernicus.model.network import Collect, InRef, OutRef, Source
+from copernicus.model.network import Collect, Source
 
 
 def apply(state: ProjectState, event: ev.Event) -> None:
@@ -37,23 +48,6 @@ def apply(state: ProjectState, event: ev.Event) -> None:
 @functools.singledispatch
 def _apply(event: ev.Event, state: ProjectState) -> None:
     raise TypeError(f"no rule to record {event!r}")
-
-
-def references(source: Source | None) -> Iterator[OutRef | InRef]:
-    """Every reference inside a source."""
-    if isinstance(source, OutRef | InRef):
-        yield source
-    elif isinstance(source, Collect):
-        for item in source.items:
-            if isinstance(item.source, OutRef | InRef):
-                yield item.source
-
-
-def index_source(state: ProjectState, path: str, source: Source | None) -> None:
-    """Note that the instance at ``path`` depends on what ``source`` refers to."""
-    for reference in references(source):
-        index = state.border if isinstance(reference, InRef) else state.dependents
-        index.setdefault(reference.path, set()).add(path)
 
 
 @_apply.register
@@ -123,12 +117,6 @@ def _(event: ev.InstanceRemoved, state: ProjectState) -> None:
             state.children.get(instance.owner.path, set()).discard(path)
 
 
-def below(state: ProjectState, path: str) -> list[str]:
-    """The path itself and the paths of all instances inside it."""
-    inner = tuple(f"{path}{mark}" for mark in "/@")
-    return [p for p in state.instances if p == path or p.startswith(inner)]
-
-
 @_apply.register
 def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
     old, new = event.path, event.new_path
@@ -148,69 +136,6 @@ def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
     reindex(state)
 
 
-def renamed(source: Source, moved: dict[str, str]) -> Source:
-    """``source`` with the paths of renamed instances."""
-    if isinstance(source, OutRef | InRef) and source.path in moved:
-        return msgspec.structs.replace(source, path=moved[source.path])
-    if isinstance(source, Collect):
-        items = tuple(
-            msgspec.structs.replace(item, source=renamed(item.source, moved))
-            for item in source.items
-        )
-        return replace(source, items=items)
-    return source
-
-
-def reindex(state: ProjectState) -> None:
-    """Build every index anew, and mark everything."""
-    for index in (state.dependents, state.border, state.followers, state.watchers, state.children):
-        index.clear()
-    for path, instance in state.instances.items():
-        for source in instance.inputs.values():
-            index_source(state, path, source)
-        if instance.owner:
-            state.children.setdefault(instance.owner.path, set()).add(path)
-        for element in instance.elements.values():
-            if element.evaluation:
-                _index_evaluation(state, path, element.eid, element.evaluation)
-        state.mark(path)
-
-
-def _index_evaluation(state: ProjectState, path: str, eid: str, evaluation: Evaluation) -> None:
-    for binding in evaluation.outputs.values():
-        follow(state, path, eid, binding.effective)
-        follow(state, path, eid, binding.declared)
-    evaluation.watched.clear()
-    for branch in evaluation.branches.values():
-        for index, answered in branch.answers.items():
-            watch(state, path, eid, evaluation, answered.waits.sources, (branch.key, index))
-        if branch.waits:
-            watch(state, path, eid, evaluation, branch.waits.sources, None)
-    wake(state, path, eid)
-
-
-def follow(state: ProjectState, path: str, eid: str, source: Source | None) -> None:
-    """Note that an output of the workflow element follows ``source``."""
-    for reference in references(source):
-        state.followers.setdefault(reference.path, set()).add((path, eid))
-
-
-def watch(
-    state: ProjectState,
-    path: str,
-    eid: str,
-    evaluation: Evaluation,
-    sources: tuple[Source, ...],
-    position: tuple[str, int] | None,
-) -> None:
-    """Note that an evaluation waits for, or has looked at, ``sources``."""
-    for source in sources:
-        for reference in references(source):
-            state.watchers.setdefault(reference.path, set()).add((path, eid))
-            if position:
-                evaluation.watched.setdefault(reference.path, set()).add(position)
-
-
 @_apply.register
 def _(event: ev.InstanceRetired, state: ProjectState) -> None:
     state.instances[event.path].retired = True
@@ -221,30 +146,6 @@ def _(event: ev.InstanceRetired, state: ProjectState) -> None:
 def _(event: ev.HeldSet, state: ProjectState) -> None:
     state.instances[event.path].held = event.held
     mark_below(state, event.path)
-
-
-def look(state: ProjectState, path: str, eid: str) -> None:
-    """Note that an evaluation must be looked at: it may go on."""
-    state.evaluations.setdefault((path, eid), set())
-
-
-def wake(state: ProjectState, path: str, eid: str) -> None:
-    """Note that an evaluation must be looked at, with all that it has looked at."""
-    evaluation = state.instances[path].elements[eid].evaluation
-    if evaluation is not None:
-        state.evaluations.setdefault((path, eid), set()).update(evaluation.watched)
-
-
-def mark_below(state: ProjectState, path: str) -> None:
-    """Note that everything inside an instance, and itself, must be looked at."""
-    pending = [path]
-    while pending:
-        at = pending.pop()
-        state.mark(at)
-        pending.extend(state.children.get(at, ()))
-        for element in state.instances[at].elements.values():
-            if element.evaluation is not None:
-                wake(state, at, element.eid)
 
 
 @_apply.register
@@ -285,7 +186,8 @@ def _(event: ev.ItemAppended, state: ProjectState) -> None:
     instance.inputs[event.port] = replace(source, items=(*source.items, event.item))
     _note_eid(state, event.item.eid)
     index_source(state, event.path, event.item.source)
-    state.mark(event.path)
+    # A list that only grows leaves the elements that are there as they are.
+    state.mark(event.path, event.item.eid if instance.mapped == (event.port,) else None)
 
 
 @_apply.register
@@ -465,21 +367,14 @@ def _(event: ev.Decided, state: ProjectState) -> None:
         event.kind, event.candidates, event.chosen, event.outcome
     )
     if event.kind == "at_least":
-        _mark_deciding(state, event.path)
-
-
-def _mark_deciding(state: ProjectState, path: str) -> None:
-    for child in state.children.get(path, ()):
-        sources = state.instances[child].inputs.values()
-        if any(isinstance(s, Collect) and s.at_least is not None for s in sources):
-            state.mark(child)
+        mark_deciding(state, event.path)
 
 
 @_apply.register
 def _(event: ev.DecisionLapsed, state: ProjectState) -> None:
     evaluation = evaluation_of(state, event.path, event.eid)
     evaluation.decisions.pop(event.position, None)
-    _mark_deciding(state, event.path)
+    mark_deciding(state, event.path)
     look(state, event.path, event.eid)
 
 
@@ -507,10 +402,3 @@ def _(event: ev.EvaluationEnded, state: ProjectState) -> None:
 def _(event: ev.EffectClosed, state: ProjectState) -> None:
     if state.cancelling.get(event.object, 0) <= event.version:
         state.cancelling.pop(event.object, None)
-
-
-def evaluation_of(state: ProjectState, path: str, eid: str) -> Evaluation:
-    """The evaluation of a workflow element that has been started."""
-    evaluation = state.instances[path].elements[eid].evaluation
-    assert evaluation is not None
-    return evaluation

@@ -25,8 +25,10 @@ def refresh(state: ProjectState) -> None:
 
 def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] | None) -> None:
     reshaped = False
+    if marked is not None and not marked <= instance.elements.keys():
+        marked, reshaped = _grow(state, instance, marked)
     if marked is None:
-        reshaped = _reshape(state, instance)
+        reshaped = _reshape(state, instance) or reshaped
         eids = [eid for eid, e in instance.elements.items() if e.wanted or e.has_facts()]
     else:
         eids = [eid for eid in marked if eid in instance.elements]
@@ -38,6 +40,21 @@ def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] 
         instance.not_current = sum(not (e.current or e.hole) for e in instance.listed())
     if changed or reshaped:
         _notify(state, instance, changed, reshaped or whole_before or instance.not_current == 0)
+
+
+def _grow(
+    state: ProjectState, instance: Instance, marked: set[str]
+) -> tuple[set[str] | None, bool]:
+    """What to look at (``None``: everything) if there are elements now that there were not."""
+    before = instance.eids
+    if not _reshape(state, instance):
+        return marked, False
+    after = instance.eids
+    if before is None or after is None or after[: len(before)] != before:
+        return None, True
+    new = after[len(before) :]
+    instance.not_current += len(new)
+    return marked.union(new), True
 
 
 def _reshape(state: ProjectState, instance: Instance) -> bool:

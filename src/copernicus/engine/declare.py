@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from copernicus.engine.digests import value_digest
-from copernicus.engine.state import Element, Instance, collected
+from copernicus.engine.state import Element, Instance
 from copernicus.engine.transaction import Step, blocked, ending_below
 from copernicus.errors import BadDefinition, CopernicusError
 from copernicus.model import events as ev
@@ -205,6 +205,3 @@ def workflow_blocked(step: Step, instance: Instance, element: Element) -> bool:
         or element.hole
         or blocked(state, instance)
     )
-
-
-__all__ = ["collected", "declare", "retire_undeclared", "segment_digest", "workflow_blocked"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from copernicus.engine.apply import below, references
 from copernicus.engine.draft import Draft
+from copernicus.engine.indexes import below, references
 from copernicus.engine.inputs import clear_input, connect, owned, set_input
 from copernicus.engine.resolve import element_name, failed_activation
 from copernicus.engine.showing import shorten

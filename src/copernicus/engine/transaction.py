@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from copernicus.engine.apply import apply, below
+from copernicus.engine.apply import apply
+from copernicus.engine.indexes import below
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.model.events import ActivationEnded, EvaluationEnded, Event, FunctionDefined
 from copernicus.model.functions import FunctionSpec

@@ -1,0 +1,149 @@
+"""How each kind of await is answered (SEMANTICS 4.2, 5): values, settle, first, latest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from copernicus.engine.decisions import decide_list, final_failure, source_name
+from copernicus.engine.resolve import Resolved, resolve
+from copernicus.engine.state import Element, Instance
+from copernicus.engine.transaction import Step
+from copernicus.model import events as ev
+from copernicus.model.evaluation import Await
+from copernicus.model.jobs import Failure
+from copernicus.model.network import Collect, Source
+
+Found = tuple[Any, tuple[str, ...]] | Failure | None
+
+
+def answer(
+    step: Step, instance: Instance, element: Element, branch: str, index: int, waits: Await
+) -> Found:
+    """The answer to an await, with the digests it is made of; ``None`` if there is none yet."""
+    position = f"{branch}:a{index}"
+    match waits.kind:
+        case "settle":
+            return _settle(step, instance, element, position, waits)
+        case "first":
+            return _first(step, instance, element, position, waits)
+        case "latest":
+            return _latest(step, instance, element, position, waits)
+        case _:
+            return _values(step, waits)
+
+
+def _values(step: Step, waits: Await) -> Found:
+    for source in waits.sources:
+        if isinstance(source, Collect):
+            decide_list(step, source)
+    found = [resolve(step.state, source) for source in waits.sources]
+    for one in found:
+        if one.status == "hole":
+            return Failure(
+                f"awaited the value of {one.blocker}",
+                cause="definition",
+                where=waits.line,
+                remedy="use net.settle where an element may have no value",
+            )
+        if one.status != "current":
+            return None
+    return [one.value for one in found], tuple(one.digest for one in found)
+
+
+def _settle(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    names = tuple(source_name(source) for source in waits.sources)
+    earlier = evaluation.decisions.get(position)
+    kept = dict(earlier.outcome) if earlier and earlier.kind == "settle" else {}
+    outcomes: list[dict[str, Any]] = []
+    digests: list[str] = []
+    for name, source in zip(names, waits.sources, strict=True):
+        outcome = _outcome(step, source, kept.get(name))
+        if outcome is None:
+            return None
+        outcomes.append(outcome[0])
+        digests.append(outcome[1])
+    failures = {
+        name: {"failure": outcome["failure"], "digest": digest}
+        for name, outcome, digest in zip(names, outcomes, digests, strict=True)
+        if "failure" in outcome
+    }
+    good = tuple(name for name in names if name not in failures)
+    if earlier is None or earlier.outcome != failures or earlier.candidates != names:
+        step.emit(ev.Decided(instance.path, element.eid, position, "settle", names, good, failures))
+    return outcomes, tuple(digests)
+
+
+def _outcome(
+    step: Step, source: Source, kept: dict[str, Any] | None
+) -> tuple[dict[str, Any], str] | None:
+    """A settled source: a value, or a failure that stands as long as its inputs do (5.3)."""
+    failed = final_failure(step.state, source)
+    inputs_now = _inputs_of(step, source)
+    if kept is not None and kept["digest"] == inputs_now:
+        return {"failure": kept["failure"]}, inputs_now
+    if failed is not None:
+        return {"failure": msgspec.to_builtins(failed.failure)}, failed.digest
+    found: Resolved = resolve(step.state, source)
+    if found.status == "current":
+        return {"value": found.value}, found.digest
+    if found.status == "hole":
+        skipped = Failure(f"{found.blocker}", cause="cancelled")
+        return {"failure": msgspec.to_builtins(skipped)}, "hole"
+    return None
+
+
+def _inputs_of(step: Step, source: Source) -> str:
+    upstream = step.state.instances.get(getattr(source, "path", ""))
+    if upstream is None:
+        return ""
+    element = upstream.elements.get(getattr(source, "element", None) or "")
+    return element.digest if element is not None and element.ready else ""
+
+
+def _first(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    names = tuple(source_name(source) for source in waits.sources)
+    earlier = evaluation.decisions.get(position)
+    if earlier is not None:
+        reason = _first_lapsed(step, names, waits, earlier.chosen)
+        if not reason:
+            chosen = names.index(earlier.chosen[0])
+            found = resolve(step.state, waits.sources[chosen])
+            return ([chosen, found.value], (found.digest,)) if found.status == "current" else None
+        step.emit(ev.DecisionLapsed(instance.path, element.eid, position, reason))
+    for index, source in enumerate(waits.sources):
+        found = resolve(step.state, source)
+        if found.status == "current":
+            step.emit(
+                ev.Decided(instance.path, element.eid, position, "first", names, (names[index],))
+            )
+            return [index, found.value], (found.digest,)
+    return None
+
+
+def _first_lapsed(step: Step, names: tuple[str, ...], waits: Await, chosen: tuple[str, ...]) -> str:
+    if not chosen or chosen[0] not in names:
+        return f"{chosen[0] if chosen else 'nothing'} is no candidate any more"
+    failed = final_failure(step.state, waits.sources[names.index(chosen[0])])
+    return f"{chosen[0]} failed after its inputs had changed" if failed else ""
+
+
+def _latest(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    evaluation = element.evaluation
+    assert evaluation is not None
+    names = tuple(source_name(source) for source in waits.sources)
+    earlier = evaluation.decisions.get(position)
+    if earlier is not None and earlier.kind == "latest" and earlier.candidates == names:
+        return earlier.outcome["values"], tuple(earlier.outcome["digests"])
+    found = [resolve(step.state, source, latest=True) for source in waits.sources]
+    if any(one.status not in ("current", "stale") for one in found):
+        return None
+    values, digests = [one.value for one in found], [one.digest for one in found]
+    outcome = {"values": values, "digests": digests}
+    step.emit(ev.Decided(instance.path, element.eid, position, "latest", names, names, outcome))
+    return values, tuple(digests)

@@ -1,0 +1,135 @@
+"""Who depends on whom: indexes over the network, and the marks of what must be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from copernicus.engine.state import Evaluation, ProjectState, replace
+from copernicus.model.network import Collect, InRef, OutRef, Source
+
+
+def references(source: Source | None) -> Iterator[OutRef | InRef]:
+    """Every reference inside a source."""
+    if isinstance(source, OutRef | InRef):
+        yield source
+    elif isinstance(source, Collect):
+        for item in source.items:
+            if isinstance(item.source, OutRef | InRef):
+                yield item.source
+
+
+def index_source(state: ProjectState, path: str, source: Source | None) -> None:
+    """Note that the instance at ``path`` depends on what ``source`` refers to."""
+    for reference in references(source):
+        index = state.border if isinstance(reference, InRef) else state.dependents
+        index.setdefault(reference.path, set()).add(path)
+
+
+def below(state: ProjectState, path: str) -> list[str]:
+    """The path itself and the paths of all instances inside it."""
+    inner = tuple(f"{path}{mark}" for mark in "/@")
+    return [p for p in state.instances if p == path or p.startswith(inner)]
+
+
+def renamed(source: Source, moved: dict[str, str]) -> Source:
+    """``source`` with the paths of renamed instances."""
+    if isinstance(source, OutRef | InRef) and source.path in moved:
+        return msgspec.structs.replace(source, path=moved[source.path])
+    if isinstance(source, Collect):
+        items = tuple(
+            msgspec.structs.replace(item, source=renamed(item.source, moved))
+            for item in source.items
+        )
+        return replace(source, items=items)
+    return source
+
+
+def reindex(state: ProjectState) -> None:
+    """Build every index anew, and mark everything."""
+    for index in (state.dependents, state.border, state.followers, state.watchers, state.children):
+        index.clear()
+    for path, instance in state.instances.items():
+        for source in instance.inputs.values():
+            index_source(state, path, source)
+        if instance.owner:
+            state.children.setdefault(instance.owner.path, set()).add(path)
+        for element in instance.elements.values():
+            if element.evaluation:
+                _index_evaluation(state, path, element.eid, element.evaluation)
+        state.mark(path)
+
+
+def _index_evaluation(state: ProjectState, path: str, eid: str, evaluation: Evaluation) -> None:
+    for binding in evaluation.outputs.values():
+        follow(state, path, eid, binding.effective)
+        follow(state, path, eid, binding.declared)
+    evaluation.watched.clear()
+    for branch in evaluation.branches.values():
+        for index, answered in branch.answers.items():
+            watch(state, path, eid, evaluation, answered.waits.sources, (branch.key, index))
+        if branch.waits:
+            watch(state, path, eid, evaluation, branch.waits.sources, None)
+    wake(state, path, eid)
+
+
+def follow(state: ProjectState, path: str, eid: str, source: Source | None) -> None:
+    """Note that an output of the workflow element follows ``source``."""
+    for reference in references(source):
+        state.followers.setdefault(reference.path, set()).add((path, eid))
+
+
+def watch(
+    state: ProjectState,
+    path: str,
+    eid: str,
+    evaluation: Evaluation,
+    sources: tuple[Source, ...],
+    position: tuple[str, int] | None,
+) -> None:
+    """Note that an evaluation waits for, or has looked at, ``sources``."""
+    for source in sources:
+        for reference in references(source):
+            state.watchers.setdefault(reference.path, set()).add((path, eid))
+            if position:
+                evaluation.watched.setdefault(reference.path, set()).add(position)
+
+
+def look(state: ProjectState, path: str, eid: str) -> None:
+    """Note that an evaluation must be looked at: it may go on."""
+    state.evaluations.setdefault((path, eid), set())
+
+
+def wake(state: ProjectState, path: str, eid: str) -> None:
+    """Note that an evaluation must be looked at, with all that it has looked at."""
+    evaluation = state.instances[path].elements[eid].evaluation
+    if evaluation is not None:
+        state.evaluations.setdefault((path, eid), set()).update(evaluation.watched)
+
+
+def mark_below(state: ProjectState, path: str) -> None:
+    """Note that everything inside an instance, and itself, must be looked at."""
+    pending = [path]
+    while pending:
+        at = pending.pop()
+        state.mark(at)
+        pending.extend(state.children.get(at, ()))
+        for element in state.instances[at].elements.values():
+            if element.evaluation is not None:
+                wake(state, at, element.eid)
+
+
+def mark_deciding(state: ProjectState, path: str) -> None:
+    """Note that lists with ``at_least`` inside a workflow instance may be decided now."""
+    for child in state.children.get(path, ()):
+        sources = state.instances[child].inputs.values()
+        if any(isinstance(s, Collect) and s.at_least is not None for s in sources):
+            state.mark(child)
+
+
+def evaluation_of(state: ProjectState, path: str, eid: str) -> Evaluation:
+    """The evaluation of a workflow element that has been started."""
+    evaluation = state.instances[path].elements[eid].evaluation
+    assert evaluation is not None
+    return evaluation
