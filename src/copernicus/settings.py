@@ -131,7 +131,9 @@ def load_settings(
 def settings_toml(values: Mapping[str, Any]) -> str:
     """The text of a ``server.toml`` with these settings."""
     lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
-    return "\n".join(["# Settings of this server; all of them: docs/reference/settings.md", *lines, ""])
+    return "\n".join(
+        ["# Settings of this server; all of them: docs/reference/settings.md", *lines, ""]
+    )
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(ServerSettings)}

@@ -17,13 +17,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
 import copernicus.store
-from copernicus.version import __version__
 from copernicus.errors import BadSettings, InternalError
 from copernicus.store import Store
 from copernicus.store.database import plain_engine
 from copernicus.store.folder import DATABASE
 from copernicus.store.opening import GAP, bring_up_to_date
 from copernicus.store.schema import FORMAT, METADATA
+from copernicus.version import __version__
 from support.store_writer import last_committed
 from support.store_writers import killed_after
 from support.stores import session

@@ -77,6 +77,4 @@ class EndEvaluation(msgspec.Struct, frozen=True, tag="end_evaluation"):
     number: int
 
 
-Effect = (
-    DescribeJob | QueueJob | CancelJob | HoldQueue | Evaluate | SendAnswer | EndEvaluation
-)
+Effect = DescribeJob | QueueJob | CancelJob | HoldQueue | Evaluate | SendAnswer | EndEvaluation

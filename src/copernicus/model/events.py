@@ -131,8 +131,9 @@ class ItemRemoved(msgspec.Struct, frozen=True, tag="item_removed"):
 
 
 class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omit_defaults=True):
-    """An instance (or element) fired. ``origins`` names, per port, the activations whose outputs
-    were used (the trace); ``parent`` the activation that this one extends; ``lineage`` and
+    """An instance (or element) fired.
+
+    ``origins`` names, per port, the activations whose outputs were used (the trace); ``parent`` the activation that this one extends; ``lineage`` and
     ``base_digest`` bind its checkpoints.
     """
 
@@ -168,7 +169,9 @@ Outcome = Literal["succeeded", "failed", "cancelled", "stopped", "superseded"]
 
 
 class ActivationEnded(msgspec.Struct, frozen=True, tag="activation_ended", omit_defaults=True):
-    """An activation has its end. ``stopped``: nobody wants it (retired, removed, input changed);
+    """An activation has its end.
+
+    ``stopped``: nobody wants it (retired, removed, input changed);
     ``superseded``: another continues it (``by``). Both may still get a late ``ResultKept``.
     """
 
@@ -206,7 +209,9 @@ class RetryAsked(msgspec.Struct, frozen=True, tag="retry_asked"):
 
 
 class ElementSkipped(msgspec.Struct, frozen=True, tag="element_skipped"):
-    """The element is a hole as long as its inputs have this digest. ``by`` is a user, or ``""``
+    """The element is a hole as long as its inputs have this digest.
+
+    ``by`` is a user, or ``""``
     where the hole comes from a hole above.
     """
 
@@ -233,7 +238,9 @@ class EvaluationStarted(msgspec.Struct, frozen=True, tag="evaluation_started"):
 
 
 class SegmentCommitted(msgspec.Struct, frozen=True, tag="segment_committed", omit_defaults=True):
-    """A branch came to rest at await ``index`` (or ended). ``digest`` is that of what it declared;
+    """A branch came to rest at await ``index`` (or ended).
+
+    ``digest`` is that of what it declared;
     the declarations themselves precede this event as facts.
     """
 

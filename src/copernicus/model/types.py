@@ -166,7 +166,7 @@ def _record(cls: type) -> RecordType:
     return RecordType(cls.__name__, tuple(fields))
 
 
-def describe(port_type: PortType) -> str:
+def describe(port_type: PortType) -> str:  # noqa: C901 - one plain case for each type
     """The type as its author would write it: ``list[File]``, ``float (kJ/mol)``."""
     match port_type:
         case ListType(item=item):
@@ -306,7 +306,7 @@ def accepts(target: PortType, source: PortType) -> bool:
             return type(target) is type(source)
 
 
-def json_schema(port_type: PortType) -> dict[str, Any]:
+def json_schema(port_type: PortType) -> dict[str, Any]:  # noqa: C901 - one case for each type
     """The JSON Schema of the type's plain form."""
     match port_type:
         case BoolType():

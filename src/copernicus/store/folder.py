@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from copernicus.version import __version__
 from copernicus.errors import BadSettings, ServerBusy
 from copernicus.store.schema import FORMAT
+from copernicus.version import __version__
 
 DATABASE = "copernicus.db"
 LOCK = "lock"

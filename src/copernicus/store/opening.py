@@ -9,12 +9,12 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from copernicus.version import __version__
 from copernicus.errors import BadSettings
 from copernicus.store.database import failure_of, plain_engine, upsert
 from copernicus.store.folder import read_epoch, sync_folder
 from copernicus.store.migrate import upgrade
 from copernicus.store.schema import FORMAT, META
+from copernicus.version import __version__
 
 # Numbers that a lost future may have used: more than any server counts between two backups.
 GAP = 1_000_000

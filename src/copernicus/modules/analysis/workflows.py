@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from copernicus.version import __version__
 from copernicus.errors import BadValue
 from copernicus.modules.analysis.functions import Population, ramachandran
 from copernicus.modules.openmm.functions import simulate
 from copernicus.sdk import File, Module, Net, Ref, Unit, workflow
+from copernicus.version import __version__
 
 
 @dataclass(frozen=True)

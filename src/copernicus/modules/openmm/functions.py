@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from copernicus.version import __version__
 from copernicus.errors import BadValue
 from copernicus.modules.openmm.output import ENERGIES, FINAL, PROGRESS, TRAJECTORY
 from copernicus.modules.openmm.system import Settings
@@ -26,6 +25,7 @@ from copernicus.sdk import (
     place,
     program,
 )
+from copernicus.version import __version__
 
 _SETTINGS, _STRUCTURE = "settings.json", "structure.pdb"
 _RUN = ("{program}", "--settings", _SETTINGS, "--structure", _STRUCTURE)
