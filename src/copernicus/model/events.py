@@ -133,8 +133,8 @@ class ItemRemoved(msgspec.Struct, frozen=True, tag="item_removed"):
 class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omit_defaults=True):
     """An instance (or element) fired.
 
-    ``origins`` names, per port, the activations whose outputs were used (the trace); ``parent`` the activation that this one extends; ``lineage`` and
-    ``base_digest`` bind its checkpoints.
+    ``origins`` names, per port, the activations whose outputs were used (the trace); ``parent``
+    the activation that this one extends; ``lineage`` and ``base_digest`` bind its checkpoints.
     """
 
     id: str
