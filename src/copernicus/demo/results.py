@@ -126,6 +126,6 @@ def _remark(found: Found) -> str:
     return (
         f"\nThe sharp quantity is C5 / (C5 + C7eq): {share:.3f} here, 0.526 in the long run "
         "(72 ns with the same force field, amber99sb-ildn). phi > 0 is entered only about once in "
-        "1.3 ns, so runs this short scatter: 0.01 to 0.12 is to be expected. At 300 K it would not "
-        "be reached at all."
+        "1.3 ns, so it scatters: 0.01 to 0.12 is usual in a demo of 4 minutes. At 300 K it would "
+        "not be reached at all."
     )
