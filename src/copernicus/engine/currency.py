@@ -85,6 +85,8 @@ def _element_ids(state: ProjectState, instance: Instance) -> tuple[tuple[str, ..
         if known is None:
             return None, resolve(state, source).blocker or f"the list at {port}"
         shapes.append((port, known))
+    if len(shapes) == 1:
+        return shapes[0][1], ""
     lengths = {len(known) for _, known in shapes}
     if len(lengths) > 1:
         told = ", ".join(f"{port} has {len(known)}" for port, known in shapes)
@@ -258,16 +260,27 @@ def _mark_dependent(
     if dependent is None:
         return
     if upstream.mapped and dependent.mapped and _takes_elements(dependent, upstream):
-        if whole and any(eid not in dependent.elements for eid in upstream.eids or ()):
+        touched = _touched(dependent, upstream, changed)
+        if touched is None:
             state.mark(path)
-            return
-        if all(eid in dependent.elements for eid in changed):
-            for eid in changed:
-                state.mark(path, eid)
-            return
-        state.mark(path)
+        for eid in touched or ():
+            state.mark(path, eid)
     elif not upstream.mapped or whole or _picks(state, dependent, upstream):
         state.mark(path)
+
+
+def _touched(dependent: Instance, upstream: Instance, changed: list[str]) -> list[str] | None:
+    """The elements to look at, those that are new among them; ``None``: all, the list differs."""
+    before, after = dependent.eids, upstream.eids
+    if before is after or before == after:
+        known = all(eid in dependent.elements for eid in changed)
+        return changed if known else None
+    if before is None or after is None or after[: len(before)] != before:
+        return None
+    new = after[len(before) :]
+    if any(eid in dependent.elements for eid in new):
+        return None
+    return [*(eid for eid in changed if eid in dependent.elements), *new]
 
 
 def _takes_elements(dependent: Instance, upstream: Instance) -> bool:
