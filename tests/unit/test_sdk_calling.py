@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from copernicus.errors import BadDefinition, BadValue, NotFound
+from copernicus.model.functions import Port
+from copernicus.model.types import IntType
 from copernicus.model.values import File, files_in
 from copernicus.protocol import ProgressReport
 from copernicus.sdk import File as AuthorsFile
-from copernicus.sdk.calling import Task, call_task, current_task
+from copernicus.sdk.calling import Task, call_task, current_task, outputs_of
+from support import authors
 
 A, B = (File(letter * 64, 3, f"{letter}.xtc") for letter in "ab")
 
@@ -64,6 +68,12 @@ def test_records_are_rebuilt_with_their_defaults(blobs: Blobs) -> None:
 
 def test_named_outputs(blobs: Blobs) -> None:
     assert call(blobs, "add", values=[1, 2]) == {"total": 3, "parts": [1, 2]}
+
+
+@pytest.mark.parametrize("returned", [{"n": 3}, 3])
+def test_the_only_output_may_be_returned_itself(blobs: Blobs, returned: object) -> None:
+    spec = msgspec.structs.replace(authors.add.spec, outputs=(Port("n", IntType()),))
+    assert outputs_of(spec, returned, blobs.store) == {"n": 3}
 
 
 def test_progress_is_reported_and_the_folder_known(blobs: Blobs) -> None:

@@ -60,9 +60,10 @@ def _after(core: Core, row: JobRow) -> str:
     failure = row.last_failure
     if failure is None:
         return ""
-    what = failure.reason if failure.exit_code is None else f"exit code {failure.exit_code}"
+    code = failure.exit_code if failure.cause == "job_error" else None
+    what = failure.reason if code is None else f"exit code {code}"
     worker = core.workers.host(failure.worker) if failure.worker else ""
-    return f" after {what}" + (f" on {worker}" if worker and failure.exit_code is not None else "")
+    return f" after {what}" + (f" on {worker}" if worker and code is not None else "")
 
 
 def _unmatched(core: Core, row: JobRow, every: Offers) -> str:

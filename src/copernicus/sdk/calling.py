@@ -155,8 +155,10 @@ def _by_port(spec: FunctionSpec, returned: Any) -> dict[str, Any]:
             return {name: getattr(returned, name) for name in fields}
     if names == ["result"]:
         return {"result": returned}
-    if isinstance(returned, Mapping):
+    if isinstance(returned, Mapping) and (len(names) > 1 or set(returned) <= set(names)):
         return dict(returned)
+    if len(names) == 1:
+        return {names[0]: returned}
     raise BadValue(
         f"{spec.name} must return its outputs {', '.join(names)} as a dict or a dataclass, "
         f"not {type(returned).__name__}"

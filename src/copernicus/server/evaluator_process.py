@@ -98,6 +98,9 @@ class EvaluatorProcess:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
+        if stdin.is_closing():
+            # It has died since it was last asked; uvloop refuses to write with a RuntimeError.
+            raise BrokenPipeError
         stdin.write(pack(request))
         await stdin.drain()
         prefix = await stdout.readexactly(LENGTH_BYTES)
