@@ -292,9 +292,8 @@ def element_name(instance: Instance, eid: str) -> str:
     """The path of an instance's element as it is shown: by position."""
     if not eid:
         return instance.path
-    if instance.eids and eid in instance.eids:
-        return f"{instance.path}[{instance.eids.index(eid)}]"
-    return f"{instance.path}[{eid}]"
+    place = instance.place(eid)
+    return f"{instance.path}[{eid if place is None else place}]"
 
 
 def failed_activation(state: ProjectState, element: Element) -> Activation | None:

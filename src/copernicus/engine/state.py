@@ -173,6 +173,16 @@ class Instance:
     eids: tuple[str, ...] | None = None
     not_current: int = 0
     shape_problem: str = ""
+    places: tuple[tuple[str, ...], dict[str, int]] = ((), {})
+
+    def place(self, eid: str) -> int | None:
+        """The position of an element in the list; ``None`` if it is not in it."""
+        eids = self.eids or ()
+        if eids and eids[-1] == eid:
+            return len(eids) - 1
+        if self.places[0] is not eids:
+            self.places = eids, {one: index for index, one in enumerate(eids)}
+        return self.places[1].get(eid)
 
     def element(self, eid: str) -> Element:
         """The element of this identity, made if it is not there yet."""
