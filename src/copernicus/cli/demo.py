@@ -30,7 +30,7 @@ def demo(
     Args:
         name: Which one; default: the first.
         list: Only say which there are.
-        folder: Where its server, its worker and its results go; default: a temporary one.
+        folder: Where its results go; default: copernicus-demo-DATE here.
         minutes: About how long it may take.
         options: Common ones.
     """

@@ -128,7 +128,7 @@ def get(
         reason = f" (waits for {'; '.join(view.left_out)})" if view.left_out else ""
         raise NotFound(f"{path} has no value yet{reason}: cpc why {parse(path).instance}")
     if view.state == "stale":
-        note(f"cpc: {path} is stale: what it was computed from has changed")
+        note(f"cpc: {path}: the newest value, but not the last: work under way may change it")
     value = revive(view.value, project.files)
     files = _files_in(value)
     if not files or (options.json and output is None):

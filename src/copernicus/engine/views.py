@@ -270,7 +270,7 @@ def value(state: ProjectState, address: Address) -> ValueView:
         value=held.value if held.status in ("current", "stale") else None,
         digest=held.digest,
         activation=held.origins[0] if len(held.origins) == 1 else "",
-        left_out=held.left_out or ((held.blocker,) if held.blocker else ()),
+        left_out=held.left_out or ((held.blocker,) if held.status == "waiting" else ()),
     )
 
 
