@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from copernicus.client import Project
 
 _ORDER = ("running", "stopping", "queued", "failed", "cancelled", "done")
+_LIVE = ("queued", "running", "stopping")
 
 
 def jobs(
@@ -82,7 +83,8 @@ def log(path: str, /, *, options: InProject = IN_PROJECT) -> None:
     found = _find(project_for(options), path)
     data = {"job": found.id, "path": found.path, "state": found.state, "log": found.log_tail}
     if not found.log_tail and not options.json:
-        note(f"cpc: there is no log of {path} yet (its job is {found.state})")
+        known = "yet" if found.state in _LIVE else "any more: its outputs may hold one"
+        note(f"cpc: there is no log of {path} {known} (its job is {found.state})")
         return
     emit(options.json, data, found.log_tail.rstrip("\n"))
 
@@ -92,7 +94,7 @@ def _order(job: JobView) -> int:
 
 
 def _live(found: Sequence[JobView]) -> list[JobView]:
-    return [job for job in found if job.state in ("queued", "running", "stopping")]
+    return [job for job in found if job.state in _LIVE]
 
 
 def _find(project: Project, wanted: str) -> JobView:
