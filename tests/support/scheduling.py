@@ -17,7 +17,14 @@ from copernicus.model.jobs import (
 )
 from copernicus.model.reports import JobEnded, JobStopped
 from copernicus.model.resources import Offer, ProgramNeed, ProgramOffer, Resources
-from copernicus.protocol import Assignment, Beat, CheckpointRequest, LeaseRequest, ResultRequest
+from copernicus.protocol import (
+    Ahead,
+    Assignment,
+    Beat,
+    CheckpointRequest,
+    LeaseRequest,
+    ResultRequest,
+)
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Row
 from copernicus.scheduling.scheduler import Scheduler
 from copernicus.scheduling.settings import SchedulerSettings
@@ -113,9 +120,15 @@ class Desk:
         self.save()
 
     def lease(
-        self, worker: str = "w1", offered: Offer | None = None, *, request: str | None = None
+        self,
+        worker: str = "w1",
+        offered: Offer | None = None,
+        *,
+        request: str | None = None,
+        ahead: tuple[Ahead, ...] = (),
     ) -> list[Assignment]:
-        asked = LeaseRequest(request or f"r{next(self._requests)}", offered or offer())
+        name = request or f"r{next(self._requests)}"
+        asked = LeaseRequest(name, offered or offer(), ahead=ahead)
         found = self.scheduler.lease(WorkerInfo(worker, f"host-{worker}"), asked, self.now)
         self.save()
         return found
