@@ -338,3 +338,18 @@ def test_rule_3_3_an_output_that_comes_from_a_hole_is_a_hole():
     w.edit(ed.Skip("shi/it"))
     assert (w.status("shi"), w.status("below")) == ("done", "skipped")
     w.check()
+
+
+def test_case_7d_a_hundred_retired_running_jobs_continue_when_the_edit_is_taken_back():
+    w = world(adaptive, starts=list(range(100)), generations=1)
+    before = {a: w.queue[a].spec.checkpoint_key for a in w.queue}
+    w.set("ad.in.starts", [])
+    assert set(before) <= set(w.cancelled)
+    assert all(w.state.activations[a].outcome == "stopped" for a in before)
+    w.set("ad.in.starts", list(range(100)))
+    again = {a: job.spec.checkpoint_key for a, job in w.queue.items() if "md" in job.spec.function}
+    assert sorted(again.values()) == sorted(before.values())
+    assert not set(again) & set(before)
+    w.work(compute)
+    assert w.status("ad") == "done"
+    w.check()
