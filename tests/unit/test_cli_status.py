@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import msgspec
+
 from copernicus.cli.render.status import Row, arrange, bar, remark, status_text
 from support.cli_views import failure, instance, job, lines, progress, project
 
@@ -51,6 +53,15 @@ def test_a_waiting_instance_says_what_it_waits_for_and_a_held_one_how_to_go_on()
     assert isinstance(held, Row)
     assert remark(waiting) == "prep, which failed"
     assert remark(held) == "cpc activate run"
+
+
+def test_a_queued_instance_says_why_no_worker_has_it():
+    waits = msgspec.structs.replace(job("run[0]", "queued"), why="no worker offers the program x")
+
+    row = arrange([instance("run", "queued", {"queued": 2})], [waits])[0]
+
+    assert isinstance(row, Row)
+    assert remark(row) == "no worker offers the program x"
 
 
 def test_failures_stand_below_with_their_reason_and_the_next_command():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from copernicus.engine.draft import Draft
@@ -62,6 +63,17 @@ def summarise(edit: ed.Edit) -> str:
     return f"{word} {edit.path or 'everything'}"
 
 
+def _like(draft: Draft, function: str) -> str:
+    """Which functions there are that somebody may have meant."""
+    names = sorted({*draft.catalog, *draft.state.functions})
+    last = function.rpartition(".")[2]
+    near = [name for name in names if name.rpartition(".")[2] == last]
+    near = near or get_close_matches(function, names, n=3)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there is: {', '.join(names[:10]) or 'none'}{', ...' if len(names) > 10 else ''}"
+
+
 def _add(draft: Draft, edit: ed.AddInstance, author: str) -> None:
     del author
     if "/" in edit.path:
@@ -74,9 +86,7 @@ def _add(draft: Draft, edit: ed.AddInstance, author: str) -> None:
         raise Conflict(f"there is an instance {edit.path!r} already; choose another name")
     spec = draft.function(edit.function)
     if spec is None:
-        near = [n for n in draft.catalog if n.split(".")[-1] == edit.function.split(".")[-1]]
-        known = ", ".join(sorted(near or draft.catalog)[:10]) or "none"
-        raise NotFound(f"no function {edit.function!r}; there is: {known}")
+        raise NotFound(f"no function {edit.function!r}; {_like(draft, edit.function)}")
     for port in edit.mapped:
         spec.input(port)
     draft.know(spec)

@@ -26,12 +26,13 @@ _ENDED = ("done", "skipped", "retired")
 
 @dataclass
 class Row:
-    """An instance as a line; ``running`` are its jobs that a worker has."""
+    """An instance as a line: ``running`` are its jobs that a worker has, ``why`` none has one."""
 
     view: InstanceView
     depth: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     running: list[JobView] = field(default_factory=list)
+    why: str = ""
 
     @property
     def state(self) -> str:
@@ -87,12 +88,16 @@ def arrange(
 ) -> list[Row | LeftOut]:
     """The lines, outer before inner; ``LeftOut`` stands for inner ones that are not shown."""
     running: dict[str, list[JobView]] = {}
+    whys: dict[str, str] = {}
     for job in jobs:
+        path = job.path.partition("[")[0]
         if job.state in ("running", "stopping"):
-            running.setdefault(job.path.partition("[")[0], []).append(job)
+            running.setdefault(path, []).append(job)
+        elif job.state == "queued":
+            whys.setdefault(path, job.why)
     children: dict[str, list[Row]] = {}
     for view in instances:
-        row = Row(view, running=running.get(view.path, []))
+        row = Row(view, running=running.get(view.path, []), why=whys.get(view.path, ""))
         row.counts = _with_running(view, len(row.running))
         children.setdefault(view.parent, []).append(row)
     tops = (
@@ -219,6 +224,8 @@ def remark(row: Row) -> str:
     ]
     if row.view.waits_for and row.state in ("waiting", "stale", "running"):
         parts.append(row.view.waits_for)
+    if row.state == "queued" and row.why:
+        parts.append(row.why)
     if row.state == "held":
         parts.append(f"cpc activate {row.view.path}")
     return ", ".join(parts + others)
