@@ -65,6 +65,19 @@ def test_lost_workers_count_up_to_the_budget(desk):
     assert "host-w1" in end.failure.reason
 
 
+def test_rule_11_1_the_counts_belong_to_the_job_whoever_holds_it_and_survive_a_restart(desk):
+    desk.submit("p.a1", spec(worker_losses=2))
+    for worker in ("w1", "w2", "w3"):
+        found = desk.one(worker)
+        desk.beat(found, worker=worker)
+        desk.pass_time(121)
+        desk.restart()
+        desk.pass_time(121)
+    (end,) = desk.ends["p.a1"]
+    assert end.failure.cause == "worker_lost"
+    assert [record.worker for record in end.attempts] == ["w1", "w2", "w3"]
+
+
 def test_an_attempt_never_heard_of_costs_nothing(desk):
     desk.submit("p.a1", spec(worker_losses=0))
     for number in range(1, 9):
