@@ -1,8 +1,8 @@
 """Measures us and the peers side by side, in interleaved rounds; prints a table, writes JSON.
 
-``python -m benchmarks.run`` (``make bench``); ``--quick`` for a minute's look. The peers live in
-an environment of their own, made at the first run. A wall time says something only beside another
-of the same round: the load of the machine is printed with each.
+``python -m benchmarks`` (``make bench``); ``--quick`` for a minute's look. Where the peers are not
+installed, they get an environment of their own at the first run. A wall time says something only
+beside another of the same round: the load of the machine is printed with each.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
     parser.add_argument("--only", nargs="*", choices=list(WHAT), help="these measurements only")
@@ -70,14 +71,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _peers_python() -> str:
+    """The Python that has the peers: this one, or that of their own environment."""
+    here = all(find_spec(name) for name in ("distributed", "parsl"))
+    return sys.executable if here else str(PEERS_HOME / "bin" / "python")
+
+
 def _ready_peers() -> list[str]:
     """The peers that are installed, if need be now; none without a network."""
-    python = PEERS_HOME / "bin" / "python"
+    python = _peers_python()
+    if python == sys.executable:
+        return list(PEERS)
     stamp = PEERS_HOME / "installed.txt"
     if not stamp.exists() or stamp.read_text() != "\n".join(NEEDS):
         print(f"installing {', '.join(NEEDS)} into {PEERS_HOME.name} ...", flush=True)
         venv.create(PEERS_HOME, with_pip=True)
-        done = subprocess.run([str(python), "-m", "pip", "install", "-q", *NEEDS])
+        done = subprocess.run([python, "-m", "pip", "install", "-q", *NEEDS])
         if done.returncode:
             print("the peers cannot be installed: measuring this system only", file=sys.stderr)
             return []
@@ -102,7 +111,7 @@ def _peer(system: str, phase: str, n: int, folder: Path) -> dict[str, Any]:
     out.mkdir()
     script = HERE / "peers" / f"peer_{system}.py"
     done = subprocess.run(
-        [str(PEERS_HOME / "bin" / "python"), str(script), phase, str(n), str(out)],
+        [_peers_python(), str(script), phase, str(n), str(out)],
         env={**os.environ, "PYTHONPATH": str(script.parent)},
         cwd=folder,
         capture_output=True,

@@ -6,6 +6,7 @@ Machine port (mutual TLS, ``application/msgpack``)::
     POST /v1/work/heartbeat           HeartbeatRequest   -> HeartbeatReply
     POST /v1/work/checkpoint          CheckpointRequest  -> 204
     POST /v1/work/result              ResultRequest      -> ResultReply
+    POST /v1/work/results             ResultsRequest     -> ResultsReply
     POST /v1/work/renew               RenewRequest       -> Certificate
     POST /v1/work/blobs/missing       MissingRequest     -> MissingReply
     PUT  /v1/work/chunks/{sha256}     raw bytes          -> 204
