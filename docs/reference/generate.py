@@ -256,7 +256,7 @@ def http_api() -> str:
             "# HTTP API",
             "A running server describes its user port as OpenAPI 3.1 at "
             "`https://HOST:14807/schema/openapi.json`; that is the full reference, with all "
-            "fields. Here are the routes. The bodies are the structs of `copernicus/protocol.py`. "
+            "fields. Here are the routes. The bodies are the structs of `copernicus/protocol/`. "
             "There is no web interface yet.",
             "The version of the protocol is in the path (`/v1`). TLS 1.3 only; the server's "
             "certificate is signed by its own authority, whose certificate is in `client.cpc`.",

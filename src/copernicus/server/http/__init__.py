@@ -1,4 +1,4 @@
-"""The HTTP API: two applications of one process; bodies are the Structs of ``protocol.py``.
+"""The HTTP API: two applications of one process; bodies are the Structs of ``copernicus.protocol``.
 
 Machine port (mutual TLS, ``application/msgpack``)::
 

@@ -1,0 +1,45 @@
+"""What both ports speak: versions, ports, errors, blobs."""
+
+from __future__ import annotations
+
+import msgspec
+
+PROTOCOL = 1
+MACHINE_PORT = 13807
+USER_PORT = 14807
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Every refusal: a stable code (``errors.py``) and the sentence for the user."""
+
+    code: str
+    message: str
+
+
+class ChunkRef(msgspec.Struct, frozen=True):
+    """A piece of a blob."""
+
+    sha256: str
+    size: int
+
+
+class BlobManifest(msgspec.Struct, frozen=True):
+    """A blob as its chunks; sent to commit it when the server has all of them."""
+
+    sha256: str
+    size: int
+    chunks: tuple[ChunkRef, ...]
+
+
+class MissingRequest(msgspec.Struct, frozen=True):
+    """Which of these chunks, and of these blobs, does the server not have?"""
+
+    chunks: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
+
+
+class MissingReply(msgspec.Struct, frozen=True):
+    """Those it does not have."""
+
+    chunks: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()

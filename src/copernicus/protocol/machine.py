@@ -1,0 +1,156 @@
+"""The machine port, ``/v1/work/*`` (msgpack): leases, heartbeats, checkpoints, results."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec, StoredFile
+from copernicus.model.resources import Offer
+from copernicus.protocol.common import ErrorBody
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """Up to ``count`` more jobs of a function whose jobs end sooner than a request takes."""
+
+    function: str
+    count: int
+
+
+class LeaseRequest(msgspec.Struct, frozen=True):
+    """Work, please. The same ``request_id`` gets the same answer; waits up to ``wait_s``.
+
+    ``ahead`` asks for more than the offer holds: the worker starts these one after the other when
+    those before them have ended, and hands back what does not come to it soon.
+    """
+
+    request_id: str
+    offer: Offer
+    wait_s: float = 30.0
+    ahead: tuple[Ahead, ...] = ()
+
+
+class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt, granted to this worker. ``cores`` is what it may use; ``spec`` what to run.
+
+    Input files of the spec, and the files of ``checkpoint``, may be fetched while it is held.
+    ``inline`` holds small input blobs by SHA-256, to save round trips.
+    """
+
+    attempt: str
+    job: str
+    number: int
+    project: str
+    spec: JobSpec
+    cores: int
+    lease_s: float
+    heartbeat_s: float
+    checkpoint: CheckpointRef | None = None
+    part: int = 1
+    checkpoint_interval_s: float = 300.0
+    inline: dict[str, bytes] = {}
+
+
+class LeaseReply(msgspec.Struct, frozen=True):
+    """The attempts granted; none if nothing fits within the wait. ``drain``: as of heartbeats."""
+
+    assignments: tuple[Assignment, ...] = ()
+    drain: bool = False
+
+
+class ProgressReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a job is: step of total, and how fast (``unit``, e.g. ns/day)."""
+
+    step: float | None = None
+    total: float | None = None
+    rate: float | None = None
+    unit: str = ""
+    remaining_s: float | None = None
+    stage: str = ""
+
+
+class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Sign of life of one attempt; ``seq`` grows with everything an attempt sends."""
+
+    attempt: str
+    seq: int
+    progress: ProgressReport | None = None
+    log_tail: str | None = None
+
+
+class HeartbeatRequest(msgspec.Struct, frozen=True):
+    """All attempts that the worker holds, in one request; what it has free, for the picture."""
+
+    beats: tuple[Beat, ...]
+    offer: Offer | None = None
+
+
+class Directive(msgspec.Struct, frozen=True):
+    """What the worker is to do with an attempt.
+
+    ``go``: nothing special. ``stop``: last checkpoint, upload, end. ``discard``: end at once, it
+    is nobody's. ``checkpoint``: one now, and go on.
+    """
+
+    attempt: str
+    action: Literal["go", "stop", "discard", "checkpoint"]
+
+
+class HeartbeatReply(msgspec.Struct, frozen=True):
+    """Directives, one per beat; ``drain``: take no more work, finish, exit."""
+
+    directives: tuple[Directive, ...]
+    drain: bool = False
+
+
+class CheckpointRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A checkpoint whose blobs are uploaded already. ``key`` must be that of the job's spec."""
+
+    attempt: str
+    seq: int
+    key: str
+    files: tuple[StoredFile, ...]
+    step: float | None = None
+
+
+class ResultRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an attempt ended. ``inline`` carries small new blobs; larger ones are uploaded before.
+
+    ``completed``: outputs by port, plain values. ``failed``: why. ``stopped``: handed back
+    (directive, drain, wall time); ``checkpoint`` is the last one, of a completed attempt too.
+    """
+
+    attempt: str
+    seq: int
+    outcome: Literal["completed", "failed", "stopped"]
+    outputs: dict[str, Any] = {}
+    failure: Failure | None = None
+    checkpoint: CheckpointRequest | None = None
+    record: AttemptRecord | None = None
+    inline: dict[str, bytes] = {}
+
+
+class ResultReply(msgspec.Struct, frozen=True):
+    """``accepted``, ``already`` (delivered before), or ``superseded`` (forget it)."""
+
+    verdict: Literal["accepted", "already", "superseded"]
+
+
+class ResultsRequest(msgspec.Struct, frozen=True):
+    """Several results at once; each is taken or refused by itself."""
+
+    results: tuple[ResultRequest, ...]
+
+
+class ResultOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one of several results: its verdict, or why it was refused."""
+
+    verdict: Literal["accepted", "already", "superseded"] | None = None
+    error: ErrorBody | None = None
+
+
+class ResultsReply(msgspec.Struct, frozen=True):
+    """One outcome per result, in their order."""
+
+    outcomes: tuple[ResultOutcome, ...]
