@@ -44,7 +44,7 @@ def test_a_wide_job_does_not_wait_for_the_end_of_a_poll(server, tmp_path):
         server.add(program_job(2, [sh("true")], cores=2))
         go.touch()
         assert server.result("p.a2#1").outcome == "completed"
-        assert server.offers[-1].wait_s > 0
+        assert any(request.wait_s > 0 for request in server.offers)
 
 
 def test_no_more_jobs_at_once_than_wanted(server, tmp_path):
