@@ -62,7 +62,7 @@ def test_commands_that_cannot_be_carried_out_change_nothing(env: Env) -> None:
         ("set", "nowhere.in.x", "3"): ("nowhere",),
         ("connect", "b.out.result", "a.in.source"): ("cycle", "a -> b -> a"),
         ("connect", "a.out.size", "b.in.source"): ("float", "File"),
-        ("define", broken): ("broken.toml", "line 12"),
+        ("define", broken): ("broken.toml", "line 9"),
         ("define", wrong): ("wrong.toml", "bye", "by"),
     }.items():
         said = env.refused(1, *words)
