@@ -153,6 +153,10 @@ class Evaluators:
             except EvaluatorDied as death:
                 await self._bury(lane)
                 self._after_death(lane, task, str(death))
+            except Exception as error:  # noqa: BLE001  # a bug must not silence a whole lane
+                _LOG.exception("the evaluator pool has a bug", project=task.project)
+                await self._bury(lane)
+                self._after_death(lane, task, f"{type(error).__name__}: {error}")
             finally:
                 lane.busy = False
 
