@@ -6,7 +6,7 @@ from typing import Any
 
 from copernicus.model.functions import Port
 from copernicus.model.types import AnyType, ListType
-from copernicus.sdk import Module, Net, workflow
+from copernicus.sdk import Final, Latest, Module, Net, workflow
 from support.world import World, task_spec
 
 SPECS = (
@@ -153,6 +153,97 @@ async def asynchronous(net: Net, walkers: int, rounds: int):
     net.output(last=walkers)
 
 
+@workflow(outputs={"y": Any})
+async def single(net: Net, conf: Any):
+    """One run, looked at."""
+    net.output(y=await net.call("m.md", key="md", conf=conf).out.y)
+
+
+@workflow(outputs={"y": Any})
+async def nested(net: Net, n: int):
+    """Workflows inside a workflow."""
+    calls = [net.call("w.single", key=("s", i), conf=i) for i in range(n)]
+    net.output(y=[c.out.y for c in calls])
+
+
+@workflow(outputs={"y": Any})
+async def pair(net: Net, conf: Any):
+    """One run after another; nothing is looked at."""
+    a = net.call("m.md", key="a", conf=conf)
+    net.output(y=net.call("m.md", key="b", conf=a.out.y).out.y)
+
+
+@workflow(outputs={"y": Any})
+async def nested_later(net: Net, conf: Any):
+    """A workflow that is declared behind an await."""
+    await net.call("m.md", key="first", conf=conf).out.y
+    net.output(y=net.call("w.pair", key="inner", conf=1).out.y)
+
+
+@workflow(outputs={"y": Any})
+async def referring(net: Net, how: str):
+    """Decides about runs whose inputs change without the evaluation having looked at them."""
+    pre = [net.call("m.md", key=("pre", i), conf=i) for i in range(3)]
+    refs = [net.call("m.md", key=("run", i), conf=p.out.y).out.y for i, p in enumerate(pre)]
+    got: Any = None
+    if how == "at_least":
+        got = await net.collect(refs, at_least=2)
+    elif how == "first":
+        got = [(await net.first(*refs))[1]]
+    elif how == "settle":
+        got = ["failed" if o.failure else o.value for o in await net.settle(refs)]
+    if got is None:
+        net.output(y=net.collect(refs, at_least=2))
+    else:
+        net.output(y=net.call("m.sum", key="end", xs=got).out.y)
+
+
+@workflow(outputs={"y": Any})
+async def connected(net: Net, kind: str):
+    """A key that changes its function, and something connected to it."""
+    if kind == "md":
+        it = net.call("m.md", key="it", conf=1)
+    else:
+        it = net.call("m.sum", key="it", xs=[1, 2])
+    net.output(y=net.call("m.md", key="below", conf=it.out.y).out.y)
+
+
+async def run_of(net: Net, name: str) -> Any:
+    """One run in a branch."""
+    return await net.call("m.md", key=name, conf=0).out.y
+
+
+@workflow(outputs={"y": Any})
+async def joining(net: Net):
+    """Goes on with what a branch has seen."""
+    seen = await net.spawn("a", run_of(net, "a"))
+    next_one = await net.call("m.md", key="c", conf=seen).out.y
+    net.output(y=net.call("m.md", key="d", conf=next_one).out.y)
+
+
+@workflow(outputs={"y": Any})
+async def halves(net: Net, starts: list[Any]):
+    """Half of what there is, if there is anything."""
+    runs = [net.call("m.md", key=("md", i), conf=c) for i, c in enumerate(starts)]
+    enough = net.collect([r.out.y for r in runs], at_least=0.5)
+    net.output(y=net.call("m.sum", key="total", xs=enough).out.y)
+
+
+@workflow(outputs={"y": Final[Any]})
+async def at_the_end(net: Net, n: int):
+    """An output that is set only at the end."""
+    for i in range(n):
+        run = net.call("m.md", key=i, conf=i)
+        net.output(y=run.out.y)
+        await run.out.y
+
+
+@workflow(outputs={"y": Any})
+async def following(net: Net, conf: Latest[Any]):
+    """Takes the newest there is of its input."""
+    net.output(y=await net.call("m.md", key="md", conf=conf).out.y)
+
+
 FUNCTIONS = [
     adaptive,
     wandering,
@@ -166,6 +257,16 @@ FUNCTIONS = [
     tolerant,
     ordered,
     asynchronous,
+    single,
+    nested,
+    pair,
+    nested_later,
+    referring,
+    connected,
+    joining,
+    halves,
+    at_the_end,
+    following,
 ]
 MODULE = Module("w", version="1", functions=FUNCTIONS)
 GUIDE: dict[str, Any] = {f.body.__name__: f for f in FUNCTIONS} | {"mood": MOOD}

@@ -239,6 +239,9 @@ def check_fold(state: ProjectState, journal: Sequence[ev.Event]) -> None:
                 path,
                 eid,
             )
+            if mine.evaluation is not None and told.evaluation is not None:
+                assert mine.evaluation.stale == told.evaluation.stale, (path, eid)
+                assert mine.evaluation.moved == told.evaluation.moved, (path, eid)
 
 
 def returns_awaitable(function: Any) -> bool:

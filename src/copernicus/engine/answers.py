@@ -6,15 +6,16 @@ from typing import Any
 
 import msgspec
 
-from copernicus.engine.decisions import decide_list, final_failure, source_name
-from copernicus.engine.resolve import Resolved, resolve
-from copernicus.engine.state import Element, Instance
+from copernicus.engine.decisions import decide_list, final_failure, lapsed, source_name
+from copernicus.engine.resolve import Resolved, decision_of, resolve
+from copernicus.engine.state import Answered, Element, Instance
 from copernicus.engine.transaction import Step
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Await
 from copernicus.model.jobs import Failure
 from copernicus.model.network import Collect, Source
 
+CHANGED, HOLE = "changed", "hole"
 Found = tuple[Any, tuple[str, ...]] | Failure | None
 
 
@@ -82,7 +83,7 @@ def _outcome(
 ) -> tuple[dict[str, Any], str] | None:
     """A settled source: a value, or a failure that stands as long as its inputs do (5.3)."""
     failed = final_failure(step.state, source)
-    inputs_now = _inputs_of(step, source)
+    inputs_now = inputs_of_source(step, source)
     if kept is not None and kept["digest"] == inputs_now:
         return {"failure": kept["failure"]}, inputs_now
     if failed is not None:
@@ -92,11 +93,47 @@ def _outcome(
         return {"value": found.value}, found.digest
     if found.status == "hole":
         skipped = Failure(f"{found.blocker}", cause="cancelled")
-        return {"failure": msgspec.to_builtins(skipped)}, "hole"
+        return {"failure": msgspec.to_builtins(skipped)}, HOLE
     return None
 
 
-def _inputs_of(step: Step, source: Source) -> str:
+def present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
+    """What an answer would be made of now; ``None`` while one of its sources is not current.
+
+    ``CHANGED`` stands for a source with which the question must be asked anew.
+    """
+    waits = answered.waits
+    if waits.kind == "latest":
+        return answered.digests
+    sources = waits.sources
+    if waits.kind == "first":
+        sources = (waits.sources[answered.value[0]],)
+    digests = []
+    for position, source in enumerate(sources):
+        failed = waits.kind == "settle" and "failure" in answered.value[position]
+        digest = _present_digest(step, source, answered.digests[position], failed=failed)
+        if digest is None and (waits.kind == "value" or final_failure(step.state, source) is None):
+            return None
+        digests.append(digest or CHANGED)
+    return tuple(digests)
+
+
+def _present_digest(step: Step, source: Source, seen: str, *, failed: bool) -> str | None:
+    """The digest of one source now; ``None`` while it has no current value."""
+    if failed and inputs_of_source(step, source) == seen:
+        return seen
+    if isinstance(source, Collect) and source.at_least is not None:
+        decision = decision_of(step.state, source)
+        if decision is None or lapsed(step.state, source, decision.chosen):
+            return CHANGED
+    found = resolve(step.state, source)
+    if found.status == "hole":
+        return seen if failed and seen == HOLE else found.digest
+    return found.digest if found.status == "current" else None
+
+
+def inputs_of_source(step: Step, source: Source) -> str:
+    """The digest of the inputs of what a source refers to; empty while they are not current."""
     upstream = step.state.instances.get(getattr(source, "path", ""))
     if upstream is None:
         return ""
@@ -109,7 +146,7 @@ def _first(step: Step, instance: Instance, element: Element, position: str, wait
     assert evaluation is not None
     names = tuple(source_name(source) for source in waits.sources)
     earlier = evaluation.decisions.get(position)
-    if earlier is not None:
+    if earlier is not None and earlier.kind == "first":
         reason = _first_lapsed(step, names, waits, earlier.chosen)
         if not reason:
             chosen = names.index(earlier.chosen[0])
@@ -129,7 +166,10 @@ def _first(step: Step, instance: Instance, element: Element, position: str, wait
 def _first_lapsed(step: Step, names: tuple[str, ...], waits: Await, chosen: tuple[str, ...]) -> str:
     if not chosen or chosen[0] not in names:
         return f"{chosen[0] if chosen else 'nothing'} is no candidate any more"
-    failed = final_failure(step.state, waits.sources[names.index(chosen[0])])
+    source = waits.sources[names.index(chosen[0])]
+    if resolve(step.state, source).status == "hole":
+        return f"{chosen[0]} was skipped"
+    failed = final_failure(step.state, source)
     return f"{chosen[0]} failed after its inputs had changed" if failed else ""
 
 

@@ -20,6 +20,7 @@ from copernicus.engine.indexes import (
     mark_deciding,
     reindex,
     renamed,
+    wake,
     watch,
 )
 from copernicus.engine.state import (
@@ -96,15 +97,14 @@ def _(event: ev.InstanceAdded, state: ProjectState) -> None:
 @_apply.register
 def _(event: ev.InstanceDeclared, state: ProjectState) -> None:
     instance = state.instances[event.path]
-    came_back = instance.retired
     instance.owner, instance.declared_in = event.owner, event.number
+    evaluation = evaluation_of(state, event.owner.path, event.owner.eid)
+    evaluation.undeclared.discard(event.path)
     instance.retired, instance.mapped = False, event.mapped
     instance.resources = event.resources
     instance.version = event.version or instance.version
-    if came_back:
-        mark_below(state, event.path)
-    else:
-        state.mark(event.path)
+    # It may be wanted again, and what is inside it was blocked since the replay began.
+    mark_below(state, event.path)
 
 
 @_apply.register
@@ -112,7 +112,6 @@ def _(event: ev.InstanceRemoved, state: ProjectState) -> None:
     for path in below(state, event.path):
         instance = state.instances.pop(path)
         state.dirty.pop(path, None)
-        state.dependents.pop(path, None)
         if instance.owner:
             state.children.get(instance.owner.path, set()).discard(path)
 
@@ -330,8 +329,16 @@ def _(event: ev.EvaluationStarted, state: ProjectState) -> None:
     evaluation.number, evaluation.activation = event.number, event.activation
     evaluation.ended, evaluation.failure = False, None
     evaluation.branches = new_branches()
+    for binding in evaluation.outputs.values():
+        binding.declared = None
     evaluation.stale.clear()
+    evaluation.moved.clear()
     evaluation.watched.clear()
+    evaluation.undeclared = {
+        child
+        for child in state.children.get(event.path, ())
+        if (owner := state.instances[child].owner) and owner.eid == event.eid
+    }
     state.mark(event.path, event.eid)
 
 
@@ -346,6 +353,8 @@ def _(event: ev.SegmentCommitted, state: ProjectState) -> None:
         evaluation.spawn_points[key] = (event.branch, event.index)
     if event.waits:
         watch(state, event.path, event.eid, evaluation, event.waits.sources, None)
+        if event.waits.branch is not None:
+            branch.joins[event.index] = event.waits.branch
     look(state, event.path, event.eid)
 
 
@@ -367,15 +376,17 @@ def _(event: ev.Decided, state: ProjectState) -> None:
         event.kind, event.candidates, event.chosen, event.outcome
     )
     if event.kind == "at_least":
-        mark_deciding(state, event.path)
+        mark_deciding(state, event.path, event.eid, event.position)
+        state.mark(event.path, event.eid)
 
 
 @_apply.register
 def _(event: ev.DecisionLapsed, state: ProjectState) -> None:
     evaluation = evaluation_of(state, event.path, event.eid)
     evaluation.decisions.pop(event.position, None)
-    mark_deciding(state, event.path)
-    look(state, event.path, event.eid)
+    mark_deciding(state, event.path, event.eid, event.position)
+    state.mark(event.path, event.eid)
+    wake(state, event.path, event.eid)
 
 
 @_apply.register

@@ -8,9 +8,11 @@ settled completely before anything fires, so a diamond sees consistent inputs (c
 from __future__ import annotations
 
 from copernicus.engine.digests import inputs_digest
+from copernicus.engine.indexes import references
 from copernicus.engine.resolve import Resolved, failed_activation, resolve, resolve_input, shape
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.model.functions import FunctionSpec, Port
+from copernicus.model.network import Collect, OutRef, Source
 
 
 def refresh(state: ProjectState) -> None:
@@ -85,6 +87,7 @@ def _element_ids(state: ProjectState, instance: Instance) -> tuple[tuple[str, ..
         if known is None:
             return None, resolve(state, source).blocker or f"the list at {port}"
         shapes.append((port, known))
+    instance.parts = dict(shapes)
     if len(shapes) == 1:
         return shapes[0][1], ""
     lengths = {len(known) for _, known in shapes}
@@ -219,9 +222,9 @@ def _is_current(state: ProjectState, spec: FunctionSpec, element: Element) -> bo
         return False
     return all(
         binding.declared == binding.effective
-        and binding.effective is not None
-        and resolve(state, binding.effective).status in ("current", "hole")
+        and resolve(state, binding.declared).status in ("current", "hole")
         for binding in evaluation.outputs.values()
+        if binding.declared is not None
     )
 
 
@@ -260,7 +263,9 @@ def _mark_dependent(
     if dependent is None:
         return
     if upstream.mapped and dependent.mapped and _takes_elements(dependent, upstream):
-        touched = _touched(dependent, upstream, changed)
+        zipped = len(dependent.mapped) > 1
+        look = _touched_pairs if zipped else _touched
+        touched = look(dependent, upstream, changed)
         if touched is None:
             state.mark(path)
         for eid in touched or ():
@@ -283,12 +288,33 @@ def _touched(dependent: Instance, upstream: Instance, changed: list[str]) -> lis
     return [*(eid for eid in changed if eid in dependent.elements), *new]
 
 
+def _touched_pairs(dependent: Instance, upstream: Instance, changed: list[str]) -> list[str] | None:
+    """The pairs to look at, by the places of what changed; ``None``: all, the list differs."""
+    eids = dependent.eids
+    for port in dependent.mapped:
+        if getattr(dependent.inputs.get(port), "path", None) != upstream.path:
+            continue
+        if eids is None or dependent.parts.get(port) is not upstream.eids:
+            return None
+    places = [upstream.place(eid) for eid in changed]
+    return [eids[place] for place in places if place is not None] if eids else None
+
+
 def _takes_elements(dependent: Instance, upstream: Instance) -> bool:
     """Whether each element of ``dependent`` needs only its own element of ``upstream``."""
+    direct = False
     for port, source in dependent.inputs.items():
-        if getattr(source, "path", None) == upstream.path and port not in dependent.mapped:
+        if isinstance(source, Collect) and any(r.path == upstream.path for r in references(source)):
             return False
-    return len(dependent.mapped) == 1
+        if getattr(source, "path", None) == upstream.path:
+            if port not in dependent.mapped or not _is_whole(source):
+                return False
+            direct = True
+    return direct
+
+
+def _is_whole(source: Source) -> bool:
+    return isinstance(source, OutRef) and source.element is None and not source.steps
 
 
 def _picks(state: ProjectState, dependent: Instance, upstream: Instance) -> bool:

@@ -20,12 +20,15 @@ def source_name(source: Source) -> str:
 
 
 def final_failure(state: ProjectState, source: Source) -> Activation | None:
-    """The failure that a source's value comes to, when nothing will be tried by itself."""
+    """The failure that a source's value comes to, when nothing will be tried by itself.
+
+    While the inputs are being computed again nothing is final: they may come back equal.
+    """
     if not isinstance(source, OutRef):
         return None
     upstream = state.instances.get(source.path)
     element = upstream.elements.get(source.element or "") if upstream else None
-    return failed_activation(state, element) if element is not None else None
+    return failed_activation(state, element) if element is not None and element.ready else None
 
 
 def decide_lists(step: Step, instance: Instance) -> None:
@@ -49,20 +52,22 @@ def decide_list(step: Step, source: Collect) -> None:
     decision = decision_of(state, source)
     candidates = tuple(item.eid for item in source.items)
     if decision is not None:
-        reason = _lapsed(state, source, decision.chosen)
+        reason = lapsed(state, source, decision.chosen)
         if not reason:
             return
         step.emit(ev.DecisionLapsed(path, eid, source.decision, reason))
-    done = [item for item in source.items if resolve(state, item.source).status == "current"]
-    holes = sum(resolve(state, item.source).status == "hole" for item in source.items)
-    needed = max(1, min(source.at_least, len(source.items) - holes))
+    standing = [resolve(state, item.source).status for item in source.items]
+    done = [item for item, one in zip(source.items, standing, strict=True) if one == "current"]
+    possible = len(source.items) - standing.count("hole")
+    needed = min(max(1, source.at_least), possible)
     if len(done) < needed:
         return
     chosen = tuple(item.eid for item in done[:needed])
     step.emit(ev.Decided(path, eid, source.decision, "at_least", candidates, chosen))
 
 
-def _lapsed(state: ProjectState, source: Collect, chosen: tuple[str, ...]) -> str:
+def lapsed(state: ProjectState, source: Collect, chosen: tuple[str, ...]) -> str:
+    """Why the decision about a list holds no more (5.2); empty if it does."""
     items: dict[str, Item] = {item.eid: item for item in source.items}
     for eid in chosen:
         item = items.get(eid)

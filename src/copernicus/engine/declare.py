@@ -14,7 +14,7 @@ from copernicus.model import events as ev
 from copernicus.model.evaluation import Declaration, Segment
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.network import Collect, InRef, Literal, OutRef, Owner, Source
-from copernicus.model.paths import child, inside
+from copernicus.model.paths import child
 from copernicus.model.types import ListType, PortType, accepts, check, describe, strip_optional
 
 
@@ -166,12 +166,13 @@ def retire_undeclared(step: Step, instance: Instance, element: Element) -> bool:
     evaluation = element.evaluation
     assert evaluation is not None
     retired = False
-    folder = inside(instance.path, element.eid)
-    for path in sorted(step.state.children.get(instance.path, ())):
-        existing = step.state.instances[path]
-        if existing.retired or not path.startswith(f"{folder}/"):
+    for path in sorted(evaluation.undeclared):
+        existing = step.state.instances.get(path)
+        if existing is None or existing.retired or existing.owner is None:
+            evaluation.undeclared.discard(path)
             continue
-        if existing.declared_in == evaluation.number or existing.owner is None:
+        if existing.declared_in == evaluation.number:
+            evaluation.undeclared.discard(path)
             continue
         if evaluation.ended or _passed(element, existing.owner):
             step.emit(ev.InstanceRetired(path))

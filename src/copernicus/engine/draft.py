@@ -25,12 +25,13 @@ class Draft(Step):
         draft.defined = dict(state.defined)
         draft.children = {path: set(inner) for path, inner in state.children.items()}
         draft.activations, draft.items = {}, {}
-        draft.dependents, draft.border = {}, {}
+        draft.dependents, draft.border, draft.deciding = {}, {}, {}
         draft.followers, draft.watchers = {}, {}
         draft.dirty, draft.candidates, draft.evaluations = {}, set(), {}
         super().__init__(draft, catalog)
         self.real = state
         self._own: set[str] = set()
+        self._ended: set[str | tuple[str, str]] = set()
 
     def emit(self, event: ev.Event) -> None:
         """Record a change of the network in the draft."""
@@ -45,7 +46,15 @@ class Draft(Step):
         self.events.append(event)
 
     def intend(self, event: ev.Event) -> None:
-        """Keep an event for the real state, without its effect on the draft: it acts on runs."""
+        """Keep an event for the real state, without its effect on the draft: it acts on runs.
+
+        What one edit of the transaction has ended, another does not end again.
+        """
+        if isinstance(event, ev.ActivationEnded | ev.EvaluationEnded):
+            ended = event.id if isinstance(event, ev.ActivationEnded) else (event.path, event.eid)
+            if ended in self._ended:
+                return
+            self._ended.add(ended)
         self.events.append(event)
 
     def _take(self, path: str) -> None:

@@ -131,6 +131,11 @@ def _rename(draft: Draft, edit: ed.RenameInstance, author: str) -> None:
     check_name(edit.name)
     if edit.name in draft.state.instances:
         raise Conflict(f"there is an instance {edit.name!r} already; choose another name")
+    if any(element.evaluation is not None for element in instance.elements.values()):
+        raise Conflict(
+            f"{instance.path} has begun: the random seeds and the answers inside it go by its "
+            "name, so it keeps that; add another workflow instance under the new name"
+        )
     if edit.name != instance.path:
         draft.emit(ev.InstanceRenamed(instance.path, edit.name))
 
@@ -242,23 +247,29 @@ def _skip(draft: Draft, edit: ed.Skip, author: str) -> None:
 
 def _check_cycles(draft: Draft) -> None:
     touched = {getattr(event, "path", "") for event in draft.events}
+    sound: set[str] = set()
     for start in sorted(touched & set(draft.state.instances)):
-        path = _way_back(draft, start)
+        path = _cycle_above(draft, start, sound)
         if path:
             raise Conflict(f"this makes a cycle: {' -> '.join(path)}")
 
 
-def _way_back(draft: Draft, start: str) -> list[str] | None:
-    pending: list[list[str]] = [[start]]
-    seen: set[str] = set()
-    while pending:
-        way = pending.pop()
-        for upstream in _upstreams(draft, way[-1]):
-            if upstream == start:
-                return [start, *reversed(way)]
-            if upstream not in seen:
-                seen.add(upstream)
-                pending.append([*way, upstream])
+def _cycle_above(draft: Draft, start: str, sound: set[str]) -> list[str] | None:
+    """A cycle that ``start`` hangs on; what has none above it joins ``sound``."""
+    way: dict[str, Iterator[str]] = {}
+    at: str | None = None if start in sound else start
+    while at is not None:
+        above = way.setdefault(at, iter(list(_upstreams(draft, at))))
+        onward = next((path for path in above if path not in sound), None)
+        if onward is None:
+            sound.add(at)
+            del way[at]
+            at = next(reversed(way), None)
+        elif onward in way:
+            names = list(way)
+            return [onward, *reversed(names[names.index(onward) :])]
+        else:
+            at = onward
     return None
 
 

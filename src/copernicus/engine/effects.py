@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
-from copernicus.engine.transaction import unwanted
 from copernicus.model import events as ev
 from copernicus.model.effects import (
     CancelJob,
@@ -88,7 +87,7 @@ def _wanted_evaluation(state: ProjectState, path: str, eid: str) -> Iterator[Eff
     if instance is None or element is None or element.evaluation is None:
         return
     evaluation = element.evaluation
-    if not evaluation.live or unwanted(state, instance) or not element.wanted:
+    if not evaluation.live or _retired(state, instance):
         return
     spec = state.spec(instance)
     answers = tuple(
@@ -109,6 +108,17 @@ def _wanted_evaluation(state: ProjectState, path: str, eid: str) -> Iterator[Eff
             answers=answers,
         )
     )
+
+
+def _retired(state: ProjectState, instance: Instance) -> bool:
+    """Whether it, or one around it, is retired: its evaluations are ended until it comes back.
+
+    Those of skipped elements, and of elements out of their list, only get no answers.
+    """
+    at = instance
+    while at.owner is not None and not at.retired:
+        at = state.instances[at.owner.path]
+    return at.retired
 
 
 def open_effects(state: ProjectState) -> list[Effect]:

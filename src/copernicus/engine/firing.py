@@ -54,10 +54,10 @@ def _decide_element(step: Step, instance: Instance, element: Element) -> None:
         return
     if element.skip is not None and _decide_skip(step, instance, element):
         return
+    if blocked(state, instance):
+        return
     if element.hole or not element.ready:
         decide_lists(step, instance)
-        return
-    if blocked(state, instance):
         return
     if element.open is not None:
         _input_changed(step, instance, element, state.activations[element.open])
@@ -73,7 +73,7 @@ def _stop_unwanted(step: Step, instance: Instance, element: Element) -> None:
 def _decide_skip(step: Step, instance: Instance, element: Element) -> bool:
     if element.ready and element.skip != element.digest:
         step.emit(ev.SkipEnded(instance.path, element.eid))
-        return True
+        return False
     if element.open is not None:
         step.emit(ev.ActivationEnded(element.open, "stopped"))
     return True
@@ -84,7 +84,7 @@ def _wants_to_fire(state: ProjectState, element: Element) -> bool:
         return True
     if element.evaluation is not None and element.evaluation.failure is None:
         evaluated = state.activations[element.evaluation.activation]
-        return evaluated.digest != element.digest
+        return evaluated.digest != element.digest or evaluated.outcome == "stopped"
     done = state.activations[element.success] if element.success else None
     if done is not None and done.digest == element.digest:
         return False
@@ -94,7 +94,8 @@ def _wants_to_fire(state: ProjectState, element: Element) -> bool:
 
 def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
     state = step.state
-    if not element.retry and element.digest in element.successes:
+    workflow = state.spec(instance).kind == "workflow"
+    if not workflow and not element.retry and element.digest in element.successes:
         earlier = state.activations[element.successes[element.digest]]
         late = earlier.outcome in ("stopped", "superseded")
         if late or state.spec(instance).extends:
@@ -167,7 +168,8 @@ def job_spec(
     asked = instance.resources or (command.resources if command else None) or spec.resources
     task = TaskCall(spec.entry, made.inputs) if spec.kind == "task" else None
     program = spec.program or ProgramNeed(f"module/{spec.module}", f"=={spec.version}")
-    bound = plain_digest([made.lineage, made.path, made.eid, spec.name, made.base_digest])
+    # Not the path: checkpoints are found again after a rename.
+    bound = plain_digest([made.lineage, made.incarnation, made.eid, spec.name, made.base_digest])
     return JobSpec(
         function=spec.name,
         function_version=spec.version,
@@ -195,6 +197,8 @@ def _input_changed(step: Step, instance: Instance, element: Element, under_way: 
         return
     state = step.state
     spec = state.spec(instance)
+    if spec.kind == "workflow" and under_way.strict_digest == element.strict_digest:
+        return
     policy = _policy(state, instance, spec, element, under_way)
     if policy == "extend":
         _extend(step, instance, element, under_way)
@@ -221,7 +225,8 @@ def _policy(
 
 
 def _differs(found: Resolved, under_way: Activation, port: str) -> bool:
-    return found.digest != value_digest(under_way.inputs.get(port))
+    present = value_digest(None) if found.status == "hole" else found.digest
+    return present != value_digest(under_way.inputs.get(port))
 
 
 def _extend(step: Step, instance: Instance, element: Element, under_way: Activation) -> None:

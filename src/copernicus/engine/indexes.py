@@ -22,6 +22,8 @@ def references(source: Source | None) -> Iterator[OutRef | InRef]:
 
 def index_source(state: ProjectState, path: str, source: Source | None) -> None:
     """Note that the instance at ``path`` depends on what ``source`` refers to."""
+    if isinstance(source, Collect) and source.owner and source.decision:
+        state.deciding.setdefault((*source.owner, source.decision), set()).add(path)
     for reference in references(source):
         index = state.border if isinstance(reference, InRef) else state.dependents
         index.setdefault(reference.path, set()).add(path)
@@ -50,6 +52,7 @@ def reindex(state: ProjectState) -> None:
     """Build every index anew, and mark everything."""
     for index in (state.dependents, state.border, state.followers, state.watchers, state.children):
         index.clear()
+    state.deciding.clear()
     for path, instance in state.instances.items():
         for source in instance.inputs.values():
             index_source(state, path, source)
@@ -120,12 +123,10 @@ def mark_below(state: ProjectState, path: str) -> None:
                 wake(state, at, element.eid)
 
 
-def mark_deciding(state: ProjectState, path: str) -> None:
-    """Note that lists with ``at_least`` inside a workflow instance may be decided now."""
-    for child in state.children.get(path, ()):
-        sources = state.instances[child].inputs.values()
-        if any(isinstance(s, Collect) and s.at_least is not None for s in sources):
-            state.mark(child)
+def mark_deciding(state: ProjectState, path: str, eid: str, position: str) -> None:
+    """Note that what takes the list with ``at_least`` of this position must be looked at."""
+    for taker in state.deciding.get((path, eid, position), ()):
+        state.mark(taker)
 
 
 def evaluation_of(state: ProjectState, path: str, eid: str) -> Evaluation:

@@ -6,6 +6,7 @@ instance takes, ``shape`` the identities of a list's elements.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,18 +43,17 @@ def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str)
             return Resolved("waiting", blocker=f"input {port.name} is not set")
         return Resolved("current", port.default, value_digest(port.default))
     if port.name in instance.mapped:
-        part = part_of(state, instance, port.name, eid)
+        part = part_of(instance, port.name, eid)
         return resolve_element(state, source, part, latest=port.latest)
     return resolve(state, source, latest=port.latest)
 
 
-def part_of(state: ProjectState, instance: Instance, port: str, eid: str) -> str:
+def part_of(instance: Instance, port: str, eid: str) -> str:
     """Which element of the list at a mapped port belongs to the (zipped) element ``eid``."""
     if len(instance.mapped) == 1 or "|" not in eid:
         return eid
-    position = (instance.eids or ()).index(eid)
-    parts = shape(state, instance.inputs[port]) or ()
-    return parts[position]
+    position = instance.place(eid)
+    return eid if position is None else instance.parts[port][position]
 
 
 def resolve(state: ProjectState, source: Source, *, latest: bool = False) -> Resolved:
@@ -161,19 +161,16 @@ def _workflow_output(
     state: ProjectState, upstream: Instance, element: Element, port: str, *, latest: bool
 ) -> Resolved:
     binding = element.evaluation.outputs.get(port) if element.evaluation else None
-    if binding is None or binding.effective is None:
-        return Resolved("waiting", blocker=blocker_of(state, upstream, element))
-    if latest and _final(state, upstream, port) and not element.current:
-        return Resolved("waiting", blocker=blocker_of(state, upstream, element))
-    found = resolve(state, binding.effective, latest=latest)
-    if found.status != "current" or element.current or latest:
-        return found
+    unset = element.current and (binding is None or binding.declared is None)
     blocker = blocker_of(state, upstream, element)
-    return Resolved("stale", found.value, found.digest, found.origins, found.left_out, blocker)
-
-
-def _final(state: ProjectState, upstream: Instance, port: str) -> bool:
-    return state.spec(upstream).output(port).final
+    if unset:
+        blocker = f"{blocker}, which ended without setting {port}"
+    if binding is None or binding.effective is None:
+        return Resolved("waiting", blocker=blocker)
+    found = resolve(state, binding.effective, latest=latest)
+    if found.status != "current" or latest or (element.current and not unset):
+        return found
+    return dataclasses.replace(found, status="stale", blocker=blocker)
 
 
 def _mapped_output(state: ProjectState, upstream: Instance, port: str, *, latest: bool) -> Resolved:
@@ -215,34 +212,35 @@ def gathered(parts: Iterable[Resolved], names: Sequence[str], *, latest: bool) -
 
 
 def _collect(state: ProjectState, source: Collect, *, latest: bool) -> Resolved:
-    names = [item_name(item.source, position) for position, item in enumerate(source.items)]
-    items = source.items
     if source.at_least is not None and not latest:
-        decision = decision_of(state, source)
-        if decision is None:
-            return Resolved("waiting", blocker=UNDECIDED)
-        chosen = set(decision.chosen)
-        kept = [(item, name) for item, name in zip(items, names, strict=True) if item.eid in chosen]
-        rest = tuple(
-            f"{name}: not among the first {len(chosen)}"
-            for item, name in zip(items, names, strict=True)
-            if item.eid not in chosen
-        )
-        parts = [resolve(state, item.source) for item, _ in kept]
-        found = gathered(parts, [name for _, name in kept], latest=False)
-        return Resolved(
-            found.status,
-            found.value,
-            found.digest,
-            found.origins,
-            (*found.left_out, *rest),
-            found.blocker,
-        )
+        return _decided(state, source)
     if not latest:
-        blocked = _last_blocked(state, items)
+        blocked = _last_blocked(state, source.items)
         if blocked is not None:
             return blocked
-    return gathered([resolve(state, i.source, latest=latest) for i in items], names, latest=latest)
+    parts = [resolve(state, item.source, latest=latest) for item in source.items]
+    return gathered(parts, _item_names(source), latest=latest)
+
+
+def _decided(state: ProjectState, source: Collect) -> Resolved:
+    decision = decision_of(state, source)
+    if decision is None:
+        return Resolved("waiting", blocker=UNDECIDED)
+    chosen = set(decision.chosen)
+    named = list(zip(source.items, _item_names(source), strict=True))
+    kept = [(item, name) for item, name in named if item.eid in chosen]
+    rest = tuple(
+        f"{name}: not among the first {len(chosen)}"
+        for item, name in named
+        if item.eid not in chosen
+    )
+    parts = [resolve(state, item.source) for item, _ in kept]
+    found = gathered(parts, [name for _, name in kept], latest=False)
+    return dataclasses.replace(found, left_out=(*found.left_out, *rest))
+
+
+def _item_names(source: Collect) -> list[str]:
+    return [item_name(item.source, position) for position, item in enumerate(source.items)]
 
 
 def _last_blocked(state: ProjectState, items: Sequence[Any]) -> Resolved | None:

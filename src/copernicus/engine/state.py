@@ -63,13 +63,17 @@ class Answered:
 
 @dataclass(slots=True)
 class Branch:
-    """One branch of an evaluation. ``segments`` holds the digest of what each has declared."""
+    """One branch of an evaluation. ``segments`` holds the digest of what each has declared.
+
+    ``joins`` names the branches whose end it has waited for, by the ordinal of the await.
+    """
 
     key: str
     parent: str | None = None
     spawned_in: int = 0
     segments: list[str] = field(default_factory=list)
     answers: dict[int, Answered] = field(default_factory=dict)
+    joins: dict[int, str] = field(default_factory=dict)
     waits: Await | None = None
     running: bool = True
     ended: bool = False
@@ -87,7 +91,10 @@ class Decision:
 
 @dataclass(slots=True)
 class Binding:
-    """A workflow's output: the source it follows, and the newer one it will follow."""
+    """A workflow's output: the source it follows, and the one it will follow.
+
+    ``declared`` is what this evaluation has said; ``None`` until it has.
+    """
 
     effective: Source | None = None
     declared: Source | None = None
@@ -107,7 +114,9 @@ class Evaluation:
     outputs: dict[str, Binding] = field(default_factory=dict)
     # derived
     stale: set[tuple[str, int]] = field(default_factory=set)
+    moved: set[tuple[str, int]] = field(default_factory=set)
     watched: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+    undeclared: set[str] = field(default_factory=set)
 
     @property
     def live(self) -> bool:
@@ -174,6 +183,7 @@ class Instance:
     not_current: int = 0
     shape_problem: str = ""
     places: tuple[tuple[str, ...], dict[str, int]] = ((), {})
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def place(self, eid: str) -> int | None:
         """The position of an element in the list; ``None`` if it is not in it."""
@@ -222,6 +232,7 @@ class ProjectState:
     followers: dict[str, set[ElementKey]] = field(default_factory=dict)
     watchers: dict[str, set[ElementKey]] = field(default_factory=dict)
     children: dict[str, set[str]] = field(default_factory=dict)
+    deciding: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     dirty: dict[str, set[str] | None] = field(default_factory=dict)
     candidates: set[ElementKey] = field(default_factory=set)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)

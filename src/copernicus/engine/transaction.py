@@ -55,22 +55,38 @@ def ending_below(state: ProjectState, path: str) -> list[Event]:
 
 
 def frozen_before(element: Element, branch: str, segment: int) -> bool:
-    """Whether an answer that led to ``segment`` of ``branch`` is stale (SEMANTICS 4.3)."""
+    """Whether an answer that led to ``segment`` of ``branch`` is stale (SEMANTICS 4.3).
+
+    What a branch saw before it spawned another, and what a branch saw whose end was waited for,
+    led there, too.
+    """
     evaluation = element.evaluation
     if evaluation is None or not evaluation.stale:
         return False
-    at: str | None = branch
-    until = segment
-    while at is not None:
+    looked_at: dict[str, int] = {}
+    pending = [(branch, segment)]
+    while pending:
+        at, until = pending.pop()
+        if looked_at.get(at, 0) >= until:
+            continue
+        looked_at[at] = until
         if any(key == at and index < until for key, index in evaluation.stale):
             return True
         found = evaluation.branches.get(at)
-        at, until = (found.parent, found.spawned_in) if found else (None, 0)
+        if found is None:
+            continue
+        if found.parent is not None:
+            pending.append((found.parent, found.spawned_in))
+        pending.extend(
+            (joined, len(evaluation.branches[joined].segments))
+            for index, joined in found.joins.items()
+            if index < until and joined in evaluation.branches
+        )
     return False
 
 
 def unwanted(state: ProjectState, instance: Instance) -> bool:
-    """Whether nobody wants the instance: it, or one around it, is retired or out of its list."""
+    """Whether nobody wants it: it, or one around it, is retired, skipped or out of its list."""
     at: Instance | None = instance
     while at is not None:
         if at.retired:
@@ -78,7 +94,8 @@ def unwanted(state: ProjectState, instance: Instance) -> bool:
         if at.owner is None:
             return False
         owner = state.instances[at.owner.path]
-        if not owner.elements[at.owner.eid].wanted:
+        element = owner.elements[at.owner.eid]
+        if not element.wanted or (element.skip is not None and element.hole):
             return True
         at = owner
     return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copernicus.engine.answers import answer
+from copernicus.engine.answers import answer, present_digests
 from copernicus.engine.currency import touch
 from copernicus.engine.decisions import decide_list
 from copernicus.engine.declare import (
@@ -13,13 +13,13 @@ from copernicus.engine.declare import (
 )
 from copernicus.engine.firing import fail, open_activation
 from copernicus.engine.resolve import resolve
-from copernicus.engine.state import Answered, Branch, Element, Evaluation, Instance
+from copernicus.engine.state import Branch, Element, Evaluation, Instance
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev
 from copernicus.model.evaluation import ROOT, Rest, Segment
 from copernicus.model.jobs import Failure
-from copernicus.model.network import Collect, Source
+from copernicus.model.network import Collect
 
 
 def rested(step: Step, rest: Rest) -> None:
@@ -160,44 +160,23 @@ def _recheck_answers(
     """Note which answers went stale or thawed; whether one is current with another digest."""
     positions = {p for path in changed for p in evaluation.watched.get(path, ())}
     before = set(evaluation.stale)
-    moved = False
     for branch, index in sorted(positions):
         answered = evaluation.branches[branch].answers.get(index)
         if answered is None:
             continue
-        digests = _present_digests(step, answered)
-        if digests is None:
-            evaluation.stale.add((branch, index))
-        elif digests == answered.digests:
+        digests = present_digests(step, answered)
+        evaluation.moved.discard((branch, index))
+        if digests == answered.digests:
             evaluation.stale.discard((branch, index))
-        else:
-            evaluation.stale.add((branch, index))
-            moved = True
+            continue
+        evaluation.stale.add((branch, index))
+        if digests is not None:
+            evaluation.moved.add((branch, index))
     if evaluation.stale != before:
         step.state.mark(instance.path, element.eid)
         for child in step.state.children.get(instance.path, ()):
             touch(step.state, child)
-    return moved
-
-
-def _present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
-    """What the answer would be made of now; ``None`` while one of its sources is not current."""
-    waits = answered.waits
-    if waits.kind == "latest":
-        return answered.digests
-    sources: list[Source] = list(waits.sources)
-    if waits.kind == "first":
-        sources = [waits.sources[answered.value[0]]]
-    digests = []
-    for position, source in enumerate(sources):
-        if waits.kind == "settle" and "failure" in answered.value[position]:
-            digests.append(answered.digests[position])
-            continue
-        found = resolve(step.state, source)
-        if found.status not in ("current", "hole"):
-            return None
-        digests.append(found.digest)
-    return tuple(digests)
+    return bool(evaluation.moved)
 
 
 def _replay(step: Step, instance: Instance, element: Element) -> None:
@@ -214,11 +193,14 @@ def _replay(step: Step, instance: Instance, element: Element) -> None:
 def _follow_outputs(
     step: Step, instance: Instance, element: Element, evaluation: Evaluation
 ) -> None:
+    spec = step.state.spec(instance)
     for port, binding in sorted(evaluation.outputs.items()):
-        if binding.declared is None or binding.declared == binding.effective:
-            continue
         if isinstance(binding.declared, Collect):
             decide_list(step, binding.declared)
+        if binding.declared is None or binding.declared == binding.effective:
+            continue
+        if spec.output(port).final and not evaluation.ended:
+            continue
         if resolve(step.state, binding.declared).status in ("current", "hole"):
             step.emit(
                 ev.OutputBound(instance.path, element.eid, port, binding.declared, effective=True)
