@@ -167,6 +167,29 @@ async def nested(net: Net, n: int):
 
 
 @workflow(outputs={"y": Any})
+async def twice(net: Net, conf: Any):
+    """Two runs, each looked at."""
+    seen = await net.call("m.md", key="md", conf=conf).out.y
+    net.output(y=await net.call("m.md", key="again", conf=seen).out.y)
+
+
+@workflow(outputs={"y": Any})
+async def some_twice(net: Net, n: int):
+    """Workflows inside a workflow, with several answers each."""
+    calls = [net.call("w.twice", key=("s", i), conf=i) for i in range(n)]
+    net.output(y=[c.out.y for c in calls])
+
+
+@workflow(outputs={"y": Any})
+async def sometimes(net: Net, on: bool):
+    """Spawns a branch, or does not."""
+    await net.call("m.md", key="before", conf=0).out.y
+    other = net.spawn("b", run_of(net, "inside")) if on else None
+    seen = await net.call("m.md", key="after", conf=1).out.y
+    net.output(y=[seen, await other if other else None])
+
+
+@workflow(outputs={"y": Any})
 async def pair(net: Net, conf: Any):
     """One run after another; nothing is looked at."""
     a = net.call("m.md", key="a", conf=conf)
@@ -259,6 +282,9 @@ FUNCTIONS = [
     asynchronous,
     single,
     nested,
+    twice,
+    some_twice,
+    sometimes,
     pair,
     nested_later,
     referring,

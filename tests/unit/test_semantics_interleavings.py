@@ -176,6 +176,53 @@ def test_rule_4_5_a_nested_workflow_comes_back_with_a_result_that_came_late():
     w.check()
 
 
+def test_rule_4_5_an_answer_that_waited_for_a_nested_workflow_to_come_back_is_given_once():
+    w = world(GUIDE["some_twice"], n=2)
+    first = w.running("som/s-1/md")
+    w.set("som.in.n", 1)
+    w.report(JobEnded(first, outputs={"y": 9}))
+    w.set("som.in.n", 2)
+    assert w.state.activations[w.running("som/s-1/again")].inputs == {"conf": 9}
+    w.work(lambda _f, _i: 5)
+    assert w.value("som.out.y") == [5, 5]
+    w.check()
+
+
+def test_rule_4_5_a_branch_whose_spawn_is_passed_is_retired_and_comes_back():
+    w = world(GUIDE["sometimes"], on=True)
+    w.done("som/before", y=1)
+    inside = w.running("som/inside")
+    w.set("som.in.on", False)
+    assert w.state.instances["som/inside"].retired
+    assert inside in w.cancelled
+    w.set("som.in.on", True)
+    w.work(lambda _f, _i: 5)
+    assert w.value("som.out.y") == [5, 5]
+    w.check()
+
+
+def test_rule_3_3_a_retry_takes_a_skip_back():
+    w = project()
+    w.add("a", "m.one", x=1)
+    w.fails("a")
+    w.edit(ed.Skip("a"))
+    w.edit(ed.Retry("a"))
+    w.done("a", y=3)
+    assert w.status("a") == "done"
+    w.check()
+
+
+def test_rule_3_3_a_retry_of_all_that_failed_leaves_skips_alone():
+    w = project()
+    w.add("a", "m.one", mapped=["x"], x=[1, 2])
+    w.fails("a[0]")
+    w.fails("a[1]")
+    w.edit(ed.Skip("a[0]"))
+    w.edit(ed.Retry("a", failed=True))
+    assert [w.status("a[0]"), w.status("a[1]")] == ["skipped", "queued"]
+    w.check()
+
+
 def test_rule_4_5_an_element_that_left_its_list_over_a_restart_comes_back_and_runs():
     w = project()
     w.add("u", "m.one", x=1)

@@ -175,7 +175,7 @@ def _bound(spec: FunctionSpec, element: Element) -> tuple[object, ...]:
 
 
 def _skipped(element: Element) -> bool:
-    if element.skip is None:
+    if element.skip is None or element.retry:
         return False
     return not element.ready or element.skip == element.digest
 

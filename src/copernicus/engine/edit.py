@@ -210,8 +210,10 @@ def _retry(draft: Draft, edit: ed.Retry, author: str) -> None:
         draft.state.instance(parse(edit.path).instance)
     whole = edit.failed and parse(edit.path).element is None if edit.path else True
     found = list(_all_below(draft, edit.path) if whole else _elements(draft, edit.path))
-    failed = [(i, e) for i, e in found if failed_activation(draft.real, e) is not None]
-    chosen = failed or ([] if edit.failed or not edit.path else found)
+    # A skip that somebody chose is taken back only where nothing else is meant.
+    wanted = [(i, e) for i, e in found if e.skip is None]
+    failed = [(i, e) for i, e in wanted if failed_activation(draft.real, e) is not None]
+    chosen = failed or ([] if edit.failed or not edit.path else wanted or found)
     if not chosen:
         raise Conflict(f"nothing has failed in {edit.path or 'the project'}")
     for instance, element in chosen:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.model import events as ev
 from copernicus.model.effects import (
@@ -23,7 +25,26 @@ QUEUED, CANCELLED = 1, 2
 
 def effects_of(state: ProjectState, events: Sequence[ev.Event]) -> list[Effect]:
     """What these just-recorded events newly want."""
-    return [effect for event in events for effect in _effects(state, event)]
+    answered = {
+        (event.path, event.eid, event.branch, event.index)
+        for event in events
+        if isinstance(event, ev.AwaitAnswered)
+    }
+    found = [effect for event in events for effect in _effects(state, event)]
+    return [_before(effect, answered) if answered else effect for effect in found]
+
+
+def _before(effect: Effect, answered: set[tuple[str, str, str, int]]) -> Effect:
+    """An evaluation is begun with the answers that it had: those of now are sent after it."""
+    if not isinstance(effect, Evaluate):
+        return effect
+    start = effect.start
+    kept = tuple(
+        one
+        for one in start.answers
+        if (start.path, start.eid, one.branch, one.index) not in answered
+    )
+    return Evaluate(msgspec.structs.replace(start, answers=kept))
 
 
 def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:

@@ -71,7 +71,8 @@ def _stop_unwanted(step: Step, instance: Instance, element: Element) -> None:
 
 
 def _decide_skip(step: Step, instance: Instance, element: Element) -> bool:
-    if element.ready and element.skip != element.digest:
+    changed = element.ready and element.skip != element.digest
+    if changed or element.retry:
         step.emit(ev.SkipEnded(instance.path, element.eid))
         return False
     if element.open is not None:
