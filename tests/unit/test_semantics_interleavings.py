@@ -77,6 +77,14 @@ def test_rule_5_2_the_first_one_is_chosen_anew_when_it_is_skipped():
     w.check()
 
 
+def test_rule_3_3_the_first_of_nothing_but_holes_fails_the_evaluation():
+    w = world(GUIDE["racing"], starts=[0], at_least=1)
+    w.edit(ed.Skip("rac/md-0"))
+    assert w.status("rac") == "failed"
+    assert "was skipped" in w.state.instances["rac"].elements[""].evaluation.failure.reason
+    w.check()
+
+
 def test_rule_5_3_a_settled_outcome_is_another_when_the_inputs_have_changed_by_reference():
     w = world(GUIDE["referring"], how="settle")
     for i in range(3):

@@ -42,15 +42,19 @@ def _values(step: Step, waits: Await) -> Found:
     found = [resolve(step.state, source) for source in waits.sources]
     for one in found:
         if one.status == "hole":
-            return Failure(
-                f"awaited the value of {one.blocker}",
-                cause="definition",
-                where=waits.line,
-                remedy="use net.settle where an element may have no value",
-            )
+            return _no_value(one, waits)
         if one.status != "current":
             return None
     return [one.value for one in found], tuple(one.digest for one in found)
+
+
+def _no_value(hole: Resolved, waits: Await) -> Failure:
+    return Failure(
+        f"awaited the value of {hole.blocker}",
+        cause="definition",
+        where=waits.line,
+        remedy="use net.settle where an element may have no value",
+    )
 
 
 def _settle(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
@@ -153,14 +157,15 @@ def _first(step: Step, instance: Instance, element: Element, position: str, wait
             found = resolve(step.state, waits.sources[chosen])
             return ([chosen, found.value], (found.digest,)) if found.status == "current" else None
         step.emit(ev.DecisionLapsed(instance.path, element.eid, position, reason))
-    for index, source in enumerate(waits.sources):
-        found = resolve(step.state, source)
+    present = [resolve(step.state, source) for source in waits.sources]
+    for index, found in enumerate(present):
         if found.status == "current":
             step.emit(
                 ev.Decided(instance.path, element.eid, position, "first", names, (names[index],))
             )
             return [index, found.value], (found.digest,)
-    return None
+    nothing_comes = all(found.status == "hole" for found in present)
+    return _no_value(present[0], waits) if nothing_comes else None
 
 
 def _first_lapsed(step: Step, names: tuple[str, ...], waits: Await, chosen: tuple[str, ...]) -> str:
