@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from copernicus.engine.currency import inputs_of
+from copernicus.engine.indexes import below
 from copernicus.engine.resolve import resolve
 from copernicus.engine.transaction import blocked, frozen_before, unwanted
 from copernicus.errors import UserError
@@ -312,8 +313,17 @@ class EngineMachine(RuleBasedStateMachine):
             for element in instance.listed():
                 if not element.ready or element.hole or unwanted(w.state, instance):
                     continue
-                broke = element.evaluation is not None and element.evaluation.failure is not None
-                assert element.current or broke or blocked(w.state, instance), instance.path
+                assert element.current or blocked(w.state, instance) or self.broke(instance.path), (
+                    instance.path
+                )
+
+    def broke(self, path: str) -> bool:
+        """Whether an evaluation failed here or inside: an await of a hole, mostly."""
+        return any(
+            element.evaluation is not None and element.evaluation.failure is not None
+            for at in below(self.world.state, path)
+            for element in self.world.state.instances[at].elements.values()
+        )
 
 
 EngineMachine.TestCase.settings = settings(
