@@ -57,6 +57,10 @@ def test_help_loads_nothing_heavy():
     ("words", "code", "said"),
     [
         (["status"], 3, "You are not logged in: cpc login"),
+        (["retry"], 2, "cpc retry needs PATH (cpc retry --help)"),
+        (["worker", "start"], 2, "cpc worker start needs --bundle"),
+        (["worker", "strat"], 2, "(cpc worker --help)"),
+        (["ad", "run"], 2, "(cpc --help)"),
         (
             ["login", "https://127.0.0.1:1", "-u", "ann", "--password-file", "{pw}"],
             4,

@@ -156,7 +156,7 @@ def test_a_trace_goes_back_to_inputs_and_machines_and_shows_each_origin_once():
     shown = "\n".join(lines(trace_text(run, 4)))
 
     assert "run[0]  gromacs.mdrun 1.0  a2" in shown
-    assert "attempt 1 on desk, 2022.5, 2 cores, 1 min" in shown
+    assert "attempt 1 on desk, program 2022.5, 2 cores, 1 min" in shown
     assert "nsteps = 1000" in shown
     assert "tpr <- prep[0]  gromacs.grompp 1.0  a1" in shown
     assert shown.count("conf = start.gro (2,000 bytes)") == 1

@@ -116,7 +116,7 @@ def _find(project: Project, wanted: str) -> JobView:
 
 def _list(options: AtServer, found: list[JobView], projects: dict[str, str] | None = None) -> None:
     if not found and not options.json:
-        note("No jobs are queued or running")
+        note("No jobs to show: none is queued or running")
         return
     emit(options.json, found, lambda: _table(found, projects))
 
@@ -132,7 +132,9 @@ def _table(found: list[JobView], projects: dict[str, str] | None) -> Table:
     rows: list[Sequence[str | Text]] = []
     for job in ordered:
         place = f"{job.host} ({job.cores})" if job.state == "running" else ""
-        said = progress_text(job.progress) if job.progress and job.state == "running" else job.why
+        said = "" if job.state in ("done", "cancelled") else job.why
+        if job.progress and job.state == "running":
+            said = progress_text(job.progress)
         first = [projects.get(job.project, job.project)] if projects is not None else []
         rows.append([*first, short_job(job.id), job.path, state_text(job.state), place, said])
     headers = (*(("project",) if projects is not None else ()), "job", "path", "state", "on", "")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from copernicus.errors import CopernicusError
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
 
 USAGE = 2
 INTERRUPTED = 130
@@ -54,9 +58,20 @@ def _run(tokens: list[str]) -> int:
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        _say(tokens, "usage", f"{_flat(str(error))} (cpc {_command(tokens)}--help)")
+        _say(tokens, "usage", _misuse(tokens, error))
         return USAGE
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _misuse(tokens: Sequence[str], error: CycloptsError) -> str:
+    from cyclopts import MissingArgumentError, UnknownCommandError
+
+    known, said = _command(tokens), _flat(str(error))
+    if isinstance(error, UnknownCommandError):
+        known = "".join(f"{word} " for word in error.command_chain or ())
+    elif isinstance(error, MissingArgumentError) and error.argument and error.keyword is None:
+        said = f"cpc {known}needs {error.argument.name}"
+    return f"{said} (cpc {known}--help)"
 
 
 def _command(tokens: Sequence[str]) -> str:

@@ -184,7 +184,10 @@ class Client:
             NotFound: None was chosen.
         """
         if not self.profile.project:
-            raise NotFound("No project is chosen: cpc project use NAME, or name one (--project)")
+            raise NotFound(
+                "No project is chosen: cpc project use NAME, or cpc project create NAME for a new "
+                "one, or name one (--project)"
+            )
         return self.profile.project
 
     def use_project(self, name: str) -> None:

@@ -94,7 +94,10 @@ class Profiles:
         stored = self._load()
         wanted = name or os.environ.get("CPC_PROFILE") or stored.current
         if not wanted:
-            raise NotAuthenticated("You are not logged in: cpc login https://SERVER:14807")
+            raise NotAuthenticated(
+                "You are not logged in: cpc login FILE, where FILE is client.cpc of the server's "
+                "folder, or cpc login https://SERVER:14807"
+            )
         if wanted not in stored.profiles:
             known = ", ".join(sorted(stored.profiles)) or "none"
             raise NotFound(f"There is no profile {wanted!r}; there are: {known} (cpc profile list)")

@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from copernicus.cli.output import one_line, printable
 from copernicus.cli.render.states import progress_text, state_text
-from copernicus.cli.render.tables import duration, facts, moment, short_job, table
+from copernicus.cli.render.tables import counted, duration, facts, moment, short_job, table
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.jobs import AttemptRecord, Failure
 from copernicus.model.types import describe
@@ -51,7 +51,7 @@ def _port(port: PortView) -> Sequence[str | Text]:
         value = f"{value}  <- {port.source}" if value else f"<- {port.source}"
     missing = port.state == "unset" and port.required
     name = Text(port.name, style="bold" if missing else "")
-    shown = Text(printable(value) or ("not set" if missing else "-"))
+    shown = Text(printable(value.replace("\n", " ")) or ("not set" if missing else "-"))
     return (name, port.type, _sign(port.state, required=port.required), shown)
 
 
@@ -128,7 +128,7 @@ def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType
 
 def job_text(job: JobView) -> RenderableType:
     """``cpc job show``."""
-    cores = f", {job.cores} cores" if job.cores else ""
+    cores = f", {counted(job.cores, 'core')}" if job.cores else ""
     place = f"{job.host} (worker {job.worker}{cores})" if job.worker else "-"
     rows: list[tuple[str, str | Text]] = [
         ("job", job.id),
@@ -232,11 +232,11 @@ def _grow_origins(tree: Tree, node: TraceNode, depth: int, seen: set[str]) -> No
 
 def _attempt(attempt: AttemptRecord) -> str:
     took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
-    version = f", {attempt.program_version}" if attempt.program_version else ""
+    version = f", program {attempt.program_version}" if attempt.program_version else ""
     code = f", exit {attempt.exit_code}" if attempt.exit_code else ""
     return (
         f"attempt {attempt.number} on {printable(attempt.host or attempt.worker)}{version}, "
-        f"{attempt.cores} cores{took}, {moment(attempt.started)} {attempt.outcome}{code}"
+        f"{counted(attempt.cores, 'core')}{took}, {moment(attempt.started)} {attempt.outcome}{code}"
     )
 
 

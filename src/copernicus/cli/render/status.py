@@ -12,6 +12,7 @@ from rich.text import Text
 
 from copernicus.cli.output import one_line, printable
 from copernicus.cli.render.states import number, progress_text, state_text, style_of
+from copernicus.cli.render.tables import counted
 from copernicus.protocol import InstanceView, JobView, ProgressReport, ProjectView
 
 _BAR = 12
@@ -150,7 +151,7 @@ def _head(project: ProjectView, jobs: Sequence[JobView], problem: str) -> Text:
     head.append_text(state_text(project.state))
     head.append(f"  revision {project.revision}", style="dim")
     if running:
-        head.append(f"  {running} running on {busy} cores", style="blue")
+        head.append(f"  {running} running on {counted(busy, 'core')}", style="blue")
     if queued:
         head.append(f"  {queued} queued", style="yellow")
     if problem:

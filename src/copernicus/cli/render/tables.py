@@ -102,6 +102,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {hours} h" if hours else f"{whole // 86400} d"
 
 
+def counted(number: int, what: str) -> str:
+    """``1 core``, ``2 cores``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size(count: float) -> str:
     """Bytes, for people."""
     for unit in ("B", "kB", "MB", "GB"):
