@@ -196,6 +196,13 @@ async def pair(net: Net, conf: Any):
     net.output(y=net.call("m.md", key="b", conf=a.out.y).out.y)
 
 
+@workflow(outputs={"y": Any, "z": Any})
+async def two_outputs(net: Net):
+    """Two runs, each an output."""
+    runs = {name: net.call("m.md", key=name, conf=0) for name in ("y", "z")}
+    net.output(**{name: run.out.y for name, run in runs.items()})
+
+
 @workflow(outputs={"y": Any})
 async def nested_later(net: Net, conf: Any):
     """A workflow that is declared behind an await."""
@@ -286,6 +293,7 @@ FUNCTIONS = [
     some_twice,
     sometimes,
     pair,
+    two_outputs,
     nested_later,
     referring,
     connected,

@@ -286,6 +286,28 @@ def test_rule_2_1_a_newer_version_coalesces_while_a_workflow_runs_and_fires_it_a
     w.check()
 
 
+def test_rule_2_1_a_newer_version_of_an_output_goes_out_while_the_workflow_is_stale():
+    w = world(GUIDE["two_outputs"])
+    w.add("watch", "m.newest", xs="two.out.y")
+    w.work(lambda _f, _i: 1)
+    w.edit(ed.Retry("two/z"))
+    w.edit(ed.Retry("two/y"))
+    w.done("two/y", y=2)
+    assert w.standing("two.out.y") == "stale"
+    assert w.state.activations[w.running("watch")].inputs == {"xs": 2}
+    w.check()
+
+
+def test_rule_3_3_a_hole_in_a_failed_workflow_is_no_value_of_it():
+    w = world(adaptive, starts=[1], generations=1)
+    w.edit(ed.AddInstance("s", "w.single", ("conf",), held=False))
+    w.edit(ed.Connect("ad.out.model", "s.in.conf[+]"))
+    w.edit(ed.Skip("ad/model-0"))
+    w.edit(ed.Skip("ad/md-0-0"))
+    assert (w.status("ad"), w.status("s[0]")) == ("failed", "waiting")
+    w.check()
+
+
 def test_rule_6_1_a_final_output_is_set_only_at_the_end_and_stays():
     w = world(GUIDE["at_the_end"], n=2)
     w.done("at_/0", y=1)

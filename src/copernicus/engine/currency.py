@@ -237,11 +237,22 @@ def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: 
     for follower, eid in state.followers.get(path, ()):
         state.mark(follower, eid)
         state.evaluations.setdefault((follower, eid), set())
+        _pass_on(state, follower)
     for key in state.watchers.get(path, ()):
         state.evaluations.setdefault(key, set()).add(path)
     for eid in changed:
         if instance.elements[eid].evaluation is not None:
             state.evaluations.setdefault((path, eid), set())
+
+
+def _pass_on(state: ProjectState, follower: str) -> None:
+    """Tell takers of the ``Latest``: a workflow that is not current may have newer outputs."""
+    for path in state.dependents.get(follower, ()):
+        dependent = state.instances.get(path)
+        if dependent is not None and any(p.latest for p in state.spec(dependent).inputs):
+            state.mark(path)
+    for outer, _ in state.followers.get(follower, ()):
+        _pass_on(state, outer)
 
 
 def touch(state: ProjectState, path: str) -> None:

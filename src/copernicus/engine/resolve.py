@@ -168,7 +168,11 @@ def _workflow_output(
     if binding is None or binding.effective is None:
         return Resolved("waiting", blocker=blocker)
     found = resolve(state, binding.effective, latest=latest)
-    if found.status != "current" or latest or (element.current and not unset):
+    if latest or (element.current and not unset):
+        return found
+    if found.status == "hole":
+        return Resolved("waiting", blocker=blocker)
+    if found.status != "current":
         return found
     return dataclasses.replace(found, status="stale", blocker=blocker)
 
