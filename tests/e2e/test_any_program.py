@@ -25,6 +25,9 @@ def test_a_program_is_named_described_mapped_and_its_files_fetched(env: Env) -> 
     data = [b"", bytes(range(256)) * 3, source.randbytes(300_000), b"line\r\n\x00\xff"]
     files = [env.write(f"input {index}.bin", content) for index, content in enumerate(data)]
     env.cpc("define", env.write("shift.toml", SHIFT_TOML))
+    known = [view["spec"]["name"] for view in env.json("functions", "list")]
+    (shift,) = [name for name in known if name.endswith(".shift")]
+    assert "Move every byte" in env.cpc("functions", "info", shift)
     env.cpc("add", "shift", "bytes.shift", "--map", "source")
     env.cpc("set-file", "shift.in.source", *files)
     env.cpc("set", "shift.in.by", 3)

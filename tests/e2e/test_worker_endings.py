@@ -60,6 +60,8 @@ def test_an_idle_worker_ends_by_itself_after_its_work(env: Env) -> None:
     worker = env.start_worker("w", "--programs", programs_file(env), "--idle-exit", 1)
     assert worker.process.wait(30) == 0
     assert states(project, "c") == ["done"]
+    (shown,) = env.json("worker", "list", "--all")
+    assert shown["state"] == "silent"  # it said goodbye: nobody counts on it for a lease time
 
 
 def test_a_drained_worker_takes_nothing_more_and_ends(env: Env) -> None:
@@ -75,7 +77,7 @@ def test_a_drained_worker_takes_nothing_more_and_ends(env: Env) -> None:
     assert drained.process.wait(40) == 0
     assert states(project, "two") == ["queued"]
     listed = {view["id"]: view["state"] for view in env.json("worker", "list")}
-    assert listed[drained.id] == "draining"
+    assert listed[drained.id] == "silent"
     env.start_worker("other", "--programs", programs)
     wait_until(lambda: all_done(project, "one", 1), "one is done")
     wait_until(lambda: all_done(project, "two", 1), "two is done")

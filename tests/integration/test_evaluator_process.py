@@ -118,9 +118,12 @@ def test_an_evaluation_rests_goes_on_and_ends(toy: EvaluatorProcess) -> None:
     second = toy.ask(Continue("wf", "", 1, answer))
     assert isinstance(second, Rested)
     assert not second.ended
-    wrong = toy.ask(Continue("wf", "", 1, answer))
+    again = toy.ask(Continue("wf", "", 1, answer))
+    assert isinstance(again, Rested)
+    assert again.rest.segments == ()
+    wrong = toy.ask(Continue("wf", "", 1, Answer(ROOT, 7, [[]])))
     assert isinstance(wrong, Refused)
-    assert "waits at 1, not at 0" in wrong.message
+    assert "waits at 1, not at 7" in wrong.message
     last = toy.ask(Continue("wf", "", 1, Answer(ROOT, 1, answer.value)))
     assert isinstance(last, Rested)
     assert last.ended

@@ -136,3 +136,14 @@ def test_a_failure_that_comes_late_is_not_counted_twice(desk):
     assert desk.fail(found) == "already"
     row = desk.scheduler.job_row("p.a1")
     assert (row.errors, row.losses) == (1, 0)
+
+
+def test_a_worker_that_said_goodbye_is_not_waited_for(desk):
+    desk.lease("w2", offer(1))
+    desk.submit()
+    bad = desk.one("w1", offer(1))
+    desk.fail(bad, worker="w1")
+    desk.pass_time(5)
+    assert desk.lease("w1", offer(1)) == []
+    desk.scheduler.worker_left("w2")
+    assert desk.one("w1", offer(1)).job == bad.job

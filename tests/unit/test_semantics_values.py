@@ -430,3 +430,12 @@ def test_rule_3_1_a_changed_place_keeps_its_identity_and_extends():
     w.set("md.in.nsteps", [10, 50])
     assert w.state.activations[w.running("md[1]")].parent == parents[1]
     w.check()
+
+
+def test_a_held_instance_is_not_retried_but_says_what_to_do():
+    w = world()
+    w.add("a", "m.one", x=1)
+    w.done("a", y=1)
+    w.edit(ed.Hold("a"))
+    with pytest.raises(Conflict, match="a is held: cpc activate a first"):
+        w.edit(ed.Retry("a"))

@@ -162,7 +162,8 @@ def functions(*, options: AtServer = AT_SERVER) -> None:
     from copernicus.cli.render.details import paragraphs
     from copernicus.cli.render.tables import table
 
-    found = client_for(options).functions()
+    client = client_for(options)
+    found = client.project_functions() + client.functions()
     rows = [
         (f.spec.name, f.spec.kind, f.spec.version, paragraphs(f.spec.doc)[0])
         for f in found

@@ -202,12 +202,26 @@ class Client:
         """What the server's modules offer; broken modules with their problem."""
         return self._transport.get("/v1/functions", list[FunctionView])
 
+    def project_functions(self) -> list[FunctionView]:
+        """What was defined in the current project; nothing if none is chosen."""
+        project = self.profile.project
+        if not project:
+            return []
+        path = f"/v1/projects/{quote(project, safe='')}/functions"
+        try:
+            return self._transport.get(path, list[FunctionView])
+        except NotFound:
+            return []
+
     def function(self, name: str) -> FunctionView:
-        """One function.
+        """One function of the server's modules, or one defined in the current project.
 
         Raises:
-            NotFound: No module has it.
+            NotFound: Neither has it.
         """
+        for view in self.project_functions():
+            if view.spec.name == name:
+                return view
         return self._transport.get(f"/v1/functions/{quote(name, safe='')}", FunctionView)
 
     def jobs(self) -> list[JobView]:

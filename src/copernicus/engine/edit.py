@@ -220,6 +220,8 @@ def _retry(draft: Draft, edit: ed.Retry, author: str) -> None:
         if element.open is not None:
             name = element_name(instance, element.eid)
             raise Conflict(f"{name} is running: cancel it first, or wait for its end")
+        if instance.held:
+            raise Conflict(f"{instance.path} is held: cpc activate {instance.path} first")
         draft.intend(ev.RetryAsked(instance.path, element.eid))
 
 
@@ -231,7 +233,7 @@ def _cancel(draft: Draft, edit: ed.Cancel, author: str) -> None:
     running = [(i, e) for i, e in found if e.open is not None]
     if not running:
         raise Conflict(f"nothing runs in {edit.path}")
-    failure = Failure(f"cancelled by {author}", cause="cancelled", remedy="cpc retry")
+    failure = Failure(f"cancelled by {author}", cause="cancelled")
     for instance, element in running:
         assert element.open is not None
         if element.evaluation is not None and element.evaluation.live:

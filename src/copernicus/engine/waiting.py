@@ -14,6 +14,8 @@ DEPTH = 200
 
 def waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
     """In words: what an element waits for, at the root; empty if it waits for nothing."""
+    if instance.held and element.open is None:
+        return ""
     at: tuple[Instance, Element] | None = (instance, element)
     said = ""
     for depth in range(DEPTH):

@@ -60,6 +60,9 @@ class Evaluation:
             Conflict: Nothing waits for it.
         """
         branch = self._recorder.branches.get(answer.branch)
+        if branch and branch.passed > answer.index:
+            # Begun again with all that is recorded, it has had this answer already.
+            return Rest(self.start.path, self.start.eid, self.start.number, ())
         waits = branch.waits if branch else None
         if self.failure or not branch or not waits or waits.kind == "branch":
             raise Conflict(f"branch {answer.branch} of {self.start.path} waits for no answer")

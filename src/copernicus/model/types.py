@@ -203,7 +203,9 @@ def _what(value: Any) -> str:
 
 def _wrong(port_type: PortType, value: Any, where: str) -> BadValue:
     at = f" at {where}" if where else ""
-    return BadValue(f"expected {describe(port_type)}{at}, got {_what(value)}")
+    named = isinstance(port_type, FileType) and isinstance(value, str)
+    hint = " (a file's name: cpc set-file, or Path(...) in Python)" if named else ""
+    return BadValue(f"expected {describe(port_type)}{at}, got {_what(value)}{hint}")
 
 
 def check(port_type: PortType, value: Any, where: str = "") -> Any:

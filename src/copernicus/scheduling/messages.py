@@ -152,6 +152,10 @@ def _close(core: Core, row: AttemptRow, request: ResultRequest) -> AttemptRow:
         fields["program_version"] = request.record.program_version or row.program_version
         fields["exit_code"] = request.record.exit_code
         fields["cores"] = row.cores or request.record.cores
+        took = request.record.ended - request.record.started
+        if took > 0:
+            # By how long the worker says, not by when: its clock may be wrong.
+            fields["started"] = min(row.started or core.now, core.now - took)
     if request.failure and request.failure.exit_code is not None:
         fields["exit_code"] = request.failure.exit_code
     row = core.close_attempt(row, ended=True, outcome=request.outcome)

@@ -204,6 +204,11 @@ class Scheduler:
                 if row.worker == worker_id and row.state != "ended":
                     self._revoke(row)
 
+    def worker_left(self, worker_id: str) -> None:
+        """The worker has ended in order, and handed back what it held: it counts no more."""
+        self._core.workers.forget(worker_id)
+        self._core.reservations.release_worker(worker_id)
+
     def _revoke(self, row: AttemptRow) -> None:
         was_live = row.state == "live"
         self._core.close_attempt(row, ended=True, outcome="revoked")

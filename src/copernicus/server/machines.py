@@ -20,6 +20,7 @@ class Presence:
     seen: float = 0.0
     noted: float = 0.0
     offer: Offer | None = None
+    left: bool = False
 
 
 @dataclass(slots=True)
@@ -77,6 +78,11 @@ class Machines:
         presence = self.presence.setdefault(worker_id, Presence())
         presence.seen = now
         presence.offer = offer or presence.offer
+        presence.left = False
+
+    def left(self, worker_id: str) -> None:
+        """A worker said that it ends."""
+        self.presence.setdefault(worker_id, Presence()).left = True
 
     def take_seen(self) -> dict[str, float]:
         """When workers were seen, of those for whom that has not been stored yet."""

@@ -95,7 +95,8 @@ def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
     for worker in machines.workers.values():
         presence = machines.presence[worker.id]
         offer = presence.offer
-        state = "connected" if batch.now - presence.seen <= lease_s else "silent"
+        near = batch.now - presence.seen <= lease_s and not presence.left
+        state = "connected" if near else "silent"
         if worker.revoked_at is not None:
             state = "revoked"
         elif worker.draining and state == "connected":

@@ -39,6 +39,7 @@ from copernicus.worker.spool import Spool
 from copernicus.worker.transfer import Transfer
 
 INTERRUPTED = 130
+LEAVE_S = 5.0
 _RENEW_AGAIN_S = 10.0
 _LOOK_AT_CLOCK_S = 60.0
 
@@ -198,6 +199,8 @@ class Agent:
         await crew.all_delivered(settings.deliver_s)
         self._give_up.set()
         await crew.all_delivered(settings.deliver_s)
+        with contextlib.suppress(CopernicusError):
+            await self._link.send("POST", "/v1/work/leave", timeout_s=LEAVE_S)
         self._console.say("ended", "worker ends")
 
     def _drain(self) -> None:

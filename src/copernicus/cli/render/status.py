@@ -227,6 +227,8 @@ def remark(row: Row) -> str:
         parts.append(row.view.waits_for)
     if row.state == "queued" and row.why:
         parts.append(row.why)
+    if row.view.held and row.state not in ("held", "done"):
+        parts.append(f"held: cpc activate {row.view.path}")
     if row.state == "held":
         parts.append(f"cpc activate {row.view.path}")
     return ", ".join(parts + others)

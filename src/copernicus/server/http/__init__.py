@@ -3,6 +3,7 @@
 Machine port (mutual TLS, ``application/msgpack``)::
 
     POST /v1/work/lease               LeaseRequest       -> LeaseReply
+    POST /v1/work/leave               nothing            -> 204
     POST /v1/work/heartbeat           HeartbeatRequest   -> HeartbeatReply
     POST /v1/work/checkpoint          CheckpointRequest  -> 204
     POST /v1/work/result              ResultRequest      -> ResultReply
@@ -43,6 +44,7 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     PUT  /members                     Member             -> ProjectView
     DELETE /members/{user}                               -> ProjectView
     POST /edits                       EditRequest        -> EditReply
+    GET  /functions                   (of the project)   -> [FunctionView]
     GET  /instances                                      -> [InstanceView]
     GET  /instance?path=&start=&count=                   -> InstanceDetail
     GET  /value?path=                                    -> ValueView

@@ -17,7 +17,7 @@ from copernicus.server.http.access import AnyRequest, does, site_of
 async def list_functions(request: AnyRequest) -> list[FunctionView]:
     """All installed functions by name; modules that are broken stand last, with the reason."""
     holdings = site_of(request).runtime.holdings
-    found = [_view(holdings.catalog[name]) for name in sorted(holdings.catalog)]
+    found = [function_view(holdings.catalog[name]) for name in sorted(holdings.catalog)]
     return found + [_broken(name, holdings.broken[name]) for name in sorted(holdings.broken)]
 
 
@@ -31,10 +31,11 @@ async def show_function(request: AnyRequest, name: FromPath[str]) -> FunctionVie
         why = holdings.broken.get(module)
         reason = f" Module {module!r} cannot be used: {why}" if why else ""
         raise NotFound(f"There is no function {name!r} on this server.{reason}")
-    return _view(spec)
+    return function_view(spec)
 
 
-def _view(spec: FunctionSpec) -> FunctionView:
+def function_view(spec: FunctionSpec) -> FunctionView:
+    """A function as it is shown."""
     given = ", ".join(_port(port) for port in spec.inputs)
     made = ", ".join(_port(port) for port in spec.outputs)
     return FunctionView(spec, f"{spec.name}({given}) -> {made or 'nothing'}")

@@ -17,6 +17,7 @@ from copernicus.model.events import RevisionMade
 from copernicus.model.paths import parse
 from copernicus.protocol import (
     FeedEntry,
+    FunctionView,
     InstanceDetail,
     InstanceView,
     JobView,
@@ -35,6 +36,7 @@ from copernicus.server.http.access import (
     project_of,
     site_of,
 )
+from copernicus.server.http.functions import function_view
 from copernicus.server.site import Site
 from copernicus.server.views import (
     instance_detail,
@@ -50,6 +52,20 @@ Start = Annotated[int, QueryParameter(name="start", ge=0)]
 Count = Annotated[int, QueryParameter(name="count", ge=1, le=_PAGE)]
 Since = Annotated[int, QueryParameter(name="since", ge=0)]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_PAGE)]
+
+
+@get("/functions", opt=_SEE)
+async def list_project_functions(request: AnyRequest) -> list[FunctionView]:
+    """The functions that were made known to this project alone."""
+
+    def look(batch: Batch) -> list[FunctionView]:
+        state = check_role(request, batch).state
+        return [
+            function_view(state.functions[name][version])
+            for name, version in sorted(state.defined.items())
+        ]
+
+    return await site_of(request).runtime.do(look)
 
 
 @get("/instances", opt=_SEE)
@@ -204,6 +220,7 @@ async def all_jobs(request: AnyRequest) -> list[JobView]:
 LOOKING_ROUTES = Router(
     "/v1/projects/{project:str}",
     route_handlers=[
+        list_project_functions,
         list_instances,
         show_instance,
         show_value,

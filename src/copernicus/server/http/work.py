@@ -57,6 +57,18 @@ async def lease(request: AnyRequest) -> LeaseReply:
     return LeaseReply(tuple(grants), scheduler.is_draining(worker.id))
 
 
+@post("/leave", opt=does(Action.HEARTBEAT), status_code=204)
+async def leave(request: AnyRequest) -> None:
+    """This worker ends: it is not to be counted on any more."""
+    site, record = site_of(request), worker_of(request)
+
+    def forget(batch: Batch) -> None:
+        batch.holdings.machines.left(record.id)
+        batch.holdings.scheduler.worker_left(record.id)
+
+    await site.runtime.do(forget)
+
+
 @post("/heartbeat", opt=does(Action.HEARTBEAT), media_type=_PACKED, status_code=200)
 async def heartbeat(request: AnyRequest) -> HeartbeatReply:
     """Signs of life of everything that the worker holds; what it is to do with each."""
@@ -213,4 +225,6 @@ def _keep_files(site: Site, ended: ResultRequest) -> None:
     _check_stored(site, files)
 
 
-WORK_ROUTES = Router("/v1/work", route_handlers=[lease, heartbeat, checkpoint, result, results])
+WORK_ROUTES = Router(
+    "/v1/work", route_handlers=[lease, leave, heartbeat, checkpoint, result, results]
+)
