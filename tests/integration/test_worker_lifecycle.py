@@ -164,9 +164,11 @@ def test_result_survives_an_absent_server_and_a_new_worker(server, tmp_path):
 
 
 def test_second_sigint_ends_at_once(server, tmp_path):
-    server.add(program_job(1, [sh("trap '' TERM; while :; do sleep 0.05; done")]))
+    deaf = tmp_path / "deaf"
+    stubborn = f"trap '' TERM; touch {deaf}; while :; do sleep 0.05; done"
+    server.add(program_job(1, [sh(stubborn)]))
     with worker(server, tmp_path / "w", grace_s=60.0) as running:
-        wait_until(lambda: "started job 1" in running.said(), "a start")
+        wait_until(deaf.exists, "a program that does not listen")
         running.process.send_signal(signal.SIGINT)
         wait_until(lambda: "is ending" in running.said(), "an ending")
         running.process.send_signal(signal.SIGINT)
