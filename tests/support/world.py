@@ -6,7 +6,6 @@ journal tells when it is folded from its start.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -242,7 +241,3 @@ def check_fold(state: ProjectState, journal: Sequence[ev.Event]) -> None:
             if mine.evaluation is not None and told.evaluation is not None:
                 assert mine.evaluation.stale == told.evaluation.stale, (path, eid)
                 assert mine.evaluation.moved == told.evaluation.moved, (path, eid)
-
-
-def returns_awaitable(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function)

@@ -249,7 +249,7 @@ def _running(place: Path) -> Running | None:
 
 
 def _is_alive(pid: int) -> bool:
-    import psutil  # type: ignore[import-untyped,unused-ignore]
+    import psutil
 
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
