@@ -19,6 +19,7 @@ from copernicus.engine.core import (
 )
 from copernicus.engine.state import ProjectState
 from copernicus.engine.views import element_state, value
+from copernicus.engine.waiting import waits_for
 from copernicus.evaluator.runner import Evaluation
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
@@ -77,6 +78,7 @@ class World:
         self.on_hold = False
         self.cancelled: list[str] = []
         self.idle_cancels: list[str] = []
+        self.checkpointed: dict[str, bool] = {}
         self.evaluations: dict[tuple[str, str], Evaluation] = {}
         self.started: list[str] = []
         self.rests_lost = False
@@ -118,7 +120,8 @@ class World:
                 self.queue[activation] = effect
             case CancelJob(activation=activation, only_idle=True):
                 self.idle_cancels.append(activation)
-            case CancelJob(activation=activation, version=version):
+            case CancelJob(activation=activation, version=version, checkpoint=checkpoint):
+                self.checkpointed[activation] = checkpoint
                 self.queue.pop(activation, None)
                 self.cancelled.append(activation)
                 self.report(JobStopped(activation, version))
@@ -209,6 +212,12 @@ class World:
         instance = self.state.instance(address.instance)
         eid = "" if address.element is None else (instance.eids or ())[address.element]
         return element_state(self.state, instance, instance.elements[eid])
+
+    def waits_for(self, path: str) -> str:
+        address = parse(path)
+        instance = self.state.instance(address.instance)
+        eid = "" if address.element is None else (instance.eids or ())[address.element]
+        return waits_for(self.state, instance, instance.elements[eid])
 
     def value(self, path: str) -> Any:
         return value(self.state, parse(path)).value

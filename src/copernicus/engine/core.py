@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from copernicus.engine.apply import apply
+from copernicus.engine.budget import keep_within_budget, resume_backlog
 from copernicus.engine.currency import refresh
 from copernicus.engine.edit import apply_edits
 from copernicus.engine.effects import effects_of, open_effects
@@ -113,8 +114,9 @@ def settle(step: Step) -> None:
             fire_candidates(step)
         elif state.evaluations:
             advance_evaluations(step)
-        elif not state.dirty:
-            return
+        elif not state.dirty and not resume_backlog(step):
+            break
+    keep_within_budget(step)
 
 
 def _described(step: Step, report: Described) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
+
 from copernicus.engine.draft import Draft
 from copernicus.engine.indexes import below, references
 from copernicus.engine.inputs import clear_input, connect, owned, set_input
@@ -16,10 +18,12 @@ from copernicus.engine.transaction import Step, ending_below
 from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
+from copernicus.model.budgets import exceeded, limited
 from copernicus.model.functions import check_spec
 from copernicus.model.jobs import Failure
 from copernicus.model.network import Collect, OutRef
 from copernicus.model.paths import check_name, parse
+from copernicus.model.resources import Resources
 
 
 def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str) -> None:
@@ -55,6 +59,9 @@ def summarise(edit: ed.Edit) -> str:
             return f"define {spec.name}"
         case ed.ClearInput(target=target):
             return f"clear {target}"
+        case ed.SetBudget(limits=limits):
+            told = (f"{n} {'unlimited' if v is None else f'{v:g}'}" for n, v in limits.items())
+            return f"budget {', '.join(told)}"
         case ed.Pause():
             return "pause"
         case ed.Resume():
@@ -162,7 +169,15 @@ def _hold(draft: Draft, path: str, *, held: bool) -> None:
             draft.emit(ev.HeldSet(at, held))
 
 
+def _budget(draft: Draft, edit: ed.SetBudget, author: str) -> None:
+    del author
+    draft.emit(ev.BudgetSet(limited(draft.state.budget, edit.limits)))
+
+
 def _pause(draft: Draft, *, paused: bool) -> None:
+    reason = "" if paused else exceeded(draft.state.budget, draft.real.use())
+    if reason:
+        raise Conflict(f"the budget is spent: {reason}, then resume")
     if draft.state.paused == paused:
         raise Conflict("the project is paused already" if paused else "the project is not paused")
     draft.emit(ev.PausedSet(paused))
@@ -206,6 +221,7 @@ def _all_below(draft: Draft, path: str) -> Iterator[tuple[Instance, Element]]:
 
 def _retry(draft: Draft, edit: ed.Retry, author: str) -> None:
     del author
+    _check_resources(edit.resources)
     if edit.path:
         draft.state.instance(parse(edit.path).instance)
     whole = edit.failed and parse(edit.path).element is None if edit.path else True
@@ -222,7 +238,18 @@ def _retry(draft: Draft, edit: ed.Retry, author: str) -> None:
             raise Conflict(f"{name} is running: cancel it first, or wait for its end")
         if instance.held:
             raise Conflict(f"{instance.path} is held: cpc activate {instance.path} first")
-        draft.intend(ev.RetryAsked(instance.path, element.eid))
+        draft.intend(ev.RetryAsked(instance.path, element.eid, edit.resources))
+
+
+def _check_resources(changes: dict[str, Any]) -> None:
+    known = Resources.__struct_fields__
+    for name in changes:
+        if name not in known:
+            raise BadValue(f"no resource is called {name!r}; there is: {', '.join(known)}")
+    try:
+        msgspec.convert(changes, Resources)
+    except msgspec.ValidationError as error:
+        raise BadValue(f"resources {changes}: {error}") from None
 
 
 def _cancel(draft: Draft, edit: ed.Cancel, author: str) -> None:
@@ -239,7 +266,9 @@ def _cancel(draft: Draft, edit: ed.Cancel, author: str) -> None:
         if element.evaluation is not None and element.evaluation.live:
             number = element.evaluation.number
             draft.intend(ev.EvaluationEnded(instance.path, element.eid, number, failure))
-        draft.intend(ev.ActivationEnded(element.open, "cancelled", failure=failure))
+        draft.intend(
+            ev.ActivationEnded(element.open, "cancelled", failure=failure, discard=edit.discard)
+        )
 
 
 def _skip(draft: Draft, edit: ed.Skip, author: str) -> None:
@@ -301,5 +330,6 @@ _RULES: dict[type, Rule] = {
     ed.Retry: _retry,
     ed.Cancel: _cancel,
     ed.Skip: _skip,
+    ed.SetBudget: _budget,
     ed.Define: _define,
 }

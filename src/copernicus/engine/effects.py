@@ -56,7 +56,7 @@ def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
         case ev.ReplacementWanted(activation=activation):
             yield CancelJob(activation, CANCELLED, only_idle=True)
         case ev.ActivationEnded(id=activation) if activation in state.cancelling:
-            yield CancelJob(activation, CANCELLED)
+            yield _cancel(state, activation, CANCELLED)
         case ev.PausedSet(paused=paused):
             yield HoldQueue(paused)
         case _:
@@ -79,6 +79,10 @@ def _evaluation_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect
         case ev.InstanceDeclared(path=path):
             for instance, element in _evaluations_below(state, path):
                 yield from _wanted_evaluation(state, instance.path, element.eid)
+
+
+def _cancel(state: ProjectState, activation: str, version: int) -> CancelJob:
+    return CancelJob(activation, version, checkpoint=activation not in state.discarding)
 
 
 def _wanted_job(state: ProjectState, made: Activation) -> Iterator[Effect]:
@@ -150,7 +154,7 @@ def open_effects(state: ProjectState) -> list[Effect]:
             effects.extend(_wanted_job(state, made))
             if made.replace:
                 effects.append(CancelJob(made.id, CANCELLED, only_idle=True))
-    effects.extend(CancelJob(activation, v) for activation, v in state.cancelling.items())
+    effects.extend(_cancel(state, activation, v) for activation, v in state.cancelling.items())
     for path, instance in state.instances.items():
         for eid, element in instance.elements.items():
             if element.evaluation is not None:

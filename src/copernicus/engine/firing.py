@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from copernicus.engine.budget import must_wait
 from copernicus.engine.currency import inputs_of
 from copernicus.engine.decisions import decide_lists
 from copernicus.engine.digests import inputs_digest, value_digest
@@ -61,7 +64,7 @@ def _decide_element(step: Step, instance: Instance, element: Element) -> None:
         return
     if element.open is not None:
         _input_changed(step, instance, element, state.activations[element.open])
-    elif _wants_to_fire(state, element):
+    elif _wants_to_fire(state, element) and not must_wait(state, instance, element):
         _fire_or_reuse(step, instance, element)
 
 
@@ -167,6 +170,7 @@ def job_spec(
     """The job of an activation: its command or task call, and what it asks for."""
     name = element_name(instance, made.eid)
     asked = instance.resources or (command.resources if command else None) or spec.resources
+    asked = msgspec.structs.replace(asked, **instance.element(made.eid).asks)
     task = TaskCall(spec.entry, made.inputs) if spec.kind == "task" else None
     program = spec.program or ProgramNeed(f"module/{spec.module}", f"=={spec.version}")
     # Not the path: checkpoints are found again after a rename.

@@ -53,12 +53,14 @@ def reindex(state: ProjectState) -> None:
     for index in (state.dependents, state.border, state.followers, state.watchers, state.children):
         index.clear()
     state.deciding.clear()
+    state.backlog.clear()
     for path, instance in state.instances.items():
         for source in instance.inputs.values():
             index_source(state, path, source)
         if instance.owner:
             state.children.setdefault(instance.owner.path, set()).add(path)
         for element in instance.elements.values():
+            element.backlogged = False
             if element.evaluation:
                 _index_evaluation(state, path, element.eid, element.evaluation)
         state.mark(path)

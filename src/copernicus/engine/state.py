@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from copernicus.errors import NotFound
+from copernicus.model.budgets import Budget, Use
 from copernicus.model.evaluation import ROOT, Await
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
@@ -25,9 +26,10 @@ INDEXED_LISTS = 256
 
 @dataclass(slots=True)
 class Activation:
-    """One run of an instance (element) on one set of inputs."""
+    """One run of an instance (element) on one set of inputs; ``works`` by a job of its own."""
 
     id: str
+    works: bool
     number: int
     path: str
     incarnation: int
@@ -133,6 +135,7 @@ class Element:
     success: str | None = None
     ended: str | None = None
     retry: bool = False
+    asks: dict[str, Any] = field(default_factory=dict)
     skip: str | None = None
     skipped_by: str = ""
     successes: dict[str, str] = field(default_factory=dict)
@@ -146,6 +149,7 @@ class Element:
     digest: str = ""
     strict_digest: str = ""
     blocker: str = ""
+    backlogged: bool = False
     shown: tuple[Any, ...] = ()
 
     def has_facts(self) -> bool:
@@ -216,6 +220,10 @@ class ProjectState:
     owner: str = ""
     seed: int = 0
     paused: bool = False
+    paused_for: str = ""
+    budget: Budget = field(default_factory=Budget)
+    core_seconds: float = 0.0
+    bytes_made: int = 0
     revision: int = 0
     position: int = 0
     next_activation: int = 1
@@ -226,7 +234,10 @@ class ProjectState:
     instances: dict[str, Instance] = field(default_factory=dict)
     activations: dict[str, Activation] = field(default_factory=dict)
     cancelling: dict[str, int] = field(default_factory=dict)
+    discarding: set[str] = field(default_factory=set)
     # derived
+    jobs_open: int = 0
+    backlog: list[tuple[int, int, str, str]] = field(default_factory=list)
     dependents: dict[str, set[str]] = field(default_factory=dict)
     border: dict[str, set[str]] = field(default_factory=dict)
     followers: dict[str, set[ElementKey]] = field(default_factory=dict)
@@ -256,6 +267,11 @@ class ProjectState:
         """The definition that an instance goes by now."""
         return self.functions[instance.function][instance.version]
 
+    def use(self) -> Use:
+        """What the project uses of its budget."""
+        hours = self.core_seconds / 3600
+        return Use(len(self.instances), self.jobs_open, hours, self.bytes_made)
+
     def item(self, source: Collect, eid: str) -> Single | None:
         """Where the element ``eid`` of a list comes from: found without looking through it."""
         known = self.items.get(id(source.items))
@@ -279,13 +295,15 @@ class ProjectState:
         """What the journal says, without the caches: equal journals, equal facts."""
         return {
             "project": (self.project, self.name, self.owner, self.seed),
-            "mode": (self.paused, self.revision, self.position),
+            "mode": (self.paused, self.paused_for, self.revision, self.position),
+            "use": (self.budget, self.core_seconds, self.bytes_made),
             "counters": (self.next_activation, self.next_element, self.next_incarnation),
             "functions": self.functions,
             "defined": self.defined,
             "instances": {path: _instance_facts(i) for path, i in self.instances.items()},
             "activations": self.activations,
             "cancelling": self.cancelling,
+            "discarding": self.discarding,
         }
 
 
@@ -297,7 +315,8 @@ def _instance_facts(instance: Instance) -> dict[str, Any]:
 
 
 def _element_facts(element: Element) -> dict[str, Any]:
-    names = ("open", "success", "ended", "retry", "skip", "skipped_by", "successes", "lineages")
+    runs = ("open", "success", "ended", "retry", "asks", "successes", "lineages")
+    names = (*runs, "skip", "skipped_by")
     facts = {name: getattr(element, name) for name in names}
     evaluation = element.evaluation
     if evaluation is not None:

@@ -16,6 +16,9 @@ def waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
     """In words: what an element waits for, at the root; empty if it waits for nothing."""
     if instance.held and element.open is None:
         return ""
+    if element.backlogged and element.open is None:
+        limit = state.budget.queued
+        return f"the budget: {limit:g} jobs are queued (cpc project budget --queued)"
     at: tuple[Instance, Element] | None = (instance, element)
     said = ""
     for depth in range(DEPTH):

@@ -73,15 +73,45 @@ class Resume(msgspec.Struct, frozen=True, tag="resume"):
     """End a pause."""
 
 
-class Retry(msgspec.Struct, frozen=True, tag="retry"):
-    """Fire again: an instance, one element (``run[3]``), or with ``failed`` all failed below."""
+class Retry(msgspec.Struct, frozen=True, tag="retry", omit_defaults=True):
+    """Fire again: an instance, one element (``run[3]``), or with ``failed`` all failed below.
+
+    ``resources`` are the fields of ``Resources`` to be asked for from now on instead
+    (``{"memory_mb": 8000}``). With ``reopen``, decisions that left the element out, or tolerated
+    its failure, are taken anew (SEMANTICS 5.2, 5.3).
+    """
 
     path: str
     failed: bool = False
+    resources: dict[str, Any] = {}
+    reopen: bool = False
 
 
-class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Stop the work of an instance or element: it fails as cancelled by its user."""
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", omit_defaults=True):
+    """Stop the work of an instance or element: it fails as cancelled by its user.
+
+    With ``discard`` no last checkpoint is taken.
+    """
+
+    path: str
+    discard: bool = False
+
+
+class Reopen(msgspec.Struct, frozen=True, tag="reopen", omit_defaults=True):
+    """Take decisions of a workflow instance (element) anew: that at ``position``, or all."""
+
+    path: str
+    position: str = ""
+
+
+class SetBudget(msgspec.Struct, frozen=True, tag="set_budget"):
+    """Limit what the project may use; limits that are not named stay (``None``: no limit)."""
+
+    limits: dict[str, float | None]
+
+
+class Upgrade(msgspec.Struct, frozen=True, tag="upgrade"):
+    """Take the installed version of the function for an instance; a workflow is replayed."""
 
     path: str
 
@@ -111,6 +141,9 @@ Edit = (
     | Resume
     | Retry
     | Cancel
+    | Reopen
+    | SetBudget
+    | Upgrade
     | Skip
     | Define
 )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from copernicus.model.budgets import Budget
 from copernicus.model.evaluation import Await
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
@@ -91,10 +92,17 @@ class HeldSet(msgspec.Struct, frozen=True, tag="held_set"):
     held: bool
 
 
-class PausedSet(msgspec.Struct, frozen=True, tag="paused_set"):
-    """The project was paused or resumed."""
+class PausedSet(msgspec.Struct, frozen=True, tag="paused_set", omit_defaults=True):
+    """The project was paused or resumed; ``reason`` where no user did it (a limit was reached)."""
 
     paused: bool
+    reason: str = ""
+
+
+class BudgetSet(msgspec.Struct, frozen=True, tag="budget_set"):
+    """The project's limits are these from now on."""
+
+    budget: Budget
 
 
 class InputSet(msgspec.Struct, frozen=True, tag="input_set"):
@@ -173,6 +181,7 @@ class ActivationEnded(msgspec.Struct, frozen=True, tag="activation_ended", omit_
 
     ``stopped``: nobody wants it (retired, removed, input changed);
     ``superseded``: another continues it (``by``). Both may still get a late ``ResultKept``.
+    With ``discard`` its job is stopped without a last checkpoint.
     """
 
     id: str
@@ -182,6 +191,7 @@ class ActivationEnded(msgspec.Struct, frozen=True, tag="activation_ended", omit_
     attempts: tuple[AttemptRecord, ...] = ()
     checkpoint: CheckpointRef | None = None
     by: str | None = None
+    discard: bool = False
 
 
 class ResultKept(msgspec.Struct, frozen=True, tag="result_kept", omit_defaults=True):
@@ -201,11 +211,12 @@ class ActivationReused(msgspec.Struct, frozen=True, tag="activation_reused"):
     id: str
 
 
-class RetryAsked(msgspec.Struct, frozen=True, tag="retry_asked"):
-    """A user wants the element to fire again."""
+class RetryAsked(msgspec.Struct, frozen=True, tag="retry_asked", omit_defaults=True):
+    """A user wants the element to fire again, asking for ``resources`` (fields) from now on."""
 
     path: str
     eid: str
+    resources: dict[str, Any] = {}
 
 
 class ElementSkipped(msgspec.Struct, frozen=True, tag="element_skipped"):
@@ -326,6 +337,7 @@ Event = (
     | InstanceRetired
     | HeldSet
     | PausedSet
+    | BudgetSet
     | InputSet
     | ItemAppended
     | ItemReplaced

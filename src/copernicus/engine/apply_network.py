@@ -1,0 +1,190 @@
+"""Recording of events about the project, its functions and its network."""
+
+from __future__ import annotations
+
+import msgspec
+
+from copernicus.engine.indexes import (
+    below,
+    evaluation_of,
+    index_source,
+    mark_below,
+    reindex,
+    renamed,
+)
+from copernicus.engine.record import record
+from copernicus.engine.state import (
+    Instance,
+    ProjectState,
+    collected,
+    replace,
+)
+from copernicus.model import events as ev
+from copernicus.model.network import Collect, Source
+
+
+@record.register
+def _(event: ev.ProjectCreated, state: ProjectState) -> None:
+    state.project, state.name = event.project, event.name
+    state.owner, state.seed = event.owner, event.seed
+
+
+@record.register
+def _(event: ev.RevisionMade, state: ProjectState) -> None:
+    state.revision = event.number
+
+
+@record.register
+def _(event: ev.FunctionDefined, state: ProjectState) -> None:
+    spec = event.spec
+    state.functions.setdefault(spec.name, {})[spec.version] = spec
+    if not spec.module:
+        state.defined[spec.name] = spec.version
+
+
+@record.register
+def _(event: ev.InstanceAdded, state: ProjectState) -> None:
+    state.next_incarnation = max(state.next_incarnation, event.incarnation + 1)
+    instance = Instance(
+        path=event.path,
+        incarnation=event.incarnation,
+        function=event.function,
+        version=event.version,
+        order=event.incarnation,
+        mapped=event.mapped,
+        held=event.held,
+        resources=event.resources,
+        owner=event.owner,
+    )
+    if event.owner:
+        evaluation = state.instances[event.owner.path].element(event.owner.eid).evaluation
+        instance.declared_in = evaluation.number if evaluation else 0
+        state.children.setdefault(event.owner.path, set()).add(event.path)
+    state.instances[event.path] = instance
+    state.mark(event.path)
+    for dependent in state.dependents.get(event.path, ()):
+        state.mark(dependent)
+
+
+@record.register
+def _(event: ev.InstanceDeclared, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    instance.owner, instance.declared_in = event.owner, event.number
+    evaluation = evaluation_of(state, event.owner.path, event.owner.eid)
+    evaluation.undeclared.discard(event.path)
+    instance.retired, instance.mapped = False, event.mapped
+    instance.resources = event.resources
+    instance.version = event.version or instance.version
+    # It may be wanted again, and what is inside it was blocked since the replay began.
+    mark_below(state, event.path)
+
+
+@record.register
+def _(event: ev.InstanceRemoved, state: ProjectState) -> None:
+    for path in below(state, event.path):
+        instance = state.instances.pop(path)
+        state.dirty.pop(path, None)
+        if instance.owner:
+            state.children.get(instance.owner.path, set()).discard(path)
+
+
+@record.register
+def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
+    old, new = event.path, event.new_path
+    moved = {p: new + p[len(old) :] for p in below(state, old)}
+    instances = {}
+    for path, instance in state.instances.items():
+        instance.path = moved.get(path, path)
+        if instance.owner and instance.owner.path in moved:
+            instance.owner = msgspec.structs.replace(
+                instance.owner, path=moved[instance.owner.path]
+            )
+        instance.inputs = {p: renamed(s, moved) for p, s in instance.inputs.items()}
+        instances[instance.path] = instance
+    state.instances = instances
+    for activation in state.activations.values():
+        activation.path = moved.get(activation.path, activation.path)
+    reindex(state)
+
+
+@record.register
+def _(event: ev.InstanceRetired, state: ProjectState) -> None:
+    state.instances[event.path].retired = True
+    mark_below(state, event.path)
+
+
+@record.register
+def _(event: ev.HeldSet, state: ProjectState) -> None:
+    state.instances[event.path].held = event.held
+    mark_below(state, event.path)
+
+
+@record.register
+def _(event: ev.PausedSet, state: ProjectState) -> None:
+    state.paused, state.paused_for = event.paused, event.reason
+    if not event.paused:
+        for path, instance in state.instances.items():
+            if instance.owner is None:
+                mark_below(state, path)
+
+
+@record.register
+def _(event: ev.BudgetSet, state: ProjectState) -> None:
+    state.budget = event.budget
+
+
+@record.register
+def _(event: ev.InputSet, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    if event.source is None:
+        instance.inputs.pop(event.port, None)
+    else:
+        instance.inputs[event.port] = event.source
+        index_source(state, event.path, event.source)
+        _note_items(state, event.source)
+    state.mark(event.path)
+
+
+def _note_items(state: ProjectState, source: Source) -> None:
+    for item in source.items if isinstance(source, Collect) else ():
+        _note_eid(state, item.eid)
+
+
+def _note_eid(state: ProjectState, eid: str) -> None:
+    if eid[:1] == "e" and eid[1:].isdigit():
+        state.next_element = max(state.next_element, int(eid[1:]) + 1)
+
+
+@record.register
+def _(event: ev.ItemAppended, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    source = collected(instance.inputs.get(event.port)) or Collect(())
+    instance.inputs[event.port] = replace(source, items=(*source.items, event.item))
+    _note_eid(state, event.item.eid)
+    index_source(state, event.path, event.item.source)
+    # A list that only grows leaves the elements that are there as they are.
+    state.mark(event.path, event.item.eid if instance.mapped == (event.port,) else None)
+
+
+@record.register
+def _(event: ev.ItemReplaced, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    source = instance.inputs[event.port]
+    assert isinstance(source, Collect)
+    items = tuple(
+        msgspec.structs.replace(item, source=event.source) if item.eid == event.eid else item
+        for item in source.items
+    )
+    instance.inputs[event.port] = replace(source, items=items)
+    index_source(state, event.path, event.source)
+    state.mark(event.path)
+
+
+@record.register
+def _(event: ev.ItemRemoved, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    source = instance.inputs[event.port]
+    assert isinstance(source, Collect)
+    items = tuple(item for item in source.items if item.eid != event.eid)
+    instance.inputs[event.port] = replace(source, items=items)
+    state.mark(event.path)

@@ -1,0 +1,147 @@
+"""Recording of events about activations: what fired, how it ended, what a user asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from copernicus.engine.digests import value_digest
+from copernicus.engine.record import record
+from copernicus.engine.state import (
+    Activation,
+    ProjectState,
+)
+from copernicus.model import events as ev
+from copernicus.model.jobs import AttemptRecord
+from copernicus.model.values import files_in
+
+
+@record.register
+def _(event: ev.ActivationOpened, state: ProjectState) -> None:
+    number = state.next_activation
+    state.next_activation += 1
+    instance = state.instances[event.path]
+    activation = Activation(
+        works=state.functions[instance.function][event.version].kind != "workflow",
+        id=event.id,
+        number=number,
+        path=event.path,
+        incarnation=event.incarnation,
+        eid=event.eid,
+        version=event.version,
+        inputs=event.inputs,
+        digest=event.digest,
+        base_digest=event.base_digest,
+        lineage=event.lineage,
+        strict_digest=event.strict_digest,
+        origins=event.origins,
+        left_out=event.left_out,
+        parent=event.parent,
+    )
+    state.activations[event.id] = activation
+    element = instance.element(event.eid)
+    element.open, element.retry = event.id, False
+    state.jobs_open += activation.works
+    element.lineages[event.base_digest] = event.lineage
+    state.mark(event.path, event.eid)
+
+
+@record.register
+def _(event: ev.JobMade, state: ProjectState) -> None:
+    state.activations[event.activation].job = event.spec
+
+
+@record.register
+def _(event: ev.ReplacementWanted, state: ProjectState) -> None:
+    state.activations[event.activation].replace = True
+
+
+@record.register
+def _(event: ev.ActivationEnded, state: ProjectState) -> None:
+    activation = state.activations[event.id]
+    if not activation.outcome:
+        state.jobs_open -= activation.works
+    activation.outcome, activation.failure = event.outcome, event.failure
+    _account(state, event.attempts, event.outputs)
+    activation.attempts, activation.checkpoint = event.attempts, event.checkpoint
+    activation.superseded_by = event.by
+    if event.outcome in ("stopped", "superseded", "cancelled") and activation.job:
+        state.cancelling[event.id] = 2
+        if event.discard:
+            state.discarding.add(event.id)
+    instance = state.instances.get(activation.path)
+    if instance is None or instance.incarnation != activation.incarnation:
+        return
+    element = instance.element(activation.eid)
+    if element.open == event.id:
+        element.open = None
+    if event.outcome == "succeeded":
+        _succeed(activation, element_outputs=event.outputs)
+        element.success = element.ended = event.id
+        element.successes[activation.digest] = event.id
+    elif event.outcome in ("failed", "cancelled"):
+        element.ended = event.id
+    state.mark(activation.path, activation.eid)
+
+
+def _account(
+    state: ProjectState, attempts: Sequence[AttemptRecord], outputs: Mapping[str, object]
+) -> None:
+    state.core_seconds += sum(a.cores * max(0.0, a.ended - a.started) for a in attempts)
+    state.bytes_made += sum(file.size for file in files_in(outputs))
+
+
+def _succeed(activation: Activation, element_outputs: dict[str, object]) -> None:
+    activation.outputs = element_outputs
+    activation.output_digests = {p: value_digest(v) for p, v in element_outputs.items()}
+
+
+@record.register
+def _(event: ev.ResultKept, state: ProjectState) -> None:
+    activation = state.activations[event.id]
+    _succeed(activation, event.outputs)
+    _account(state, event.attempts, event.outputs)
+    activation.attempts, activation.checkpoint = event.attempts, event.checkpoint
+    instance = state.instances.get(activation.path)
+    if instance is None or instance.incarnation != activation.incarnation:
+        return
+    element = instance.element(activation.eid)
+    element.successes[activation.digest] = event.id
+    newest = state.activations[element.success].number if element.success else 0
+    if activation.number > newest:
+        element.success = event.id
+    state.mark(activation.path, activation.eid)
+
+
+@record.register
+def _(event: ev.ActivationReused, state: ProjectState) -> None:
+    element = state.instances[event.path].element(event.eid)
+    element.success = element.ended = event.id
+    state.mark(event.path, event.eid)
+
+
+@record.register
+def _(event: ev.RetryAsked, state: ProjectState) -> None:
+    element = state.instances[event.path].element(event.eid)
+    element.retry, element.asks = True, {**element.asks, **event.resources}
+    state.mark(event.path, event.eid)
+
+
+@record.register
+def _(event: ev.ElementSkipped, state: ProjectState) -> None:
+    element = state.instances[event.path].element(event.eid)
+    element.skip, element.skipped_by = event.digest, event.by
+    state.mark(event.path, event.eid)
+
+
+@record.register
+def _(event: ev.SkipEnded, state: ProjectState) -> None:
+    element = state.instances[event.path].element(event.eid)
+    element.skip, element.skipped_by = None, ""
+    state.mark(event.path, event.eid)
+
+
+@record.register
+def _(event: ev.EffectClosed, state: ProjectState) -> None:
+    if state.cancelling.get(event.object, 0) <= event.version:
+        state.cancelling.pop(event.object, None)
+        state.discarding.discard(event.object)
