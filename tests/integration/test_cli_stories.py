@@ -266,3 +266,22 @@ def test_workers_are_listed_drained_and_revoked(cpc, lab):
 
 def _connected(cpc):
     return [w for w in cpc("worker", "list", "--json").data if w["state"] == "connected"]
+
+
+def test_a_spent_budget_pauses_the_project_and_says_how_to_go_on(cpc, lab):
+    project(cpc, "spent", "a", "b", "c")
+    assert "10,000" in cpc("project", "budget").out
+    changed = cpc("project", "budget", "--bytes", "10B", "--queued", "none").out
+    assert "unlimited" in changed
+    cpc("activate")
+    until(lambda: cpc("project", "info", "--json").data["state"] == "paused", 30)
+    shown = cpc("project", "info").out
+    assert "bytes of 10 are used" in shown
+    refused = cpc.run("resume")
+    assert refused.code != 0
+    assert "cpc project budget --bytes" in refused.err
+    cpc("project", "budget", "--bytes", "1GB")
+    cpc("resume")
+    cpc("wait", "--timeout", 60)
+    assert cpc("get", "run.out.last", "--json").data["value"] == [2, 2, 2]
+    assert "write a number" in cpc.run("project", "budget", "--queued", "x").err

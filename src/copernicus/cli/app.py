@@ -274,6 +274,12 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("project resume", f"{_STEERING}:resume", "End a pause.", ("cpc project resume",)),
     Entry(
+        "project budget",
+        f"{_PROJECTS}:budget",
+        "Show or change what a project may use.",
+        ("cpc project budget", "cpc project budget --core-hours 5000 --queued none"),
+    ),
+    Entry(
         "project delete",
         f"{_PROJECTS}:delete",
         "Delete a project with all its values, for ever.",

@@ -9,6 +9,8 @@ from cyclopts import Parameter
 from copernicus.cli.options import AT_SERVER, IN_PROJECT, AtServer, InProject
 from copernicus.cli.output import emit, note
 from copernicus.cli.session import client_for, confirm
+from copernicus.errors import BadValue
+from copernicus.model import edits
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from copernicus.protocol import ProjectView
 
 Flag = Annotated[bool, Parameter(show_default=False)]
+Limit = Annotated[str | None, Parameter(show_default=False)]
+
+_BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "KB": 1e3, "B": 1.0}
+_BUDGET = ("limit of", "used", "limit")
 
 
 def create(name: str, /, *, seed: int | None = None, options: AtServer = AT_SERVER) -> None:
@@ -84,6 +90,7 @@ def info(name: str | None = None, /, *, options: InProject = IN_PROJECT) -> None
         ("project", view.name),
         ("id", view.id),
         ("state", _state(view)),
+        *([("paused for", view.paused_for)] if view.paused_for else []),
         ("elements", _states(view)),
         ("owner", view.owner),
         ("members", ", ".join(f"{m.user} ({m.role})" for m in view.members) or "-"),
@@ -92,6 +99,70 @@ def info(name: str | None = None, /, *, options: InProject = IN_PROJECT) -> None
         ("changed", moment(view.changed)),
     ]
     emit(options.json, view, lambda: facts(rows))
+
+
+def budget(
+    *,
+    instances: Limit = None,
+    queued: Limit = None,
+    core_hours: Limit = None,
+    bytes: Limit = None,  # noqa: A002 - the option is called so
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Show or change what a project may use.
+
+    A project that has used up its instances, core-hours or bytes is paused; jobs beyond the
+    limit of queued ones wait. ``none`` is no limit.
+
+    Args:
+        instances: How many instances there may be, those inside workflows included.
+        queued: How many jobs may be queued or running at a time.
+        core_hours: Core-hours of all jobs, failed attempts included.
+        bytes: Size of the files that jobs have given: 500GB, 2e12.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import table
+
+    project = client_for(options).project(options.project, check=False)
+    given = {"instances": instances, "queued": queued, "core_hours": core_hours, "bytes": bytes}
+    limits = {name: limit_of(name, text) for name, text in given.items() if text is not None}
+    if limits:
+        project.edit(edits.SetBudget(limits))
+    view = project.view()
+    rows = [
+        (name.replace("_", "-"), f"{getattr(view.use, name):,.6g}", _limit(view, name))
+        for name in given
+    ]
+    emit(options.json, {"use": view.use, "limits": view.budget}, lambda: table(_BUDGET, rows))
+    if view.paused_for:
+        note(f"The project is paused: {view.paused_for}, then cpc resume")
+
+
+def limit_of(name: str, text: str) -> float | None:
+    """A limit as a person writes it: a number, with a unit for bytes, or ``none``.
+
+    Raises:
+        BadValue: It is none of these.
+    """
+    if text.lower() in ("none", "unlimited"):
+        return None
+    number = text.strip()
+    scale = 1.0
+    for unit, factor in _BYTES.items() if name == "bytes" else ():
+        if number.upper().endswith(unit):
+            number, scale = number[: -len(unit)], factor
+            break
+    try:
+        return float(number) * scale
+    except ValueError:
+        raise BadValue(
+            f"{text!r} is no limit of {name.replace('_', '-')}: write a number, or none"
+        ) from None
+
+
+def _limit(view: ProjectView, name: str) -> str:
+    limit = getattr(view.budget, name)
+    return "unlimited" if limit is None else f"{limit:,.12g}"
 
 
 def share(

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from copernicus.model.budgets import Budget, Use
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, Failure
@@ -153,7 +154,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A project, as shown. ``states`` counts elements by state."""
+    """A project, as shown. ``states`` counts elements by state.
+
+    ``paused_for`` says why a project is paused that no user paused.
+    """
 
     id: str
     name: str
@@ -165,6 +169,9 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     changed: float
     states: dict[str, int] = {}
     members: tuple[Member, ...] = ()
+    paused_for: str = ""
+    budget: Budget = Budget()
+    use: Use = Use()
 
 
 class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):

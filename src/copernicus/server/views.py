@@ -43,6 +43,9 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
             msgspec.convert({"user": user, "role": role.label}, Member)
             for user, role in sorted(project.roles.items())
         ),
+        paused_for=state.paused_for,
+        budget=state.budget,
+        use=state.use(),
     )
 
 
