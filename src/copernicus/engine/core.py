@@ -27,6 +27,8 @@ from copernicus.model.reports import (
     EvaluationBroke,
     JobEnded,
     JobStopped,
+    PartialGiven,
+    PartialWithdrawn,
     Report,
     Rested,
 )
@@ -96,6 +98,8 @@ def submit_report(state: ProjectState, report: Report, catalog: Catalog) -> list
             _described(step, report)
         case JobStopped():
             _job_stopped(step, report)
+        case PartialGiven() | PartialWithdrawn():
+            pass
         case Rested():
             rested(step, report.rest)
         case EvaluationBroke():

@@ -54,6 +54,17 @@ class HoldQueue(msgspec.Struct, frozen=True, tag="hold_queue"):
     on_hold: bool
 
 
+class StreamJob(msgspec.Struct, frozen=True, tag="stream"):
+    """While the job runs, these output ports are wanted as they are so far, regularly.
+
+    Report ``PartialGiven``. No ports: no more of it.
+    """
+
+    activation: str
+    version: int
+    ports: tuple[str, ...]
+
+
 class Evaluate(msgspec.Struct, frozen=True, tag="evaluate"):
     """The evaluation is wanted, in the state that ``start`` says; report ``Rested``."""
 
@@ -77,4 +88,13 @@ class EndEvaluation(msgspec.Struct, frozen=True, tag="end_evaluation"):
     number: int
 
 
-Effect = DescribeJob | QueueJob | CancelJob | HoldQueue | Evaluate | SendAnswer | EndEvaluation
+Effect = (
+    DescribeJob
+    | QueueJob
+    | CancelJob
+    | HoldQueue
+    | StreamJob
+    | Evaluate
+    | SendAnswer
+    | EndEvaluation
+)

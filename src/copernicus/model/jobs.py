@@ -53,7 +53,9 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``how``: ``file`` (the one file that matches ``pattern``), ``files`` (all), ``text``, ``json``,
     ``number`` and ``regex`` (first group of ``regex`` in the file, last match; number converts it),
-    ``exit_code`` (of the last line).
+    ``exit_code`` (of the last line). ``partial``: it means something while the job runs (a
+    trajectory, a log); what there is of it so far may be read then, from ``so_far`` (a pattern) if
+    the job has it in other files than at its end.
     """
 
     port: str
@@ -62,6 +64,8 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     regex: str | None = None
     optional: bool = False
     name: str | None = None
+    partial: bool = False
+    so_far: str = ""
 
 
 class Number(msgspec.Struct, frozen=True, omit_defaults=True):

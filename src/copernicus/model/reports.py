@@ -35,6 +35,25 @@ class JobStopped(msgspec.Struct, frozen=True, tag="job_stopped", omit_defaults=T
     version: int
 
 
+class PartialGiven(msgspec.Struct, frozen=True, tag="partial_given"):
+    """What a running attempt has made so far: plain values of output ports.
+
+    It takes the place of what came before it: ``sequence`` grows within an attempt.
+    """
+
+    activation: str
+    attempt: int
+    sequence: int
+    outputs: dict[str, Any]
+
+
+class PartialWithdrawn(msgspec.Struct, frozen=True, tag="partial_withdrawn"):
+    """The attempt ended or was lost: what it had given so far is no more."""
+
+    activation: str
+    attempt: int
+
+
 class Rested(msgspec.Struct, frozen=True, tag="rested"):
     """An evaluation came to rest."""
 
@@ -50,4 +69,6 @@ class EvaluationBroke(msgspec.Struct, frozen=True, tag="evaluation_broke"):
     failure: Failure
 
 
-Report = Described | JobEnded | JobStopped | Rested | EvaluationBroke
+Report = (
+    Described | JobEnded | JobStopped | PartialGiven | PartialWithdrawn | Rested | EvaluationBroke
+)

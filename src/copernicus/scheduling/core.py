@@ -12,6 +12,7 @@ from copernicus.scheduling import checkpoints, retry
 from copernicus.scheduling.book import Book, resumable
 from copernicus.scheduling.leases import Leases
 from copernicus.scheduling.matching import Market, Reservations
+from copernicus.scheduling.partials import Partials
 from copernicus.scheduling.queue import Queue
 from copernicus.scheduling.rows import (
     ENDED,
@@ -34,6 +35,7 @@ class Core:
         self.leases = Leases(settings.lease_s, settings.requests_kept)
         self.workers = Workers()
         self.reservations = Reservations()
+        self.partials = Partials()
         self.on_hold: set[str] = set()
         self.children: dict[str, set[str]] = {}
         self.now = 0.0

@@ -135,6 +135,10 @@ class Scheduler:
         )
         self._core.forget_old()
 
+    def stream(self, job_id: str, version: int, ports: tuple[str, ...]) -> None:
+        """While the job runs, these output ports are wanted as they are so far, regularly."""
+        self._core.partials.stream(job_id, version, ports)
+
     def set_on_hold(self, project: str, on_hold: bool) -> None:
         """Offer no job of the project; or offer them again, those submitted on hold too."""
         wanted.set_on_hold(self._core, project, on_hold=on_hold)

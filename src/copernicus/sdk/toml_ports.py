@@ -38,7 +38,7 @@ _HOW: dict[str, PortType] = {
     "regex": StrType(),
     "exit_code": IntType(),
 }
-_OUTPUT = (*_HOW, "type", "unit", "doc", "optional", "name")
+_OUTPUT = (*_HOW, "type", "unit", "doc", "optional", "name", "partial", "so_far")
 
 
 def read_input(name: str, table: dict[str, Any]) -> Port:
@@ -89,10 +89,22 @@ def read_output(name: str, table: dict[str, Any]) -> tuple[Port, Output]:
                 "regex": regex,
                 "optional": optional,
                 "name": text(table, "name", where) or None,
+                "partial": _partial(how, table, where),
+                "so_far": text(table, "so_far", where),
             },
             Output,
         ),
     )
+
+
+def _partial(how: str, table: dict[str, Any], where: str) -> bool:
+    """Whether the output means something while the job runs."""
+    partial = flag(table, "partial", where)
+    if partial and how == "exit_code":
+        raise BadDefinition(f"{where}: a running job has no exit code: leave out partial")
+    if "so_far" in table and not partial:
+        raise BadDefinition(f"{where}: so_far is only read with partial = true")
+    return partial
 
 
 def _same_kind(asked: PortType, given: PortType) -> bool:

@@ -28,6 +28,7 @@ from copernicus.model.effects import (
     Evaluate,
     HoldQueue,
     QueueJob,
+    StreamJob,
 )
 from copernicus.model.evaluation import Start
 from copernicus.model.events import Event, RevisionMade
@@ -300,6 +301,8 @@ class Batch:
                     scheduler.submit(name, project_id, version, spec, parent, on_hold, self.now)
                 case CancelJob():
                     self._cancel(job_id(project_id, effect.activation), effect)
+                case StreamJob(version=version, ports=ports):
+                    scheduler.stream(job_id(project_id, effect.activation), version, ports)
                 case HoldQueue(on_hold=on_hold):
                     scheduler.set_on_hold(project_id, on_hold)
                 case _:

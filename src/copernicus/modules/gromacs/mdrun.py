@@ -123,11 +123,15 @@ def mdrun(
         lines=(*_running(nsteps, gpus, write_every), *_joining()),
         outputs=(
             Output("conf", pattern=STRUCTURE, name="final.gro"),
-            Output("xtc", pattern="whole.xtc", name="traj.xtc"),
-            Output("trr", "files", "md.part*.trr", optional=True),
-            Output("edr", pattern="whole.edr", name="ener.edr"),
-            Output("dhdl", "files", "md.part*.xvg", optional=True),
-            Output("logs", "files", LOGS),
+            Output(
+                "xtc", pattern="whole.xtc", name="traj.xtc", partial=True, so_far="md.part*.xtc"
+            ),
+            Output("trr", "files", "md.part*.trr", optional=True, partial=True),
+            Output(
+                "edr", pattern="whole.edr", name="ener.edr", partial=True, so_far="md.part*.edr"
+            ),
+            Output("dhdl", "files", "md.part*.xvg", optional=True, partial=True),
+            Output("logs", "files", LOGS, partial=True),
             Output("cpt", pattern=STATE, optional=True, name="state.cpt"),
         ),
         files=(place("topol.tpr", tpr),),

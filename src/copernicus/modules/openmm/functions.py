@@ -122,9 +122,9 @@ def simulate(
             place(_STRUCTURE, structure),
         ),
         outputs=(
-            Output("trajectory", pattern=TRAJECTORY),
+            Output("trajectory", pattern=TRAJECTORY, partial=True, so_far="traj.part*.dcd"),
             Output("final", pattern=FINAL),
-            Output("energies", pattern=ENERGIES),
+            Output("energies", pattern=ENERGIES, partial=True, so_far="energies.part*.csv"),
         ),
         checkpoint=Checkpoint(
             files=("state_prev.*", "traj.part*.dcd", "energies.part*.csv"),
