@@ -7,6 +7,9 @@ BENCH_VENV := .venv-bench
 # How many tests run at once; those with servers, workers and simulations run one by one.
 JOBS ?= 2
 
+# How long `make soak` goes on: 20 million steps are about two hours on one core.
+STEPS ?= 20000000
+
 # The first Python that is new enough; `make PYTHON=/path/to/python3 demo` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -16,7 +19,7 @@ PIP := -m pip --disable-pip-version-check install --quiet --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast lint format docs bench gromacs clean
+.PHONY: help demo test test-fast soak lint format docs bench gromacs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +32,9 @@ test: $(VENV)/.dev gromacs lint  ## Check everything: style, types, layers, all 
 
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --quick tests/architecture tests/unit tests/property
+
+soak: $(VENV)/.dev  ## Drive the engine through many more random storms (make soak STEPS=20000000)
+	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py --storm-steps $(STEPS)
 
 lint: $(VENV)/.dev  ## Check style, types and layers
 	$(BIN)/ruff check

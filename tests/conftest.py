@@ -26,6 +26,8 @@ settings.register_profile("quick", max_examples=15, stateful_step_count=15, dead
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="fewer random examples per property")
+    parser.addoption("--storm-steps", type=int, help="so many steps of the engine in random storms")
+    parser.addoption("--storm-seed", type=int, help="repeat the random storm of this seed only")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +43,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(folder))
         elif folder in BY_FILE:
             item.add_marker(pytest.mark.xdist_group(f"{folder}/{file}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which random storms there were, and how long they were."""
+    told = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "storm"
+    ]
+    if told:
+        ranges = ", ".join(f"{first}-{last}" for first, last, _ in sorted(told))
+        steps = sum(steps for _, _, steps in told)
+        terminalreporter.write_line(f"engine storms: {steps:,} steps; seeds {ranges}")
 
 
 @pytest.hookimpl(tryfirst=True)  # before a skip condition of the test's own: CI refuses skips

@@ -9,7 +9,6 @@ wanted is done, and has the value of a direct computation.
 from __future__ import annotations
 
 from typing import Any
-from zlib import crc32
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
@@ -21,36 +20,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from copernicus.engine.currency import inputs_of
-from copernicus.engine.indexes import below
-from copernicus.engine.resolve import resolve
-from copernicus.engine.transaction import blocked, frozen_before, unwanted
 from copernicus.errors import UserError
 from copernicus.model import edits as ed
-from copernicus.model.functions import Port
 from copernicus.model.reports import JobEnded
-from copernicus.model.types import AnyType, IntType, ListType
+from support import engine_rules as rules
+from support.engine_rules import BEHIND, NAMES, TASKS, WORKFLOWS, compute
 from support.workflows import FUNCTIONS, SPECS
-from support.world import World, task_spec
+from support.world import World
 
-TASKS = (
-    task_spec("m.one", "x"),
-    task_spec("m.two", "x z"),
-    task_spec("m.pool", [Port("xs", ListType(AnyType()))]),
-    task_spec("m.stops", [Port("x", AnyType(), on_change="cancel")]),
-    task_spec("m.long", [Port("x", AnyType()), Port("n", IntType(), on_change="extend")]),
-)
-NAMES = ("a", "b", "c", "d", "e", "f")
-WORKFLOWS = ("ad", "out", "tol", "rac", "two", "joi", "ref", "con", "later", "nes", "end")
-BEHIND = ("fol", "new", "sin", "fed")
 SMALL = st.integers(0, 3)
-
-
-def compute(function: str, inputs: dict[str, Any]) -> Any:
-    """Every task is a pure function of its inputs; models give short lists of small numbers."""
-    if function == "m.model":
-        return {"seeds": [(crc32(repr(inputs["xs"]).encode()) + i) % 5 for i in range(2)]}
-    return {"y": [function, [list(pair) for pair in sorted(inputs.items())]]}
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -229,72 +207,12 @@ class EngineMachine(RuleBasedStateMachine):
             self.world.evict(path, eid)
 
     @invariant()
-    def the_journal_is_the_truth(self) -> None:
+    def all_rules_hold(self) -> None:
         self.world.check()
-
-    @invariant()
-    def one_open_activation_each(self) -> None:
-        state = self.world.state
-        known = {e.open for i in state.instances.values() for e in i.elements.values() if e.open}
-        open_now = {a.id for a in state.activations.values() if not a.outcome}
-        assert open_now == known
-        with_jobs = {a for a in open_now if state.activations[a].job is not None}
-        assert with_jobs == set(self.world.queue)
-
-    @invariant()
-    def nothing_that_could_fire_is_idle(self) -> None:
-        state = self.world.state
-        for instance in state.instances.values():
-            for element in instance.listed():
-                if element.open or not element.ready or element.hole or element.skip is not None:
-                    continue
-                if state.paused or unwanted(state, instance) or blocked(state, instance):
-                    continue
-                assert not element.retry
-                ends = [element.success, element.ended]
-                digests = {state.activations[a].digest for a in ends if a}
-                assert element.digest in digests, (instance.path, element.eid)
-
-    @invariant()
-    def no_evaluation_is_left_behind(self) -> None:
-        """What can be answered is answered, what has moved is replayed, nothing runs unseen."""
-        state = self.world.state
-        for instance in state.instances.values():
-            for element in instance.listed():
-                evaluation = element.evaluation
-                if evaluation is None or not element.ready or element.hole:
-                    continue
-                if state.paused or unwanted(state, instance) or blocked(state, instance):
-                    continue
-                assert not evaluation.moved, instance.path
-                if not evaluation.live:
-                    continue
-                assert element.open == evaluation.activation, instance.path
-                for branch in evaluation.branches.values():
-                    waits = branch.waits
-                    if waits is None or waits.kind not in ("value", "first"):
-                        assert not branch.running, (instance.path, branch.key)
-                        continue
-                    if frozen_before(element, branch.key, len(branch.segments)):
-                        continue
-                    known = [resolve(state, one).status == "current" for one in waits.sources]
-                    answerable = all(known) if waits.kind == "value" else False
-                    assert not answerable, (instance.path, branch.key)
-
-    @invariant()
-    def current_outputs_are_what_their_functions_give(self) -> None:
-        state = self.world.state
-        for instance in state.instances.values():
-            spec = state.spec(instance)
-            for element in instance.listed():
-                if not element.current or spec.kind == "workflow":
-                    continue
-                made = state.activations[element.success]
-                found = inputs_of(state, instance, spec, element.eid)
-                present = {name: one.value for name, one in found.items()}
-                latest = {p.name for p in spec.inputs if p.latest}
-                assert all(made.inputs[n] == v for n, v in present.items() if n not in latest)
-                assert made.outputs == compute(spec.name, made.inputs)
+        rules.one_open_activation_each(self.world)
+        rules.nothing_that_could_fire_is_idle(self.world.state)
+        rules.no_evaluation_is_left_behind(self.world.state)
+        rules.current_outputs_are_what_their_functions_give(self.world.state)
 
     def teardown(self) -> None:
         w = self.world
@@ -305,25 +223,11 @@ class EngineMachine(RuleBasedStateMachine):
             self.attempt(ed.Retry("", failed=True))
             if not w.queue:
                 break
-        self.the_journal_is_the_truth()
-        self.nothing_that_could_fire_is_idle()
-        self.current_outputs_are_what_their_functions_give()
-        assert not w.queue
-        for instance in w.state.instances.values():
-            for element in instance.listed():
-                if not element.ready or element.hole or unwanted(w.state, instance):
-                    continue
-                assert element.current or blocked(w.state, instance) or self.broke(instance.path), (
-                    instance.path
-                )
-
-    def broke(self, path: str) -> bool:
-        """Whether an evaluation failed here or inside: an await of a hole, mostly."""
-        return any(
-            element.evaluation is not None and element.evaluation.failure is not None
-            for at in below(self.world.state, path)
-            for element in self.world.state.instances[at].elements.values()
-        )
+        w.check()
+        rules.nothing_that_could_fire_is_idle(w.state)
+        rules.current_outputs_are_what_their_functions_give(w.state)
+        rules.every_output_has_a_trace(w.state)
+        rules.all_is_done(w)
 
 
 EngineMachine.TestCase.settings = settings(

@@ -107,9 +107,12 @@ class World:
     def set(self, target: str, given: Any) -> list[ev.Event]:
         return self.edit(ed.SetInput(target, given))
 
-    def _took(self, events: list[ev.Event]) -> list[ev.Event]:
+    def _commit(self, events: list[ev.Event]) -> None:
         self.journal.extend(events)
         self.started.extend(e.path for e in events if isinstance(e, ev.ActivationOpened))
+
+    def _took(self, events: list[ev.Event]) -> list[ev.Event]:
+        self._commit(events)
         for effect in effects_of(self.state, events):
             self.carry_out(effect)
         return events

@@ -246,10 +246,15 @@ def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: 
 
 
 def _pass_on(state: ProjectState, follower: str) -> None:
-    """Tell takers of the ``Latest``: a workflow that is not current may have newer outputs."""
+    """Tell those who look at stale values: a workflow that is not current may have newer outputs.
+
+    They are the takers of the ``Latest``, and the mapped, whose elements come from a list.
+    """
     for path in state.dependents.get(follower, ()):
         dependent = state.instances.get(path)
-        if dependent is not None and any(p.latest for p in state.spec(dependent).inputs):
+        if dependent is None:
+            continue
+        if dependent.mapped or any(p.latest for p in state.spec(dependent).inputs):
             state.mark(path)
     for outer, _ in state.followers.get(follower, ()):
         _pass_on(state, outer)

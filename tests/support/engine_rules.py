@@ -1,0 +1,155 @@
+"""What must hold of every project after every step, whatever happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+from copernicus.engine.currency import inputs_of
+from copernicus.engine.indexes import below
+from copernicus.engine.resolve import resolve
+from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.transaction import blocked, frozen_before, unwanted
+from copernicus.model.functions import Port
+from copernicus.model.network import OutRef
+from copernicus.model.types import AnyType, IntType, ListType
+from support.world import World, task_spec
+
+TASKS = (
+    task_spec("m.one", "x"),
+    task_spec("m.two", "x z"),
+    task_spec("m.pool", [Port("xs", ListType(AnyType()))]),
+    task_spec("m.stops", [Port("x", AnyType(), on_change="cancel")]),
+    task_spec("m.long", [Port("x", AnyType()), Port("n", IntType(), on_change="extend")]),
+)
+NAMES = ("a", "b", "c", "d", "e", "f")
+WORKFLOWS = ("ad", "out", "tol", "rac", "two", "joi", "ref", "con", "later", "nes", "end")
+BEHIND = ("fol", "new", "sin", "fed")
+
+
+def compute(function: str, inputs: dict[str, Any]) -> Any:
+    """Every task is a pure function of its inputs; models give short lists of small numbers."""
+    if function == "m.model":
+        return {"seeds": [(crc32(repr(inputs["xs"]).encode()) + i) % 5 for i in range(2)]}
+    return {"y": [function, [list(pair) for pair in sorted(inputs.items())]]}
+
+
+def _elements(state: ProjectState) -> Iterator[tuple[Instance, Element]]:
+    for instance in state.instances.values():
+        for element in instance.listed():
+            yield instance, element
+
+
+def _may_go_on(state: ProjectState, instance: Instance) -> bool:
+    return not (state.paused or unwanted(state, instance) or blocked(state, instance))
+
+
+def one_open_activation_each(world: World) -> None:
+    state = world.state
+    known = {e.open for i in state.instances.values() for e in i.elements.values() if e.open}
+    open_now = {a.id for a in state.activations.values() if not a.outcome}
+    assert open_now == known
+    with_jobs = {a for a in open_now if state.activations[a].job is not None}
+    assert with_jobs == set(world.queue)
+
+
+def nothing_that_could_fire_is_idle(state: ProjectState) -> None:
+    for instance, element in _elements(state):
+        if element.open or not element.ready or element.hole or element.skip is not None:
+            continue
+        if not _may_go_on(state, instance):
+            continue
+        assert not element.retry
+        ends = [element.success, element.ended]
+        digests = {state.activations[a].digest for a in ends if a}
+        assert element.digest in digests, (instance.path, element.eid)
+
+
+def no_evaluation_is_left_behind(state: ProjectState) -> None:
+    """What can be answered is answered, what has moved is replayed, nothing runs unseen."""
+    for instance, element in _elements(state):
+        evaluation = element.evaluation
+        if evaluation is None or not element.ready or element.hole:
+            continue
+        if not _may_go_on(state, instance):
+            continue
+        assert not evaluation.moved, instance.path
+        if not evaluation.live:
+            continue
+        assert element.open == evaluation.activation, instance.path
+        for branch in evaluation.branches.values():
+            waits = branch.waits
+            if waits is None or waits.kind not in ("value", "first"):
+                assert not branch.running, (instance.path, branch.key)
+                continue
+            if frozen_before(element, branch.key, len(branch.segments)):
+                continue
+            known = [resolve(state, one).status == "current" for one in waits.sources]
+            answerable = all(known) if waits.kind == "value" else False
+            assert not answerable, (instance.path, branch.key)
+
+
+def current_outputs_are_what_their_functions_give(state: ProjectState) -> None:
+    for instance, element in _elements(state):
+        spec = state.spec(instance)
+        if not element.current or spec.kind == "workflow":
+            continue
+        assert element.success is not None
+        made = state.activations[element.success]
+        found = inputs_of(state, instance, spec, element.eid)
+        present = {name: one.value for name, one in found.items()}
+        latest = {p.name for p in spec.inputs if p.latest}
+        assert all(made.inputs[n] == v for n, v in present.items() if n not in latest)
+        assert made.outputs == compute(spec.name, made.inputs)
+
+
+def every_output_has_a_trace(state: ProjectState) -> None:
+    """Down to what was set by hand, every value has the activations that it came from."""
+    for made in state.activations.values():
+        if made.outputs:
+            _check_origins(state, made)
+    for instance, element in _elements(state):
+        if element.evaluation is None or not element.current:
+            continue
+        for port, binding in element.evaluation.outputs.items():
+            if isinstance(binding.effective, OutRef):
+                found = resolve(state, OutRef(instance.path, port, element.eid or None))
+                assert found.status == "hole" or found.origins or found.value in ([], None)
+
+
+def _check_origins(state: ProjectState, made: Activation) -> None:
+    for port, origins in made.origins.items():
+        value = made.inputs[port]
+        parts = [value, *(value if isinstance(value, list) else ())]
+        for origin in origins:
+            source = state.activations[origin]
+            assert source.number < made.number
+            assert any(_holds(source.outputs, part) for part in parts), (made.id, port, origin)
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    if whole == part:
+        return True
+    inner = whole.values() if isinstance(whole, dict) else whole if isinstance(whole, list) else ()
+    return any(_holds(one, part) for one in inner)
+
+
+def all_is_done(world: World) -> None:
+    """After a time without edits everything that is wanted is done."""
+    state = world.state
+    assert not world.queue
+    for instance, element in _elements(state):
+        if not element.ready or element.hole or unwanted(state, instance):
+            continue
+        over = element.current or blocked(state, instance) or broke(state, instance.path)
+        assert over, instance.path
+
+
+def broke(state: ProjectState, path: str) -> bool:
+    """Whether an evaluation failed here or inside: an await of a hole, mostly."""
+    return any(
+        element.evaluation is not None and element.evaluation.failure is not None
+        for at in below(state, path)
+        for element in state.instances[at].elements.values()
+    )
