@@ -120,12 +120,17 @@ def every_output_has_a_trace(state: ProjectState) -> None:
 
 def _check_origins(state: ProjectState, made: Activation) -> None:
     for port, origins in made.origins.items():
-        value = made.inputs[port]
-        parts = [value, *(value if isinstance(value, list) else ())]
+        parts = list(_parts(made.inputs[port]))
         for origin in origins:
             source = state.activations[origin]
             assert source.number < made.number
             assert any(_holds(source.outputs, part) for part in parts), (made.id, port, origin)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    yield value
+    for inner in value if isinstance(value, list) else ():
+        yield from _parts(inner)
 
 
 def _holds(whole: Any, part: Any) -> bool:

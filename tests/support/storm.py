@@ -24,13 +24,20 @@ from support.world import World
 
 Name = tuple[str, str, int]
 LENGTH = 150
-RATE = 0.02
+RATE = 0.04
 FULL_CHECK = 50
 PORTS = {"m.pool": "xs", "m.two": "z", "m.long": "n"}
 
 
 class Crash(BaseException):
     """The server died."""
+
+
+class ForkedError(Exception):
+    """The stories may part here: an evaluation of several branches failed in one of them.
+
+    How far the others had come is a matter of order, and they go no further.
+    """
 
 
 class StormWorld(World):
@@ -129,17 +136,29 @@ class Storm:
     def run(self, length: int = LENGTH) -> None:
         actions, weights = zip(*ACTIONS, strict=True)
         self._attempt(*_new("ad", "w.adaptive", starts=[1], generations=2))
-        for number in range(length):
-            action = self.random.choices(actions, weights)[0]
-            action(self)
-            self._check(full=number % FULL_CHECK == FULL_CHECK - 1)
-        self._come_to_an_end()
+        try:
+            for number in range(length):
+                action = self.random.choices(actions, weights)[0]
+                action(self)
+                self._check(full=number % FULL_CHECK == FULL_CHECK - 1)
+            self._come_to_an_end()
+        except ForkedError:
+            self._check_each()
 
     # --- what happens to both ----------------------------------------------------------------
 
     def _both(self, act: Callable[[World], object]) -> None:
         act(self.calm)
         self.rough.suffer(act)
+        self._look_for_forks()
+
+    def _look_for_forks(self) -> None:
+        for world in (self.calm, self.rough):
+            for instance in world.state.instances.values():
+                for element in instance.elements.values():
+                    found = element.evaluation
+                    if found is not None and found.failure is not None and len(found.branches) > 1:
+                        raise ForkedError
 
     def _attempt(self, *edits: ed.Edit) -> None:
         """A transaction; both must accept or refuse it, and a refused one changes nothing."""
@@ -156,6 +175,7 @@ class Storm:
                 return
             raise AssertionError(f"refused by one, accepted by the other: {edits}") from None
         self.rough.suffer(lambda world: world.edit(*edits))
+        self._look_for_forks()
 
     def _report(self, activation: str, **fields: Any) -> None:
         name = self.calm.names[activation]
@@ -174,14 +194,17 @@ class Storm:
         rules.one_open_activation_each(self.rough)
         if not full:
             return
-        self.rough.check()
+        self._check_each()
+        told = [story(world.state, world.names) for world in (self.calm, self.rough)]
+        assert told[0] == told[1], difference(*told)
+
+    def _check_each(self) -> None:
         for world in (self.rough, self.calm):
+            world.check()
             rules.nothing_that_could_fire_is_idle(world.state)
             rules.no_evaluation_is_left_behind(world.state)
             rules.current_outputs_are_what_their_functions_give(world.state)
             rules.every_output_has_a_trace(world.state)
-        told = [story(world.state, world.names) for world in (self.calm, self.rough)]
-        assert told[0] == told[1], difference(*told)
 
     def _come_to_an_end(self) -> None:
         self._attempt(ed.Resume())
