@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -100,7 +100,7 @@ def split(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(pending)
 
 
-def pieces_of(stream: BinaryIO) -> Iterator[bytes]:
+def pieces_of(stream: IO[bytes]) -> Iterator[bytes]:
     """What is left of a stream, at most a chunk at a time."""
     while piece := stream.read(CHUNK_SIZE):
         yield piece
@@ -133,7 +133,7 @@ class GrowingManifest:
                 self._full.append(Chunk(self._tail.hexdigest(), CHUNK_SIZE))
                 self._tail, self._tail_size = sha256(), 0
 
-    def read_on(self, stream: BinaryIO) -> Manifest:
+    def read_on(self, stream: IO[bytes]) -> Manifest:
         """Append what a seekable stream holds beyond ``size`` and return the new manifest."""
         stream.seek(self.size)
         for piece in pieces_of(stream):
@@ -148,7 +148,7 @@ class GrowingManifest:
         return Manifest(self._whole.hexdigest(), self.size, chunks)
 
 
-def manifest_of(stream: BinaryIO) -> Manifest:
+def manifest_of(stream: IO[bytes]) -> Manifest:
     """The manifest of what is left of a stream."""
     growing = GrowingManifest()
     for piece in pieces_of(stream):

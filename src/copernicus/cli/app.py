@@ -50,6 +50,7 @@ _STEERING = "copernicus.cli.steering"
 _LOOKING = "copernicus.cli.looking"
 _LIVE = "copernicus.cli.live"
 _LOGINS = "copernicus.cli.logins"
+_MOVING = "copernicus.cli.moving"
 _PROJECTS = "copernicus.cli.projects"
 _JOBS = "copernicus.cli.jobs"
 _SERVER = "copernicus.cli.server"
@@ -278,6 +279,18 @@ COMMANDS: tuple[Entry, ...] = (
         f"{_PROJECTS}:budget",
         "Show or change what a project may use.",
         ("cpc project budget", "cpc project budget --core-hours 5000 --queued none"),
+    ),
+    Entry(
+        "project save",
+        f"{_MOVING}:save",
+        "Write a whole project to a file, for another server.",
+        ("cpc project save ala.cpcproject",),
+    ),
+    Entry(
+        "project load",
+        f"{_MOVING}:load",
+        "Make a project of such a file; you own it, and it is paused.",
+        ("cpc project load ala.cpcproject", "cpc project load ala.cpcproject --name copy --resume"),
     ),
     Entry(
         "project delete",

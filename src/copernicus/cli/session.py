@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from copernicus.errors import BadValue, NotAllowed, UserError
 
 if TYPE_CHECKING:
     from copernicus.client import Client, Project
+    from copernicus.client.files import Progress
 
 
 def client_for(options: AtServer) -> Client:
@@ -68,3 +71,26 @@ def _first_line(file: Path) -> str:
     if not password:
         raise BadValue(f"The password file {file} is empty")
     return password
+
+
+@contextmanager
+def transfers(project: Project, verb: str) -> Iterator[None]:
+    """Bars for the files that the project's calls inside send or fetch."""
+    with transfer_bars(verb) as bars:
+        project.progress = bars
+        try:
+            yield
+        finally:
+            project.progress = None
+
+
+@contextmanager
+def transfer_bars(verb: str) -> Iterator[Progress | None]:
+    """Bars on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from copernicus.client.bars import TransferBars
+
+    with TransferBars(verb) as bars:
+        yield bars

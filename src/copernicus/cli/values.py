@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +10,7 @@ from cyclopts import Parameter
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit, note, printable
 from copernicus.cli.reading import read_word, type_inside
-from copernicus.cli.session import project_for
+from copernicus.cli.session import project_for, transfers
 from copernicus.errors import BadValue, NotFound
 from copernicus.model.paths import APPEND, Address, parse
 
@@ -60,7 +57,7 @@ def set_file(
     if len(files) > 1 and not listed and APPEND not in address.steps:
         raise BadValue(f"{path} takes one {described}, not {len(files)}")
     _check_files(files)
-    with _transfers(project, "sending"), project.transaction() as transaction:
+    with transfers(project, "sending"), project.transaction() as transaction:
         if address.steps and address.steps[-1] == APPEND:
             project.extend(path.removesuffix("[+]"), list(files))
         else:
@@ -88,7 +85,7 @@ def append(path: str, /, *values: str, options: InProject = IN_PROJECT) -> None:
         read: list[Any] = [Path(value) for value in values]
     else:
         read = [read_word(value, described, f"{target}[+]") for value in values]
-    with _transfers(project, "sending"), project.transaction() as transaction:
+    with transfers(project, "sending"), project.transaction() as transaction:
         project.extend(target, read)
     _report(options, transaction, f"{target}: {len(read)} appended")
 
@@ -135,7 +132,7 @@ def get(
         emit(options.json, view if options.json else None, lambda: _text(value))
         _tell_left_out(view.left_out)
         return
-    with _transfers(project, "fetching"):
+    with transfers(project, "fetching"):
         written = _fetch(value, files, path, output, project)
     emit(options.json, {"files": [str(p) for p in written]}, "\n".join(str(p) for p in written))
     _tell_left_out(view.left_out)
@@ -220,21 +217,6 @@ def _check_files(files: list[Path]) -> None:
             raise BadValue(f"{file} is a folder, not a file")
         if not file.exists():
             raise NotFound(f"There is no file {file}")
-
-
-@contextmanager
-def _transfers(project: Project, verb: str) -> Iterator[None]:
-    if not sys.stderr.isatty():
-        yield
-        return
-    from copernicus.client.bars import TransferBars
-
-    with TransferBars(verb) as bars:
-        project.progress = bars
-        try:
-            yield
-        finally:
-            project.progress = None
 
 
 def _report(options: InProject, transaction: Transaction, text: str) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from copernicus.client.files import Progress
 from copernicus.client.login import Confirm, find_server, server_url
 from copernicus.client.profiles import Profile, Profiles, profile_name
 from copernicus.client.project import Project
@@ -161,6 +162,31 @@ class Client:
         """
         self._transport.post("/v1/projects", NewProject(name, seed), ProjectView)
         return self.project(name, check=False)
+
+    def load_project(
+        self,
+        file: Path | str,
+        name: str | None = None,
+        *,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Project:
+        """Make a project, owned by oneself, of a file that ``Project.save`` wrote.
+
+        Args:
+            file: the archive; all of it is checked before anything is sent.
+            name: of the new project; default: the one that it had.
+            resume: False leaves it paused.
+            progress: called with (name, bytes done, bytes in all).
+
+        Raises:
+            BadValue: The file is damaged, or of a newer version.
+            Conflict: The name is taken, or the server lacks a module.
+        """
+        from copernicus.client.moving import load
+
+        view = load(self._transport, Path(file), name, progress, resume=resume)
+        return self.project(view.name, check=False)
 
     def project(self, name: str | None = None, *, check: bool = True) -> Project:
         """A project by name or id; the current one of the profile if none is named.

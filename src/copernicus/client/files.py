@@ -7,7 +7,7 @@ import io
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from copernicus.errors import (
     BadValue,
@@ -31,6 +31,14 @@ _TRIES = 5
 _PIECE = 1 << 20
 
 
+class Source(NamedTuple):
+    """Bytes to be sent: what they are called, what they are, how to read them."""
+
+    name: str
+    manifest: BlobManifest
+    open: Callable[[], IO[bytes]]
+
+
 class BlobPort:
     """The files of one project on its server; ``base`` is the project's address."""
 
@@ -46,18 +54,26 @@ class BlobPort:
             BadValue: It is no file, or cannot be read.
             Conflict: It changed while it was sent.
         """
-        manifests = [_manifest(path) for path in paths]
-        absent = self._missing(manifests)
-        for path, manifest in zip(paths, manifests, strict=True):
-            tell = _telling(progress, path.name, manifest.size)
-            if manifest.sha256 in absent.blobs:
-                self._send(path, manifest, set(absent.chunks), tell)
-            else:
-                tell(manifest.size)
+        sources = [Source(path.name, _manifest(path), _opener(path)) for path in paths]
+        self.send(sources, progress)
         return [
-            File(manifest.sha256, manifest.size, path.name)
-            for path, manifest in zip(paths, manifests, strict=True)
+            File(source.manifest.sha256, source.manifest.size, source.name) for source in sources
         ]
+
+    def send(self, sources: Sequence[Source], progress: Progress | None = None) -> None:
+        """Store what these can be read from; what the server has already is not sent.
+
+        Raises:
+            Conflict: It is not (any more) what its manifest says.
+        """
+        absent = self._missing([source.manifest for source in sources])
+        blobs, chunks = set(absent.blobs), set(absent.chunks)
+        for source in sources:
+            tell = _telling(progress, source.name, source.manifest.size)
+            if source.manifest.sha256 in blobs:
+                self._send(source, chunks, tell)
+            else:
+                tell(source.manifest.size)
 
     def pieces(self, file: File, start: int = 0) -> Iterator[bytes]:
         """The bytes of a stored file from ``start`` on, going on by itself if the line breaks.
@@ -103,22 +119,20 @@ class BlobPort:
             absent += reply.blobs
         return MissingReply(tuple(lacking), absent)
 
-    def _send(
-        self, path: Path, manifest: BlobManifest, lacking: set[str], tell: Callable[[int], None]
-    ) -> None:
+    def _send(self, source: Source, lacking: set[str], tell: Callable[[int], None]) -> None:
         done = 0
-        with path.open("rb") as stream:
-            for chunk in manifest.chunks:
+        with source.open() as stream:
+            for chunk in source.manifest.chunks:
                 if chunk.sha256 in lacking:
                     stream.seek(done)
                     content = stream.read(chunk.size)
                     if hashlib.sha256(content).hexdigest() != chunk.sha256:
-                        raise Conflict(f"{path} changed while it was sent: set it again")
+                        raise Conflict(f"{source.name} changed while it was sent: send it again")
                     self._transport.put_bytes(f"{self._base}/chunks/{chunk.sha256}", content)
                     lacking.discard(chunk.sha256)
                 done += chunk.size
                 tell(done)
-        self._transport.send("POST", f"{self._base}/blobs", manifest)
+        self._transport.send("POST", f"{self._base}/blobs", source.manifest)
 
 
 class RemoteFile(File, frozen=True):
@@ -214,19 +228,28 @@ def _telling(progress: Progress | None, name: str, size: int) -> Callable[[int],
     return tell
 
 
-def _manifest(path: Path) -> BlobManifest:
+def _opener(path: Path) -> Callable[[], IO[bytes]]:
+    return lambda: path.open("rb")
+
+
+def manifest_from(stream: IO[bytes]) -> BlobManifest:
+    """What the bytes of a stream are: read once, from its start."""
     from copernicus.blobs.chunks import manifest_of
 
+    made = manifest_of(stream)
+    return BlobManifest(
+        made.sha256, made.size, tuple(ChunkRef(c.sha256, c.size) for c in made.chunks)
+    )
+
+
+def _manifest(path: Path) -> BlobManifest:
     try:
         with path.open("rb") as stream:
-            made = manifest_of(stream)
+            return manifest_from(stream)
     except FileNotFoundError:
         raise NotFound(f"There is no file {path}") from None
     except OSError as error:
         raise BadValue(f"Cannot read {path}: {error.strerror}") from error
-    return BlobManifest(
-        made.sha256, made.size, tuple(ChunkRef(c.sha256, c.size) for c in made.chunks)
-    )
 
 
 def plain_of(value: Any, upload: Callable[[list[Path]], list[File]]) -> Any:

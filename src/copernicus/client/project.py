@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -28,6 +29,9 @@ from copernicus.protocol import (
     TraceNode,
     ValueView,
 )
+
+if TYPE_CHECKING:
+    from copernicus.client.moving import Manifest
 
 _RECONNECT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -186,6 +190,18 @@ class Project(Editing):
     def unshare(self, user: str) -> None:
         """Let a user in no more."""
         self._transport.send("DELETE", f"{self._base}/members/{quote(user, safe='')}")
+
+    def save(self, file: Path | str) -> Manifest:
+        """Write the whole project to a file, for another server; it goes on here meanwhile.
+
+        Raises:
+            Conflict: There is such a file.
+            BadValue: It cannot be written.
+            NotAllowed: Only its owners may.
+        """
+        from copernicus.client.moving import save
+
+        return save(self._transport, self._base, Path(file), self.progress)
 
     def delete(self) -> None:
         """Delete the project with all its values, for ever."""

@@ -30,6 +30,11 @@ def _(event: ev.ProjectCreated, state: ProjectState) -> None:
 
 
 @record.register
+def _(event: ev.ProjectLoaded, state: ProjectState) -> None:
+    state.came_from = (*state.came_from, f"{event.name} at {event.server}")
+
+
+@record.register
 def _(event: ev.RevisionMade, state: ProjectState) -> None:
     state.revision = event.number
 

@@ -41,6 +41,7 @@ __all__ = [
     "open_effects",
     "submit_edits",
     "submit_report",
+    "take_over",
 ]
 
 
@@ -52,6 +53,20 @@ def create_project(
     step = Step(state, {})
     step.emit(ev.ProjectCreated(project, name, owner, seed))
     return state, step.events
+
+
+def take_over(
+    state: ProjectState, loaded: ev.ProjectLoaded, author: str, catalog: Catalog, *, resume: bool
+) -> list[ev.Event]:
+    """A project whose journal came from another server goes on here: paused, or at once."""
+    step = Step(state, catalog)
+    summary = f"load {loaded.name} from server {loaded.server}, position {loaded.position}"
+    step.emit(ev.RevisionMade(state.revision + 1, author, (summary,)))
+    step.emit(loaded)
+    if state.paused == resume:
+        step.emit(ev.PausedSet(not resume))
+    settle(step)
+    return step.events
 
 
 def fold(events: Iterable[ev.Event]) -> ProjectState:

@@ -219,6 +219,7 @@ class ProjectState:
     name: str = ""
     owner: str = ""
     seed: int = 0
+    came_from: tuple[str, ...] = ()
     paused: bool = False
     paused_for: str = ""
     budget: Budget = field(default_factory=Budget)
@@ -294,7 +295,7 @@ class ProjectState:
     def facts(self) -> dict[str, Any]:
         """What the journal says, without the caches: equal journals, equal facts."""
         return {
-            "project": (self.project, self.name, self.owner, self.seed),
+            "project": (self.project, self.name, self.owner, self.seed, self.came_from),
             "mode": (self.paused, self.paused_for, self.revision, self.position),
             "use": (self.budget, self.core_seconds, self.bytes_made),
             "counters": (self.next_activation, self.next_element, self.next_incarnation),

@@ -28,6 +28,19 @@ class ProjectCreated(msgspec.Struct, frozen=True, tag="project_created"):
     rules: int = 1
 
 
+class ProjectLoaded(msgspec.Struct, frozen=True, tag="project_loaded"):
+    """The project came from another server (or is a copy): from where, and at which position.
+
+    All before this happened there; ``project``, ``name`` and ``owner`` are those of there.
+    """
+
+    server: str
+    project: str
+    name: str
+    owner: str
+    position: int
+
+
 class RevisionMade(msgspec.Struct, frozen=True, tag="revision_made"):
     """A user's transaction was accepted; its facts follow. ``summary`` is one line per edit."""
 
@@ -328,6 +341,7 @@ class EffectClosed(msgspec.Struct, frozen=True, tag="effect_closed"):
 
 Event = (
     ProjectCreated
+    | ProjectLoaded
     | RevisionMade
     | FunctionDefined
     | InstanceAdded

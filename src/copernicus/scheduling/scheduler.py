@@ -77,6 +77,30 @@ class Scheduler:
             self._enter(row, attempts)
             self._settle(row.id)
 
+    def adopt(
+        self,
+        jobs: Iterable[JobRow],
+        attempts: Iterable[AttemptRow],
+        checkpoints: Iterable[CheckpointRow],
+        now: float,
+    ) -> None:
+        """Take over a project's work from another server: queued here, at the queue's end.
+
+        No attempt may be live: whoever holds one there reports to that server only.
+        """
+        core = self._core
+        core.advance(now)
+        for line in checkpoints:
+            core.book.put(line)
+        rows = sorted(jobs, key=lambda row: row.order)
+        for row in rows:
+            core.book.put(msgspec.structs.replace(row, order=self._order, queued=core.now))
+            self._order += 1
+        for attempt in attempts:
+            core.book.put(attempt)
+        for row in rows:
+            self._settle(row.id)
+
     def _enter(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
         book = self._core.book
         book.put(msgspec.structs.replace(row, queued=self._core.now), store=False)
@@ -262,6 +286,15 @@ class Scheduler:
     def jobs_of(self, project: str) -> list[JobRow]:
         """The jobs of a project that are in memory."""
         return [row for row in self._core.book.jobs.values() if row.project == project]
+
+    def attempts_at(self, job_id: str) -> list[AttemptRow]:
+        """The attempts of a job that is in memory, by number."""
+        made = self._core.book.attempts.get(job_id, {})
+        return [made[number] for number in sorted(made)]
+
+    def checkpoints_of(self, project: str) -> list[CheckpointRow]:
+        """What the project's work can continue from."""
+        return [row for row in self._core.book.checkpoints.values() if row.project == project]
 
     def attempts_of(self, worker_id: str) -> list[str]:
         """The attempts that a worker holds."""

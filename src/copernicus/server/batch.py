@@ -18,6 +18,7 @@ from copernicus.engine.core import (
     open_effects,
     submit_edits,
     submit_report,
+    take_over,
 )
 from copernicus.errors import Conflict
 from copernicus.model.edits import Edit
@@ -54,7 +55,7 @@ from copernicus.scheduling.rows import (
 )
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Role
-from copernicus.server.holdings import Holdings, Project
+from copernicus.server.holdings import Holdings, Loaded, Project
 from copernicus.store.records import Entry, MemberRecord, ProjectRecord
 from copernicus.store.store import Store
 from copernicus.store.transaction import Transaction
@@ -145,8 +146,7 @@ class Batch:
             NotFound: there is no such user (any more).
         """
         self.holdings.accounts.user(owner)
-        if self.holdings.projects.find(name) is not None:
-            raise Conflict(f"There is already a project {name!r}: choose another name.")
+        self._refuse_taken(name)
         self.touched.add(project_id)
         state, events = create_project(project_id, name, owner, seed)
         record = ProjectRecord(project_id, name, owner, self.now, self.now)
@@ -156,6 +156,37 @@ class Batch:
         self.write(lambda tx: tx.set_member(MemberRecord(project_id, owner, "owner")))
         self._record(project, events)
         return project
+
+    def load_project(self, loaded: Loaded, *, resume: bool) -> Project:
+        """A project that was saved on another server (or this one) goes on here as a new one.
+
+        Raises:
+            Conflict: the name is taken.
+            NotFound: there is no such user (any more).
+        """
+        record, state = loaded.record, loaded.state
+        self.holdings.accounts.user(record.owner)
+        self._refuse_taken(record.name)
+        self.touched.add(record.id)
+        scheduler = self.holdings.scheduler
+        scheduler.set_on_hold(record.id, True)
+        scheduler.adopt(loaded.jobs, loaded.attempts, loaded.checkpoints, self.now)
+        position, revision = loaded.entries[-1].position, loaded.entries[-1].revision
+        kept = msgspec.structs.replace(record, position=position, revision=revision)
+        project = Project(kept, state, {record.owner: Role.OWNER})
+        self.holdings.projects.put(project)
+        self.write(lambda tx: tx.add_project(record))
+        self.write(lambda tx: tx.set_member(MemberRecord(record.id, record.owner, "owner")))
+        self.entries.extend((record.id, entry) for entry in loaded.entries)
+        catalog = self.holdings.catalog
+        origin = loaded.origin
+        self._record(project, take_over(state, origin, record.owner, catalog, resume=resume))
+        self._carry_out(project, open_effects(state))
+        return project
+
+    def _refuse_taken(self, name: str) -> None:
+        if self.holdings.projects.find(name) is not None:
+            raise Conflict(f"There is already a project {name!r}: choose another name.")
 
     def edit(
         self, project: Project, edits: Sequence[Edit], author: str, expected: int | None

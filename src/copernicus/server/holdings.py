@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from copernicus.engine.core import fold
 from copernicus.engine.state import ProjectState
 from copernicus.errors import NotFound
+from copernicus.model.events import ProjectLoaded
 from copernicus.model.functions import FunctionSpec
 from copernicus.scheduling import Scheduler, SchedulerSettings
+from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
 from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
-from copernicus.store.records import ProjectRecord
+from copernicus.store.records import Entry, ProjectRecord
 from copernicus.store.store import Store
 
 
@@ -27,6 +29,19 @@ class Project:
     record: ProjectRecord
     state: ProjectState
     roles: dict[str, Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A saved project as it is to be here: its journal, and its work without any lease."""
+
+    record: ProjectRecord
+    state: ProjectState
+    origin: ProjectLoaded
+    entries: tuple[Entry, ...]
+    jobs: tuple[JobRow, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
+    checkpoints: tuple[CheckpointRow, ...] = ()
 
 
 class Projects:

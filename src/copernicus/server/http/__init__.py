@@ -37,6 +37,8 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /v1/jobs?project=            (all visible)      -> [JobView]
     GET  /v1/projects                                    -> [ProjectView]
     POST /v1/projects                 NewProject         -> ProjectView
+    POST /v1/loads                    LoadRequest        -> ProjectView
+    (below /v1/loads the same /blobs and /chunks routes as below a project)
 
 ``{project}`` is an id or a name; below ``/v1/projects/{project}``::
 
@@ -49,6 +51,7 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /instance?path=&start=&count=                   -> InstanceDetail
     GET  /value?path=                                    -> ValueView
     GET  /trace?path=                                    -> TraceNode
+    GET  /saved                       (protocol.saved)   -> frames
     GET  /history                                        -> [RevisionView]
     GET  /jobs                                           -> [JobView]
     GET  /jobs/{job}                  (with ``why``)     -> JobView

@@ -21,6 +21,7 @@ from copernicus.server.http.functions import FUNCTION_ROUTES
 from copernicus.server.http.joining import JOINING_ROUTES, RENEWAL_ROUTES
 from copernicus.server.http.limits import TimedBodies
 from copernicus.server.http.looking import LOOKING_ROUTES, QUEUE_ROUTES
+from copernicus.server.http.moving import LOAD_ROUTES, SAVE_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
 from copernicus.server.http.schema import StructSchemas
@@ -49,6 +50,8 @@ def user_app(site: Site) -> ASGIApp:
         QUEUE_ROUTES,
         FUNCTION_ROUTES,
         USER_BLOB_ROUTES,
+        SAVE_ROUTES,
+        LOAD_ROUTES,
     ]
     if _PAGES.is_dir():
         pages = create_static_files_router(

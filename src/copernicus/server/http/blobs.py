@@ -39,7 +39,7 @@ Name = Annotated[str, QueryParameter(name="name", max_length=255)]
 @post("/blobs/missing", opt=does(Action.EDIT_PROJECT), status_code=200)
 async def missing(request: AnyRequest, data: JSONBody[MissingRequest]) -> MissingReply:
     """Which of these chunks and blobs have to be uploaded."""
-    return await asyncio.to_thread(_missing, site_of(request), data)
+    return await asyncio.to_thread(missing_of, site_of(request), data)
 
 
 @put(
@@ -57,7 +57,7 @@ async def put_chunk(request: AnyRequest, sha256: FromPath[str]) -> None:
 @post("/blobs", opt=does(Action.EDIT_PROJECT), status_code=204)
 async def commit(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
     """Make a blob of chunks that are here."""
-    await asyncio.to_thread(_commit, site_of(request), data)
+    await asyncio.to_thread(commit_to, site_of(request), data)
 
 
 @get("/blobs/{sha256:str}", opt=does(Action.DOWNLOAD), media_type="application/octet-stream")
@@ -76,7 +76,7 @@ async def download(request: AnyRequest, sha256: FromPath[str], name: Name = "") 
 async def missing_of_worker(request: AnyRequest) -> MissingReply:
     """Which of these chunks and blobs have to be uploaded."""
     data = await packed(request, MissingRequest)
-    return await asyncio.to_thread(_missing, site_of(request), data)
+    return await asyncio.to_thread(missing_of, site_of(request), data)
 
 
 @put(
@@ -95,7 +95,7 @@ async def put_chunk_of_worker(request: AnyRequest, sha256: FromPath[str]) -> Non
 async def commit_of_worker(request: AnyRequest) -> None:
     """Make a blob of chunks that are here."""
     data = await packed(request, BlobManifest)
-    await asyncio.to_thread(_commit, site_of(request), data)
+    await asyncio.to_thread(commit_to, site_of(request), data)
 
 
 @get(
@@ -112,14 +112,16 @@ async def download_of_worker(request: AnyRequest, sha256: FromPath[str]) -> Stre
 # --- both ---------------------------------------------------------------------------------------
 
 
-def _missing(site: Site, data: MissingRequest) -> MissingReply:
+def missing_of(site: Site, data: MissingRequest) -> MissingReply:
+    """What has to be uploaded of these. Blocking."""
     return MissingReply(
         tuple(site.blobs.missing_chunks(data.chunks)),
         tuple(blob for blob in dict.fromkeys(data.blobs) if not site.blobs.has(blob)),
     )
 
 
-def _commit(site: Site, data: BlobManifest) -> None:
+def commit_to(site: Site, data: BlobManifest) -> None:
+    """Make a blob of chunks that are here. Blocking."""
     chunks = tuple(Chunk(chunk.sha256, chunk.size) for chunk in data.chunks)
     site.blobs.commit(Manifest(data.sha256, data.size, chunks))
 

@@ -24,6 +24,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MANY_EDITS = 20_000
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be a project's name.
+
+    Raises:
+        BadValue: It is too long, or has characters that would need quoting.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadValue(
+            f"{name!r} cannot be a project's name: at most 100 letters, digits, '.', '-', "
+            "'_', and first a letter or digit."
+        )
+
+
+def new_project_id() -> str:
+    """An id that no server gives twice."""
+    return f"p{str(ULID()).lower()}"
+
+
 @get("/projects", opt=does(Action.LIST_PROJECTS))
 async def list_projects(request: AnyRequest) -> list[ProjectView]:
     """The projects that the user may see, by name."""
@@ -44,12 +62,8 @@ async def list_projects(request: AnyRequest) -> list[ProjectView]:
 async def create_project(request: AnyRequest, data: JSONBody[NewProject]) -> ProjectView:
     """A new project of this user."""
     caller = caller_of(request)
-    if not _NAME.fullmatch(data.name):
-        raise BadValue(
-            f"{data.name!r} cannot be a project's name: at most 100 letters, digits, '.', '-', "
-            "'_', and first a letter or digit."
-        )
-    project_id = f"p{str(ULID()).lower()}"
+    check_name(data.name)
+    project_id = new_project_id()
     seed = data.seed if data.seed is not None else secrets.randbits(31)
 
     def create(batch: Batch) -> ProjectView:

@@ -1,0 +1,114 @@
+"""Whole projects from server to server: saved as frames, loaded as a new project of the caller."""
+
+from __future__ import annotations
+
+import asyncio
+
+from litestar import Router, get, post, put
+from litestar.params import FromPath, JSONBody
+from litestar.response import Stream
+
+from copernicus.blobs import CHUNK_SIZE
+from copernicus.errors import Conflict
+from copernicus.protocol import BlobManifest, MissingReply, MissingRequest, ProjectView
+from copernicus.protocol.saved import LoadRequest
+from copernicus.security.policy import Action
+from copernicus.server.batch import Batch
+from copernicus.server.holdings import Loaded
+from copernicus.server.http.access import (
+    AnyRequest,
+    caller_of,
+    check_role,
+    does,
+    site_of,
+)
+from copernicus.server.http.blobs import commit_to, missing_of
+from copernicus.server.http.projects import check_name, new_project_id
+from copernicus.server.loading import Saved, as_new, read_saved
+from copernicus.server.saving import Snapshot, saved_frames, snapshot
+from copernicus.server.site import Site
+from copernicus.server.views import project_view
+
+
+@get("/saved", opt=does(Action.EXPORT_PROJECT), media_type="application/octet-stream")
+async def save_project(request: AnyRequest) -> Stream:
+    """The project as frames: journal, open work, and the list of its files."""
+    site, caller = site_of(request), caller_of(request)
+    server = site.authority.server_id
+
+    def look(batch: Batch) -> Snapshot:
+        project = check_role(request, batch)
+        batch.audit(caller.name, caller.address, "project.save", project.record.name)
+        return snapshot(batch, project, server)
+
+    taken = await site.runtime.do(look)
+    return Stream(saved_frames(site, taken), media_type="application/octet-stream")
+
+
+@post("/blobs/missing", opt=does(Action.CREATE_PROJECT), status_code=200)
+async def missing_for_load(request: AnyRequest, data: JSONBody[MissingRequest]) -> MissingReply:
+    """Which chunks and blobs have to be uploaded before a project can be loaded."""
+    return await asyncio.to_thread(missing_of, site_of(request), data)
+
+
+@put(
+    "/chunks/{sha256:str}",
+    opt=does(Action.CREATE_PROJECT),
+    status_code=204,
+    request_max_body_size=CHUNK_SIZE,
+)
+async def put_chunk_for_load(request: AnyRequest, sha256: FromPath[str]) -> None:
+    """Upload one chunk (the body) of at most 1 MiB."""
+    data = await request.body()
+    await asyncio.to_thread(site_of(request).blobs.put_chunk, sha256, data)
+
+
+@post("/blobs", opt=does(Action.CREATE_PROJECT), status_code=204)
+async def commit_for_load(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
+    """Make a blob of chunks that are here."""
+    await asyncio.to_thread(commit_to, site_of(request), data)
+
+
+@post("/", opt=does(Action.CREATE_PROJECT))
+async def load_project(request: AnyRequest, data: JSONBody[LoadRequest]) -> ProjectView:
+    """Make a project of frames and files that were uploaded; paused unless ``resume``."""
+    site, caller = site_of(request), caller_of(request)
+    loaded = await asyncio.to_thread(_loaded, site, data, caller.name)
+
+    def adopt(batch: Batch) -> ProjectView:
+        project = batch.load_project(loaded, resume=data.resume)
+        origin = loaded.origin
+        thing = f"{loaded.record.name} from {origin.name} at {origin.server}"
+        batch.audit(caller.name, caller.address, "project.load", thing)
+        return project_view(batch, project)
+
+    return await site.runtime.do(adopt)
+
+
+def _loaded(site: Site, data: LoadRequest, owner: str) -> Loaded:
+    saved = read_saved(site.blobs.read(data.sha256))
+    assert saved.head is not None
+    name = data.name or saved.head.name
+    check_name(name)
+    if site.runtime.holdings.projects.find(name) is not None:
+        raise Conflict(f"There is already a project {name!r}: choose another name (--name).")
+    _check_files(site, saved)
+    return as_new(saved, new_project_id(), name, owner, site.runtime.holdings.catalog)
+
+
+def _check_files(site: Site, saved: Saved) -> None:
+    """Asking keeps them from a sweep until the journal names them."""
+    absent = [file.sha256 for file in saved.files if not site.blobs.has(file.sha256)]
+    if absent:
+        raise Conflict(
+            f"{len(absent)} files of the project are not on this server, first {absent[0]}: "
+            "load it again; what is here is not sent again."
+        )
+
+
+SAVE_ROUTES = Router("/v1/projects/{project:str}", route_handlers=[save_project], tags=["projects"])
+LOAD_ROUTES = Router(
+    "/v1/loads",
+    route_handlers=[missing_for_load, put_chunk_for_load, commit_for_load, load_project],
+    tags=["projects"],
+)
