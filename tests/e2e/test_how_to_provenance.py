@@ -1,0 +1,60 @@
+"""The pages about traces and moves, done to the letter, where work is under way."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from copernicus.client import Client
+from copernicus.client.client import save_worker_bundle
+from copernicus.server.folder import init_server
+from support.e2e import ADMIN_PASSWORD, Env, wait_until
+from support.e2e_programs import count, programs_file
+from support.tutorials import Reader
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+
+
+@pytest.fixture
+def reader(env: Env) -> Iterator[Reader]:
+    """Somebody in the folder of ``env``, with its logins."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    variables = env.environment(PATH=path, COLUMNS="120")
+    made = Reader(env.root, variables, (0, 0))
+    yield made
+    for terminal in made.terminals.values():
+        terminal.kill()
+
+
+def log_in_as(env: Env, profile: str, folder: Path) -> Client:
+    bundle = folder / "client.cpc"
+    return Client.login(bundle, "admin", ADMIN_PASSWORD, profile=profile, config=env.config)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(200)
+def test_move_a_project(env: Env, reader: Reader) -> None:
+    project = env.open()
+    programs = programs_file(env)
+    other = env.root / "other"
+    local = {"host": "127.0.0.1", "machine_port": 0, "user_port": 0, "evaluators": 1}
+    init_server(other, ["127.0.0.1"], ADMIN_PASSWORD, local)
+    env.start_server(other)
+    with log_in_as(env, "new", other) as there:
+        save_worker_bundle(env.root / "new.cpc", there.worker_bundle())
+        env.start_worker("x", "--programs", programs, bundle=env.root / "new.cpc")
+        worker = env.start_worker("w", "--programs", programs)
+        count(env, "slow", 400, 0.02)
+        wait_until(env.checkpoints, "there is a checkpoint")
+        log_in_as(env, "old", env.server).close()
+        reader.follow(HOW_TO / "move-a-project.md")
+        (before, after) = there.project("p").trace("slow.out.result").attempts
+        assert (before.worker, before.outcome) == (worker.id, "moved")
+        assert after.outcome == "completed"
+        assert there.project("p").get("slow.out.result") == 400
+        assert there.project("p").get("slow.out.began") > 0
+    assert project.view().state == "paused"
