@@ -259,6 +259,24 @@ async def halves(net: Net, starts: list[Any]):
     net.output(y=net.call("m.sum", key="total", xs=enough).out.y)
 
 
+@workflow(outputs={"y": Any, "late": Any})
+async def quorum(net: Net, starts: list[Any], at_least: int):
+    """The first few, and beside it what came too late for them."""
+    runs = [net.call("m.md", key=("md", i), conf=c) for i, c in enumerate(starts)]
+    enough = net.collect([r.out.y for r in runs], at_least=at_least)
+    total = net.call("m.sum", key="total", xs=enough)
+    late = net.call("m.newest", key="late", xs=enough.late)
+    net.output(y=total.out.y, late=late.out.y)
+
+
+@workflow(outputs={"y": Any})
+async def forgiving(net: Net, starts: list[Any], tolerate: Any):
+    """All of them, but for a few that may fail."""
+    runs = [net.call("m.md", key=("md", i), conf=c) for i, c in enumerate(starts)]
+    good = net.collect([r.out.y for r in runs], tolerate=tolerate)
+    net.output(y=net.call("m.sum", key="total", xs=await good).out.y)
+
+
 @workflow(outputs={"y": Final[Any]})
 async def at_the_end(net: Net, n: int):
     """An output that is set only at the end."""
@@ -299,6 +317,8 @@ FUNCTIONS = [
     connected,
     joining,
     halves,
+    quorum,
+    forgiving,
     at_the_end,
     following,
 ]

@@ -18,7 +18,7 @@ from copernicus.engine.core import (
     submit_report,
 )
 from copernicus.engine.state import ProjectState
-from copernicus.engine.views import element_state, value
+from copernicus.engine.views import decisions, element_state, value
 from copernicus.engine.waiting import waits_for
 from copernicus.evaluator.runner import Evaluation
 from copernicus.model import edits as ed
@@ -38,6 +38,7 @@ from copernicus.model.jobs import Failure
 from copernicus.model.paths import parse
 from copernicus.model.reports import JobEnded, JobStopped, Report, Rested
 from copernicus.model.types import AnyType, PortType
+from copernicus.protocol import DecisionView
 
 
 def task_spec(
@@ -215,6 +216,9 @@ class World:
         instance = self.state.instance(address.instance)
         eid = "" if address.element is None else (instance.eids or ())[address.element]
         return element_state(self.state, instance, instance.elements[eid])
+
+    def decisions(self, path: str) -> list[DecisionView]:
+        return decisions(self.state, path)
 
     def waits_for(self, path: str) -> str:
         address = parse(path)

@@ -1,5 +1,8 @@
-"""The cases of SEMANTICS.md section 5 (decisions, without reopening) and 2c, by their numbers."""
+"""The cases of SEMANTICS.md section 5 (decisions) and 2c, by their numbers."""
 
+import pytest
+
+from copernicus.errors import Conflict
 from copernicus.model import edits as ed
 from copernicus.model.events import Decided, DecisionLapsed
 from support.workflows import GUIDE, world
@@ -145,4 +148,139 @@ def test_case_2c_each_walker_goes_on_without_waiting_for_the_others():
     assert "asy/run-1-1" not in w.state.instances
     w.work(lambda _f, _i: 1)
     assert w.status("asy") == "done"
+    w.check()
+
+
+def tolerant():
+    w = world(GUIDE["tolerant"], starts=[1, 2, 3])
+    w.done("tol/md-0", y=1)
+    w.fails("tol/md-1")
+    w.done("tol/md-2", y=3)
+    w.done("tol/total", y=4)
+    w.starts()
+    return w
+
+
+def test_case_5c_a_settled_failure_that_is_retried_with_reopen_is_used():
+    w = tolerant()
+    w.edit(ed.Retry("tol/md-1", reopen=True))
+    assert (w.status("tol"), w.value("tol.out.good")) == ("stale", 4)
+    w.done("tol/md-1", y=2)
+    assert w.state.activations[w.running("tol/total")].inputs == {"xs": [1, 2, 3]}
+    w.done("tol/total", y=6)
+    assert (w.status("tol"), w.value("tol.out.good")) == ("done", 6)
+    w.check()
+
+
+def test_a_reopened_failure_that_fails_again_leaves_all_as_it_was():
+    w = tolerant()
+    w.edit(ed.Retry("tol/md-1", reopen=True))
+    w.restart()
+    w.fails("tol/md-1")
+    assert w.starts() == ["tol/md-1"]
+    assert (w.status("tol"), w.value("tol.out.good")) == ("done", 4)
+    w.check()
+
+
+def test_what_a_settle_tolerated_is_shown_with_its_reason():
+    w = tolerant()
+    lines = [d for d in w.decisions("tol") if d.kind == "settle"]
+    assert lines[0].left_out == {"tol/md-1.y": "failed: broken"}
+
+
+def test_a_quorum_that_is_reopened_takes_all_that_is_there():
+    w = ten()
+    finish(w, *range(9))
+    w.done("rac/total", y=1)
+    finish(w, 9)
+    position = next(d.position for d in w.decisions("rac") if d.kind == "at_least")
+    w.starts()
+    w.edit(ed.Reopen("rac", position))
+    made = w.state.activations[w.running("rac/total")]
+    assert made.inputs == {"xs": [100 + i for i in range(10)]}
+    w.done("rac/total", y=2)
+    assert w.value("rac.out.rest") == 2
+    assert w.value("rac.out.best") == 100
+    w.check()
+
+
+def test_a_first_that_is_reopened_is_asked_again():
+    w = ten(at_least=2)
+    finish(w, 4, 1)
+    w.done("rac/total", y=1)
+    assert w.value("rac.out.best") == 104
+    w.edit(ed.Reopen("rac"))
+    assert w.value("rac.out.best") == 101
+    w.check()
+
+
+def test_a_decision_that_was_never_taken_cannot_be_reopened():
+    w = ten()
+    with pytest.raises(Conflict, match="rac has taken no decision"):
+        w.edit(ed.Reopen("rac"))
+
+
+def test_what_is_late_goes_on_growing_beside_the_decision():
+    w = world(GUIDE["quorum"], starts=[0, 1, 2, 3], at_least=2)
+    w.done("quo/md-1", y=11)
+    w.done("quo/md-3", y=13)
+    assert w.state.activations[w.running("quo/late")].inputs == {"xs": []}
+    w.done("quo/total", y=24)
+    w.done("quo/late", y=0)
+    w.done("quo/md-0", y=10)
+    assert w.state.activations[w.running("quo/late")].inputs == {"xs": [10]}
+    w.done("quo/md-2", y=12)
+    w.done("quo/late", y=10)
+    assert w.state.activations[w.running("quo/late")].inputs == {"xs": [10, 12]}
+    w.done("quo/late", y=22)
+    assert (w.status("quo"), w.value("quo.out.y"), w.value("quo.out.late")) == ("done", 24, 22)
+    w.check()
+
+
+def test_a_list_tolerates_as_many_failures_as_it_says():
+    w = world(GUIDE["forgiving"], starts=[0, 1, 2, 3], tolerate=0.3)
+    w.fails("for/md-0")
+    w.done("for/md-1", y=1)
+    w.done("for/md-2", y=2)
+    assert "for/total" not in w.state.instances
+    w.done("for/md-3", y=3)
+    made = w.state.activations[w.running("for/total")]
+    assert made.inputs == {"xs": [1, 2, 3]}
+    assert [d.left_out for d in w.decisions("for")] == [{"md-0": "failed: broken"}]
+    w.done("for/total", y=6)
+    w.starts()
+    w.edit(ed.Retry("for/md-0"))
+    w.done("for/md-0", y=0)
+    assert w.starts() == ["for/md-0"]
+    w.check()
+
+
+def test_a_tolerated_failure_is_asked_about_again_with_reopen_or_other_inputs():
+    w = world(GUIDE["forgiving"], starts=[0, 1], tolerate=1)
+    w.done("for/md-0", y=0)
+    w.fails("for/md-1")
+    w.done("for/total", y=0)
+    w.edit(ed.Retry("for/md-1", reopen=True))
+    w.done("for/md-1", y=1)
+    assert w.state.activations[w.running("for/total")].inputs == {"xs": [0, 1]}
+    w.done("for/total", y=1)
+    w.set("for.in.starts", [0, 5])
+    w.fails("for/md-1")
+    w.done("for/total", y=0)
+    w.set("for.in.starts", [0, 6])
+    w.done("for/md-1", y=6)
+    assert w.state.activations[w.running("for/total")].inputs == {"xs": [0, 6]}
+    w.check()
+
+
+def test_a_list_with_more_failures_than_it_tolerates_waits_for_them():
+    w = world(GUIDE["forgiving"], starts=[0, 1, 2], tolerate=1)
+    w.fails("for/md-0")
+    w.fails("for/md-1")
+    w.done("for/md-2", y=2)
+    assert "for/total" not in w.state.instances
+    assert "failed" in w.waits_for("for")
+    w.edit(ed.Retry("for/md-1"))
+    w.done("for/md-1", y=1)
+    assert w.state.activations[w.running("for/total")].inputs == {"xs": [1, 2]}
     w.check()

@@ -296,12 +296,6 @@ def test_nested_and_mapped_workflows_have_paths_of_their_own():
     w.check()
 
 
-def test_a_user_may_not_change_what_a_workflow_declares():
-    w = world(adaptive, starts=[1], generations=2)
-    with pytest.raises(Exception, match="declared by the workflow ad"):
-        w.set("ad/md-0-0.in.conf", 3)
-
-
 def test_an_impossible_declaration_fails_with_the_reason():
     w = world(GUIDE["wrong"])
     assert "no module here has a function 'm.none'" in evaluation(w, "wro").failure.reason

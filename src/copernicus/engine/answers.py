@@ -6,7 +6,13 @@ from typing import Any
 
 import msgspec
 
-from copernicus.engine.decisions import decide_list, final_failure, lapsed, source_name
+from copernicus.engine.decisions import (
+    decide_list,
+    final_failure,
+    inputs_of_source,
+    lapsed,
+    source_name,
+)
 from copernicus.engine.resolve import Resolved, decision_of, resolve
 from copernicus.engine.state import Answered, Element, Instance
 from copernicus.engine.transaction import Step
@@ -87,7 +93,7 @@ def _outcome(
 ) -> tuple[dict[str, Any], str] | None:
     """A settled source: a value, or a failure that stands as long as its inputs do (5.3)."""
     failed = final_failure(step.state, source)
-    inputs_now = inputs_of_source(step, source)
+    inputs_now = inputs_of_source(step.state, source)
     if kept is not None and kept["digest"] == inputs_now:
         return {"failure": kept["failure"]}, inputs_now
     if failed is not None:
@@ -101,12 +107,17 @@ def _outcome(
     return None
 
 
-def present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
+def present_digests(
+    step: Step, answered: Answered, reopened: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
     """What an answer would be made of now; ``None`` while one of its sources is not current.
 
-    ``CHANGED`` stands for a source with which the question must be asked anew.
+    ``CHANGED`` stands for a source with which the question must be asked anew. ``reopened`` are
+    the names of which a user wants to hear anew (none: of the whole), if that is so.
     """
     waits = answered.waits
+    if reopened == ():
+        return (CHANGED,)
     if waits.kind == "latest":
         return answered.digests
     sources = waits.sources
@@ -115,7 +126,12 @@ def present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
     digests = []
     for position, source in enumerate(sources):
         failed = waits.kind == "settle" and "failure" in answered.value[position]
-        digest = _present_digest(step, source, answered.digests[position], failed=failed)
+        seen = answered.digests[position]
+        if failed and source_name(source) in (reopened or ()):
+            again = final_failure(step.state, source)
+            digest = again.digest if again else _present_digest(step, source, seen, failed=False)
+        else:
+            digest = _present_digest(step, source, seen, failed=failed)
         if digest is None and (waits.kind == "value" or final_failure(step.state, source) is None):
             return None
         digests.append(digest or CHANGED)
@@ -124,25 +140,16 @@ def present_digests(step: Step, answered: Answered) -> tuple[str, ...] | None:
 
 def _present_digest(step: Step, source: Source, seen: str, *, failed: bool) -> str | None:
     """The digest of one source now; ``None`` while it has no current value."""
-    if failed and inputs_of_source(step, source) == seen:
+    if failed and inputs_of_source(step.state, source) == seen:
         return seen
-    if isinstance(source, Collect) and source.at_least is not None:
+    if isinstance(source, Collect) and source.decided:
         decision = decision_of(step.state, source)
-        if decision is None or lapsed(step.state, source, decision.chosen):
+        if decision is None or lapsed(step.state, source, decision):
             return CHANGED
     found = resolve(step.state, source)
     if found.status == "hole":
         return seen if failed and seen == HOLE else found.digest
     return found.digest if found.status == "current" else None
-
-
-def inputs_of_source(step: Step, source: Source) -> str:
-    """The digest of the inputs of what a source refers to; empty while they are not current."""
-    upstream = step.state.instances.get(getattr(source, "path", ""))
-    if upstream is None:
-        return ""
-    element = upstream.elements.get(getattr(source, "element", None) or "")
-    return element.digest if element is not None and element.ready else ""
 
 
 def _first(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from copernicus.engine.indexes import (
     evaluation_of,
     follow,
@@ -77,7 +79,8 @@ def _(event: ev.Decided, state: ProjectState) -> None:
     evaluation.decisions[event.position] = Decision(
         event.kind, event.candidates, event.chosen, event.outcome
     )
-    if event.kind == "at_least":
+    evaluation.reopened.pop(event.position, None)
+    if event.kind in ("at_least", "tolerate"):
         mark_deciding(state, event.path, event.eid, event.position)
         state.mark(event.path, event.eid)
 
@@ -86,6 +89,23 @@ def _(event: ev.Decided, state: ProjectState) -> None:
 def _(event: ev.DecisionLapsed, state: ProjectState) -> None:
     evaluation = evaluation_of(state, event.path, event.eid)
     evaluation.decisions.pop(event.position, None)
+    mark_deciding(state, event.path, event.eid, event.position)
+    state.mark(event.path, event.eid)
+    wake(state, event.path, event.eid)
+
+
+@record.register
+def _(event: ev.DecisionReopened, state: ProjectState) -> None:
+    evaluation = evaluation_of(state, event.path, event.eid)
+    decision = evaluation.decisions[event.position]
+    if event.names:
+        # Replaced, not changed: what has been read of it must stay what it was.
+        kept = {n: told for n, told in decision.outcome.items() if n not in event.names}
+        evaluation.decisions[event.position] = dataclasses.replace(decision, outcome=kept)
+    else:
+        del evaluation.decisions[event.position]
+    names = evaluation.reopened.get(event.position, ()) + event.names
+    evaluation.reopened[event.position] = names
     mark_deciding(state, event.path, event.eid, event.position)
     state.mark(event.path, event.eid)
     wake(state, event.path, event.eid)

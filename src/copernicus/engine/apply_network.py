@@ -86,8 +86,11 @@ def _(event: ev.InstanceDeclared, state: ProjectState) -> None:
 
 @record.register
 def _(event: ev.InstanceRemoved, state: ProjectState) -> None:
+    by_hand = state.instances[event.path].owner is None
     for path in below(state, event.path):
         instance = state.instances.pop(path)
+        for port in () if by_hand else instance.pinned:
+            state.dangling[path, port] = instance.inputs[port]
         state.dirty.pop(path, None)
         if instance.owner:
             state.children.get(instance.owner.path, set()).discard(path)
@@ -105,6 +108,7 @@ def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
                 instance.owner, path=moved[instance.owner.path]
             )
         instance.inputs = {p: renamed(s, moved) for p, s in instance.inputs.items()}
+        instance.pinned = {p: s and renamed(s, moved) for p, s in instance.pinned.items()}
         instances[instance.path] = instance
     state.instances = instances
     for activation in state.activations.values():
@@ -141,13 +145,36 @@ def _(event: ev.BudgetSet, state: ProjectState) -> None:
 @record.register
 def _(event: ev.InputSet, state: ProjectState) -> None:
     instance = state.instances[event.path]
-    if event.source is None:
-        instance.inputs.pop(event.port, None)
+    if event.port in instance.pinned:
+        instance.pinned[event.port] = event.source
     else:
-        instance.inputs[event.port] = event.source
-        index_source(state, event.path, event.source)
-        _note_items(state, event.source)
-    state.mark(event.path)
+        _put(state, instance, event.port, event.source)
+
+
+def _put(state: ProjectState, instance: Instance, port: str, source: Source | None) -> None:
+    if source is None:
+        instance.inputs.pop(port, None)
+    else:
+        instance.inputs[port] = source
+        index_source(state, instance.path, source)
+        _note_items(state, source)
+    state.mark(instance.path)
+
+
+@record.register
+def _(event: ev.PinSet, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    instance.pinned.setdefault(event.port, instance.inputs.get(event.port))
+    _put(state, instance, event.port, event.source)
+
+
+@record.register
+def _(event: ev.PinRemoved, state: ProjectState) -> None:
+    instance = state.instances.get(event.path)
+    if instance is None or event.port not in instance.pinned:
+        del state.dangling[event.path, event.port]
+    else:
+        _put(state, instance, event.port, instance.pinned.pop(event.port))
 
 
 def _note_items(state: ProjectState, source: Source) -> None:

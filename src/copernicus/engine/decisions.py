@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from copernicus.engine.resolve import decision_of, failed_activation, resolve
-from copernicus.engine.state import Activation, Instance, ProjectState
+from copernicus.engine.state import Activation, Decision, Instance, ProjectState
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.model import events as ev
 from copernicus.model.network import Collect, Item, OutRef, Source
@@ -41,7 +43,7 @@ def decide_lists(step: Step, instance: Instance) -> None:
 def decide_list(step: Step, source: Collect) -> None:
     """Choose the elements of a list that is complete with ``at_least`` of them."""
     state = step.state
-    if source.at_least is None or source.owner is None or source.decision is None:
+    if source.owner is None or source.decision is None:
         return
     path, eid = source.owner
     element = state.instances[path].elements[eid]
@@ -52,24 +54,72 @@ def decide_list(step: Step, source: Collect) -> None:
     decision = decision_of(state, source)
     candidates = tuple(item.eid for item in source.items)
     if decision is not None:
-        reason = lapsed(state, source, decision.chosen)
+        reason = lapsed(state, source, decision)
         if not reason:
             return
         step.emit(ev.DecisionLapsed(path, eid, source.decision, reason))
+    if source.tolerate is not None:
+        _decide_tolerant(step, source, source.tolerate)
+        return
     standing = [resolve(state, item.source).status for item in source.items]
     done = [item for item, one in zip(source.items, standing, strict=True) if one == "current"]
     possible = len(source.items) - standing.count("hole")
-    needed = min(max(1, source.at_least), possible)
+    needed = min(max(1, source.at_least or 0), possible)
     if len(done) < needed:
         return
+    assert element.evaluation is not None
+    if source.decision in element.evaluation.reopened:
+        needed = len(done)
     chosen = tuple(item.eid for item in done[:needed])
     step.emit(ev.Decided(path, eid, source.decision, "at_least", candidates, chosen))
 
 
-def lapsed(state: ProjectState, source: Collect, chosen: tuple[str, ...]) -> str:
-    """Why the decision about a list holds no more (5.2); empty if it does."""
+def _decide_tolerant(step: Step, source: Collect, tolerate: int) -> None:
+    """Decide a list when all of it is there or has failed for good, if few enough have."""
+    assert source.owner is not None
+    assert source.decision is not None
+    chosen: list[str] = []
+    failures: dict[str, object] = {}
+    for item in source.items:
+        standing = resolve(step.state, item.source).status
+        failed = final_failure(step.state, item.source)
+        if standing == "current":
+            chosen.append(item.eid)
+        elif failed is not None:
+            told = msgspec.to_builtins(failed.failure)
+            failures[item.eid] = {
+                "failure": told,
+                "digest": failed.digest,
+                "name": source_name(item.source),
+            }
+        elif standing != "hole":
+            return
+    if len(failures) <= tolerate:
+        candidates = tuple(item.eid for item in source.items)
+        at, eid = source.owner
+        step.emit(
+            ev.Decided(at, eid, source.decision, "tolerate", candidates, tuple(chosen), failures)
+        )
+
+
+def inputs_of_source(state: ProjectState, source: Source) -> str:
+    """The digest of the inputs of what a source refers to; empty while they are not current."""
+    upstream = state.instances.get(getattr(source, "path", ""))
+    if upstream is None:
+        return ""
+    element = upstream.elements.get(getattr(source, "element", None) or "")
+    return element.digest if element is not None and element.ready else ""
+
+
+def lapsed(state: ProjectState, source: Collect, decision: Decision) -> str:
+    """Why the decision about a list holds no more (5.2, 5.3); empty if it does."""
     items: dict[str, Item] = {item.eid: item for item in source.items}
-    for eid in chosen:
+    for eid, told in (decision.outcome or {}).items():
+        item = items.get(eid)
+        now = inputs_of_source(state, item.source) if item else ""
+        if now and now != told["digest"]:
+            return f"{eid} failed, and has other inputs now"
+    for eid in decision.chosen:
         item = items.get(eid)
         if item is None:
             return f"{eid} is no candidate any more"

@@ -93,10 +93,11 @@ def _add(step: Step, owner: Owner, path: str, spec: FunctionSpec, declaration: D
 
 def _set_inputs(step: Step, instance: Instance, declaration: Declaration) -> None:
     for port, source in declaration.inputs.items():
-        if instance.inputs.get(port) != source:
+        if instance.declared(port) != source:
             step.emit(ev.InputSet(instance.path, port, source))
     for port in [p for p in instance.inputs if p not in declaration.inputs]:
-        step.emit(ev.InputSet(instance.path, port, None))
+        if instance.declared(port) is not None:
+            step.emit(ev.InputSet(instance.path, port, None))
 
 
 def _check_inputs(step: Step, spec: FunctionSpec, declaration: Declaration, path: str) -> None:
@@ -105,6 +106,8 @@ def _check_inputs(step: Step, spec: FunctionSpec, declaration: Declaration, path
     for name, source in declaration.inputs.items():
         port = spec.input(name)
         wanted = ListType(port.type) if name in declaration.mapped else port.type
+        if isinstance(source, Collect) and source.late and not port.latest:
+            raise BadDefinition(f"{name} takes no list that grows: its type must be Latest[...]")
         check_source(step, wanted, source, f"{path}.in.{name}")
     missing = [p.name for p in spec.inputs if p.required and p.name not in declaration.inputs]
     if missing:

@@ -23,6 +23,7 @@ class Draft(Step):
         draft.instances = dict(state.instances)
         draft.functions = {name: dict(versions) for name, versions in state.functions.items()}
         draft.defined = dict(state.defined)
+        draft.dangling = dict(state.dangling)
         draft.children = {path: set(inner) for path, inner in state.children.items()}
         draft.activations, draft.items = {}, {}
         draft.dependents, draft.border, draft.deciding = {}, {}, {}
@@ -61,7 +62,9 @@ class Draft(Step):
         if path not in self._own:
             self._own.add(path)
             found: Instance = self.state.instances[path]
-            self.state.instances[path] = dataclasses.replace(found, inputs=dict(found.inputs))
+            self.state.instances[path] = dataclasses.replace(
+                found, inputs=dict(found.inputs), pinned=dict(found.pinned)
+            )
 
     def new_eid(self) -> str:
         """An identity for a list element that is set by hand."""

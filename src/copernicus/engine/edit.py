@@ -6,24 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import msgspec
-
 from copernicus.engine.draft import Draft
 from copernicus.engine.indexes import below, references
 from copernicus.engine.inputs import clear_input, connect, owned, set_input
-from copernicus.engine.resolve import element_name, failed_activation
 from copernicus.engine.showing import shorten
-from copernicus.engine.state import Element, Instance
+from copernicus.engine.state import Instance
+from copernicus.engine.steer import cancel, reopen, retry, skip
 from copernicus.engine.transaction import Step, ending_below
 from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
 from copernicus.model.budgets import exceeded, limited
 from copernicus.model.functions import check_spec
-from copernicus.model.jobs import Failure
 from copernicus.model.network import Collect, OutRef
 from copernicus.model.paths import check_name, parse
-from copernicus.model.resources import Resources
 
 
 def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str) -> None:
@@ -199,85 +195,6 @@ def _define(draft: Draft, edit: ed.Define, author: str) -> None:
             )
 
 
-def _elements(draft: Draft, path: str) -> Iterator[tuple[Instance, Element]]:
-    address = parse(path)
-    instance = draft.state.instance(address.instance)
-    if address.element is None:
-        for element in instance.listed():
-            yield instance, element
-        return
-    eids = instance.eids or ()
-    if not instance.mapped or address.element >= len(eids):
-        raise NotFound(f"{address.instance} has {len(eids)} elements, no [{address.element}]")
-    yield instance, instance.elements[eids[address.element]]
-
-
-def _all_below(draft: Draft, path: str) -> Iterator[tuple[Instance, Element]]:
-    state = draft.state
-    for at in below(state, path) if path else list(state.instances):
-        for element in state.instances[at].listed():
-            yield state.instances[at], element
-
-
-def _retry(draft: Draft, edit: ed.Retry, author: str) -> None:
-    del author
-    _check_resources(edit.resources)
-    if edit.path:
-        draft.state.instance(parse(edit.path).instance)
-    whole = edit.failed and parse(edit.path).element is None if edit.path else True
-    found = list(_all_below(draft, edit.path) if whole else _elements(draft, edit.path))
-    # A skip that somebody chose is taken back only where nothing else is meant.
-    wanted = [(i, e) for i, e in found if e.skip is None]
-    failed = [(i, e) for i, e in wanted if failed_activation(draft.real, e) is not None]
-    chosen = failed or ([] if edit.failed or not edit.path else wanted or found)
-    if not chosen:
-        raise Conflict(f"nothing has failed in {edit.path or 'the project'}")
-    for instance, element in chosen:
-        if element.open is not None:
-            name = element_name(instance, element.eid)
-            raise Conflict(f"{name} is running: cancel it first, or wait for its end")
-        if instance.held:
-            raise Conflict(f"{instance.path} is held: cpc activate {instance.path} first")
-        draft.intend(ev.RetryAsked(instance.path, element.eid, edit.resources))
-
-
-def _check_resources(changes: dict[str, Any]) -> None:
-    known = Resources.__struct_fields__
-    for name in changes:
-        if name not in known:
-            raise BadValue(f"no resource is called {name!r}; there is: {', '.join(known)}")
-    try:
-        msgspec.convert(changes, Resources)
-    except msgspec.ValidationError as error:
-        raise BadValue(f"resources {changes}: {error}") from None
-
-
-def _cancel(draft: Draft, edit: ed.Cancel, author: str) -> None:
-    address = parse(edit.path)
-    found = list(_elements(draft, edit.path))
-    if address.element is None:
-        found = list(_all_below(draft, address.instance))
-    running = [(i, e) for i, e in found if e.open is not None]
-    if not running:
-        raise Conflict(f"nothing runs in {edit.path}")
-    failure = Failure(f"cancelled by {author}", cause="cancelled")
-    for instance, element in running:
-        assert element.open is not None
-        if element.evaluation is not None and element.evaluation.live:
-            number = element.evaluation.number
-            draft.intend(ev.EvaluationEnded(instance.path, element.eid, number, failure))
-        draft.intend(
-            ev.ActivationEnded(element.open, "cancelled", failure=failure, discard=edit.discard)
-        )
-
-
-def _skip(draft: Draft, edit: ed.Skip, author: str) -> None:
-    for instance, element in _elements(draft, edit.path):
-        if element.skip is None:
-            digest = element.digest if element.ready else ""
-            draft.intend(ev.ElementSkipped(instance.path, element.eid, digest, author))
-
-
 def _check_cycles(draft: Draft) -> None:
     touched = {getattr(event, "path", "") for event in draft.events}
     sound: set[str] = set()
@@ -327,9 +244,10 @@ _RULES: dict[type, Rule] = {
     ed.Hold: lambda draft, edit, _: _hold(draft, edit.path, held=True),
     ed.Pause: lambda draft, _edit, _: _pause(draft, paused=True),
     ed.Resume: lambda draft, _edit, _: _pause(draft, paused=False),
-    ed.Retry: _retry,
-    ed.Cancel: _cancel,
-    ed.Skip: _skip,
+    ed.Retry: retry,
+    ed.Cancel: cancel,
+    ed.Skip: skip,
     ed.SetBudget: _budget,
+    ed.Reopen: reopen,
     ed.Define: _define,
 }

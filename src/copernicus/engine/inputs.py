@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from copernicus.engine.declare import check_source
-from copernicus.engine.digests import value_digest
+from copernicus.engine.digests import element_ids, value_digest
 from copernicus.engine.draft import Draft
 from copernicus.engine.state import Instance
 from copernicus.errors import BadValue, Conflict, NotFound
@@ -36,7 +36,7 @@ def owned(draft: Draft, path: str) -> Instance:
 def _target(draft: Draft, address: Address) -> tuple[Instance, Port, PortType]:
     if address.side != "in" or address.port is None:
         raise BadValue(f"{address} is no input: write for example {address.instance}.in.PORT")
-    instance = owned(draft, address.instance)
+    instance = draft.state.instance(address.instance)
     port = draft.state.spec(instance).input(address.port)
     mapped = port.name in instance.mapped
     return instance, port, ListType(port.type) if mapped else port.type
@@ -92,8 +92,28 @@ def _items(draft: Draft, present: Source | None, values: list[Any]) -> tuple[Ite
 
 
 def _replace_source(draft: Draft, instance: Instance, port: Port, source: Source | None) -> None:
-    if instance.inputs.get(port.name) != source:
+    if instance.owner is not None:
+        _pin(draft, instance, port, source)
+    elif instance.inputs.get(port.name) != source:
         draft.emit(ev.InputSet(instance.path, port.name, source))
+
+
+def _pin(draft: Draft, instance: Instance, port: Port, source: Source | None) -> None:
+    """A user's hand inside a workflow: it holds until it is taken away (SEMANTICS 10.2)."""
+    held = port.name in instance.pinned
+    if source is None and not held:
+        raise Conflict(
+            f"{instance.path}.in.{port.name} is declared by the workflow {_workflow(instance)}, "
+            "and not pinned: set it to pin another value"
+        )
+    if source is None:
+        draft.emit(ev.PinRemoved(instance.path, port.name))
+    elif not held or instance.inputs.get(port.name) != source:
+        draft.emit(ev.PinSet(instance.path, port.name, source))
+
+
+def _workflow(instance: Instance) -> str:
+    return instance.owner.path if instance.owner else ""
 
 
 def _set_item(
@@ -113,26 +133,49 @@ def _set_item(
 
 def _append(draft: Draft, instance: Instance, port: Port, source: Single) -> None:
     present = instance.inputs.get(port.name)
-    if present is not None and not isinstance(present, Collect):
+    if isinstance(present, OutRef | InRef):
         raise Conflict(
             f"{instance.path}.in.{port.name} is connected as a whole: "
             "clear it before appending single elements"
         )
     eid = draft.new_eid()
-    if present is None:
+    if instance.owner is not None:
+        _pin_items(draft, instance, port, (*_present_items(instance, port), Item(eid, source)))
+    elif present is None:
         draft.emit(ev.InputSet(instance.path, port.name, Collect((Item(eid, source),))))
     else:
         draft.emit(ev.ItemAppended(instance.path, port.name, Item(eid, source)))
 
 
 def _replace_item(draft: Draft, instance: Instance, port: Port, item: Item, source: Single) -> None:
-    if item.source != source:
+    if instance.owner is not None:
+        changed = Item(item.eid, source)
+        items = _present_items(instance, port)
+        _pin_items(draft, instance, port, tuple(changed if i.eid == item.eid else i for i in items))
+    elif item.source != source:
         draft.emit(ev.ItemReplaced(instance.path, port.name, item.eid, source))
 
 
-def _item_at(instance: Instance, port: Port, step: Step, where: str) -> Item:
+def _present_items(instance: Instance, port: Port) -> tuple[Item, ...]:
     present = instance.inputs.get(port.name)
-    items = present.items if isinstance(present, Collect) else ()
+    if isinstance(present, Literal) and isinstance(present.value, list):
+        eids = element_ids(present.value)
+        return tuple(Item(e, Literal(v)) for e, v in zip(eids, present.value, strict=True))
+    return present.items if isinstance(present, Collect) else ()
+
+
+def _pin_items(draft: Draft, instance: Instance, port: Port, items: tuple[Item, ...]) -> None:
+    declared = instance.declared(port.name)
+    if isinstance(declared, Collect) and declared.decision is not None:
+        raise Conflict(
+            f"{instance.path}.in.{port.name} is a list that {_workflow(instance)} decides: "
+            "reopen the decision, or pin the list as a whole"
+        )
+    _pin(draft, instance, port, Collect(items))
+
+
+def _item_at(instance: Instance, port: Port, step: Step, where: str) -> Item:
+    items = _present_items(instance, port)
     if not isinstance(step, int):
         raise BadValue(f"{where}: {instance.path}.in.{port.name} is a list: write [0] or [+]")
     if step >= len(items):
@@ -177,6 +220,9 @@ def clear_input(draft: Draft, address: Address) -> None:
     Raises:
         UserError: There is no such input or element.
     """
+    if (address.instance, address.port) in draft.state.dangling and not address.steps:
+        draft.emit(ev.PinRemoved(address.instance, str(address.port)))
+        return
     instance, port, port_type = _target(draft, address)
     if not address.steps:
         _replace_source(draft, instance, port, None)
@@ -184,7 +230,11 @@ def clear_input(draft: Draft, address: Address) -> None:
     inner = strip_optional(port_type)
     if isinstance(inner, ListType) and len(address.steps) == 1:
         item = _item_at(instance, port, address.steps[0], str(address))
-        draft.emit(ev.ItemRemoved(instance.path, port.name, item.eid))
+        if instance.owner is not None:
+            items = _present_items(instance, port)
+            _pin_items(draft, instance, port, tuple(i for i in items if i.eid != item.eid))
+        else:
+            draft.emit(ev.ItemRemoved(instance.path, port.name, item.eid))
         return
     raise BadValue(f"{address}: only whole inputs and elements of lists can be cleared")
 

@@ -33,6 +33,7 @@ class Resolved:
 
 
 UNDECIDED = "more elements to be done"
+LATE = "nothing: what is late goes to inputs that take the Latest"
 
 
 def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str) -> Resolved:
@@ -216,7 +217,9 @@ def gathered(parts: Iterable[Resolved], names: Sequence[str], *, latest: bool) -
 
 
 def _collect(state: ProjectState, source: Collect, *, latest: bool) -> Resolved:
-    if source.at_least is not None and not latest:
+    if source.late:
+        return _late(state, source) if latest else Resolved("waiting", blocker=LATE)
+    if source.decided and not latest:
         return _decided(state, source)
     if not latest:
         blocked = _last_blocked(state, source.items)
@@ -234,13 +237,31 @@ def _decided(state: ProjectState, source: Collect) -> Resolved:
     named = list(zip(source.items, _item_names(source), strict=True))
     kept = [(item, name) for item, name in named if item.eid in chosen]
     rest = tuple(
-        f"{name}: not among the first {len(chosen)}"
+        f"{name}: {_why_left_out(decision, item.eid)}"
         for item, name in named
         if item.eid not in chosen
     )
     parts = [resolve(state, item.source) for item, _ in kept]
     found = gathered(parts, [name for _, name in kept], latest=False)
     return dataclasses.replace(found, left_out=(*found.left_out, *rest))
+
+
+def _why_left_out(decision: Decision, eid: str) -> str:
+    failed = (decision.outcome or {}).get(eid)
+    if failed is not None:
+        return f"failed: {failed['failure']['reason']}"
+    return f"not among the first {len(decision.chosen)}"
+
+
+def _late(state: ProjectState, source: Collect) -> Resolved:
+    decision = decision_of(state, source)
+    if decision is None:
+        return Resolved("waiting", blocker=UNDECIDED)
+    chosen = set(decision.chosen)
+    left = [item for item in source.items if item.eid not in chosen]
+    found = [resolve(state, item.source) for item in left]
+    parts = [part for part in found if part.status == "current"]
+    return gathered(parts, [""] * len(parts), latest=False)
 
 
 def _item_names(source: Collect) -> list[str]:

@@ -104,7 +104,11 @@ class Binding:
 
 @dataclass(slots=True)
 class Evaluation:
-    """The evaluation of one element of a workflow instance. ``number`` fences what it says."""
+    """The evaluation of one element of a workflow instance. ``number`` fences what it says.
+
+    ``reopened`` has the decisions that a user wants taken anew, with the names it is about (none:
+    all of it), until they are.
+    """
 
     number: int = 0
     activation: str = ""
@@ -113,6 +117,7 @@ class Evaluation:
     branches: dict[str, Branch] = field(default_factory=dict)
     spawn_points: dict[str, tuple[str, int]] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
+    reopened: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outputs: dict[str, Binding] = field(default_factory=dict)
     # derived
     stale: set[tuple[str, int]] = field(default_factory=set)
@@ -167,7 +172,11 @@ class Element:
 
 @dataclass(slots=True)
 class Instance:
-    """A function placed in the network. ``order`` is that of its coming to be."""
+    """A function placed in the network. ``order`` is that of its coming to be.
+
+    ``pinned`` has the inputs that a user's hand holds (SEMANTICS 10.2), with the source that the
+    workflow function declares for each.
+    """
 
     path: str
     incarnation: int
@@ -181,6 +190,7 @@ class Instance:
     declared_in: int = 0
     retired: bool = False
     inputs: dict[str, Source] = field(default_factory=dict)
+    pinned: dict[str, Source | None] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     # derived
     eids: tuple[str, ...] | None = None
@@ -188,6 +198,10 @@ class Instance:
     shape_problem: str = ""
     places: tuple[tuple[str, ...], dict[str, int]] = ((), {})
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def declared(self, port: str) -> Source | None:
+        """The source of an input, pins aside."""
+        return self.pinned[port] if port in self.pinned else self.inputs.get(port)
 
     def place(self, eid: str) -> int | None:
         """The position of an element in the list; ``None`` if it is not in it."""
@@ -236,6 +250,7 @@ class ProjectState:
     activations: dict[str, Activation] = field(default_factory=dict)
     cancelling: dict[str, int] = field(default_factory=dict)
     discarding: set[str] = field(default_factory=set)
+    dangling: dict[tuple[str, str], Source] = field(default_factory=dict)
     # derived
     jobs_open: int = 0
     backlog: list[tuple[int, int, str, str]] = field(default_factory=list)
@@ -305,6 +320,7 @@ class ProjectState:
             "activations": self.activations,
             "cancelling": self.cancelling,
             "discarding": self.discarding,
+            "dangling": self.dangling,
         }
 
 
@@ -312,7 +328,8 @@ def _instance_facts(instance: Instance) -> dict[str, Any]:
     names = ("path", "incarnation", "function", "version", "order", "mapped", "held", "resources")
     facts = {name: getattr(instance, name) for name in (*names, "owner", "declared_in", "retired")}
     elements = {eid: _element_facts(e) for eid, e in instance.elements.items() if e.has_facts()}
-    return {**facts, "inputs": instance.inputs, "elements": elements}
+    sources = {"inputs": instance.inputs, "pinned": instance.pinned}
+    return {**facts, **sources, "elements": elements}
 
 
 def _element_facts(element: Element) -> dict[str, Any]:
@@ -323,7 +340,7 @@ def _element_facts(element: Element) -> dict[str, Any]:
     if evaluation is not None:
         kept = ("number", "activation", "ended", "failure", "branches", "spawn_points")
         facts["evaluation"] = {
-            name: getattr(evaluation, name) for name in (*kept, "decisions", "outputs")
+            name: getattr(evaluation, name) for name in (*kept, "decisions", "reopened", "outputs")
         }
     return facts
 

@@ -17,7 +17,7 @@ from copernicus.engine.resolve import (
     resolve_input,
 )
 from copernicus.engine.showing import shorten
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.state import Decision, Element, Instance, ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.engine.waiting import waits_for
 from copernicus.errors import NotFound
@@ -27,9 +27,11 @@ from copernicus.model.network import Literal as Plain
 from copernicus.model.paths import Address
 from copernicus.model.types import ListType, PortType, describe
 from copernicus.protocol import (
+    DecisionView,
     ElementView,
     InstanceDetail,
     InstanceView,
+    PinView,
     PortView,
     TraceNode,
     ValueView,
@@ -173,7 +175,68 @@ def _input_view(state: ProjectState, found: Instance, port: Port) -> PortView:
         doc=port.doc,
         required=port.required,
         on_change=port.on_change,
+        pinned=port.name in found.pinned,
+        declared=source_shown(state, found.pinned.get(port.name)),
     )
+
+
+def source_shown(state: ProjectState, source: Source | None) -> str:
+    """A source in words: what is connected, else the value."""
+    if isinstance(source, Plain):
+        return shorten(source.value)
+    if isinstance(source, Collect):
+        return source_text(state, source) or f"{len(source.items)} elements"
+    return source_text(state, source)
+
+
+def decisions(state: ProjectState, path: str) -> list[DecisionView]:
+    """What the evaluations of a workflow instance have decided once, element by element.
+
+    Raises:
+        NotFound: There is no such instance.
+    """
+    found = state.instance(path)
+    return [
+        DecisionView(
+            path=element_name(found, element.eid),
+            position=position,
+            kind=decision.kind,
+            chosen=decision.chosen,
+            left_out=_left_out(decision),
+        )
+        for element in found.listed()
+        if element.evaluation is not None
+        for position, decision in sorted(element.evaluation.decisions.items())
+    ]
+
+
+def _left_out(decision: Decision) -> dict[str, str]:
+    if decision.kind in ("latest", "peek"):
+        return {}
+    told = decision.outcome or {}
+    return {
+        name: f"failed: {told[name]['failure']['reason']}" if name in told else "was not chosen"
+        for name in decision.candidates
+        if name not in decision.chosen
+    }
+
+
+def pins(state: ProjectState) -> list[PinView]:
+    """Every input inside a workflow that a user's hand holds, and those whose place is gone."""
+    held = [
+        PinView(
+            target=f"{path}.in.{port}",
+            shown=source_shown(state, found.inputs.get(port)),
+            declared=source_shown(state, declared),
+        )
+        for path, found in state.instances.items()
+        for port, declared in found.pinned.items()
+    ]
+    gone = [
+        PinView(f"{path}.in.{port}", source_shown(state, source), dangling=True)
+        for (path, port), source in state.dangling.items()
+    ]
+    return sorted(held + gone, key=lambda pin: pin.target)
 
 
 def _standing(found: Resolved) -> Standing:

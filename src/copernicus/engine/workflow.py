@@ -164,7 +164,8 @@ def _recheck_answers(
         answered = evaluation.branches[branch].answers.get(index)
         if answered is None:
             continue
-        digests = present_digests(step, answered)
+        reopened = evaluation.reopened.get(f"{branch}:a{index}")
+        digests = present_digests(step, answered, reopened)
         evaluation.moved.discard((branch, index))
         if digests == answered.digests:
             evaluation.stale.discard((branch, index))

@@ -126,6 +126,21 @@ class InputSet(msgspec.Struct, frozen=True, tag="input_set"):
     source: Source | None
 
 
+class PinSet(msgspec.Struct, frozen=True, tag="pin_set"):
+    """A user's hand inside a workflow: the input is this, whatever the function declares."""
+
+    path: str
+    port: str
+    source: Source
+
+
+class PinRemoved(msgspec.Struct, frozen=True, tag="pin_removed"):
+    """The input is again what the workflow function declares."""
+
+    path: str
+    port: str
+
+
 class ItemAppended(msgspec.Struct, frozen=True, tag="item_appended"):
     """A list input has one more element."""
 
@@ -313,6 +328,15 @@ class DecisionLapsed(msgspec.Struct, frozen=True, tag="decision_lapsed"):
     reason: str
 
 
+class DecisionReopened(msgspec.Struct, frozen=True, tag="decision_reopened", omit_defaults=True):
+    """A user wants a decision taken anew; with ``names``, only what it says of these."""
+
+    path: str
+    eid: str
+    position: str
+    names: tuple[str, ...] = ()
+
+
 class OutputBound(msgspec.Struct, frozen=True, tag="output_bound"):
     """A workflow's output is declared to come from ``source``; it follows it once it is current."""
 
@@ -353,6 +377,8 @@ Event = (
     | PausedSet
     | BudgetSet
     | InputSet
+    | PinSet
+    | PinRemoved
     | ItemAppended
     | ItemReplaced
     | ItemRemoved
@@ -370,6 +396,7 @@ Event = (
     | AwaitAnswered
     | Decided
     | DecisionLapsed
+    | DecisionReopened
     | OutputBound
     | EvaluationEnded
     | EffectClosed

@@ -49,12 +49,22 @@ class Collect(msgspec.Struct, frozen=True, tag="collect", omit_defaults=True):
 
     With ``at_least`` the list is decided once, when that many items are current (SEMANTICS 5.1);
     ``decision`` is the position under which it is recorded with the evaluation ``owner``.
+    With ``tolerate`` it is decided when every item is current or has failed for good, and no more
+    than so many have failed. ``late`` stands for the items that the decision has left out and
+    that are there by now: a list that only grows, for takers of the ``Latest``.
     """
 
     items: tuple[Item, ...]
     at_least: int | None = None
     decision: str | None = None
     owner: tuple[str, str] | None = None
+    tolerate: int | None = None
+    late: bool = False
+
+    @property
+    def decided(self) -> bool:
+        """Whether which items it holds is decided once."""
+        return self.decision is not None
 
 
 Source = Literal | OutRef | InRef | Collect

@@ -207,7 +207,10 @@ class InstanceView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A port and what it holds (long values are shortened: ``shown``)."""
+    """A port and what it holds (long values are shortened: ``shown``).
+
+    ``pinned``: a user's hand holds it; ``declared`` is what the workflow function says instead.
+    """
 
     name: str
     type: str
@@ -217,6 +220,30 @@ class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
     doc: str = ""
     required: bool = True
     on_change: str = "finish"
+    pinned: bool = False
+    declared: str = ""
+
+
+class PinView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An input inside a workflow that a user holds; ``dangling``: its instance is gone."""
+
+    target: str
+    shown: str
+    declared: str = ""
+    dangling: bool = False
+
+
+class DecisionView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a workflow instance (element) has decided once, at a position of its function.
+
+    ``left_out`` are the candidates that were not chosen, with what has become of them.
+    """
+
+    path: str
+    position: str
+    kind: str
+    chosen: tuple[str, ...]
+    left_out: dict[str, str] = {}
 
 
 class ElementView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -40,6 +40,8 @@ from copernicus.sdk.refs import (
 )
 
 T = TypeVar("T")
+
+_LATE = "what is late only grows: read it with net.latest, or connect it to a Latest port"
 
 
 class Net:
@@ -100,27 +102,44 @@ class Net:
                     f"{', '.join(known) or 'none'}"
                 )
             source = self._source(value, f"output {name}")
+            if isinstance(source, Collect) and source.late:
+                raise self._recorder.refuse(f"output {name}: {_LATE}")
             self._check_literal(known[name], source, f"output {name}")
             self._recorder.bind(name, source)
 
-    def collect(self, refs: Iterable[Any], at_least: float | None = None) -> Collected:
+    def collect(
+        self,
+        refs: Iterable[Any],
+        at_least: float | None = None,
+        tolerate: float | None = None,
+    ) -> Collected:
         """One list of many references (or values).
+
+        What is left out is listed with the result; ``.late`` of the list has what comes later.
 
         Args:
             refs: The elements, in order.
             at_least: How many (int) or which part of them (float, 0.9) must be there for the list
-                to be decided, once; the others are left out and listed with the result.
+                to be decided, once; the others are left out.
+            tolerate: How many (int) or which part of them (float, 0.1) may have failed for good,
+                when all others are there.
         """
         items = self._items(list(refs))
-        if at_least is None:
+        if at_least is None and tolerate is None:
             return Collected(Collect(items))
-        count = math.ceil(at_least * len(items)) if isinstance(at_least, float) else at_least
-        if not 0 <= count <= len(items):
+        if at_least is not None and tolerate is not None:
+            raise self._recorder.refuse("collect: give at_least or tolerate, not both")
+        count = None if at_least is None else _part(at_least, len(items), math.ceil)
+        failures = None if tolerate is None else _part(tolerate, len(items), math.floor)
+        number = count if failures is None else failures
+        if number is None or not 0 <= number <= len(items):
+            word = f"at_least={at_least}" if failures is None else f"tolerate={tolerate}"
             raise self._recorder.refuse(
-                f"collect: at_least={at_least} of {len(items)} elements can never be there"
+                f"collect: {word} of {len(items)} elements can never be there"
             )
         start = self._recorder.start
-        return Collected(Collect(items, count, self._recorder.decision(), (start.path, start.eid)))
+        owner, decision = (start.path, start.eid), self._recorder.decision()
+        return Collected(Collect(items, count, decision, owner, tolerate=failures))
 
     def seed(self, *key: str | int) -> int:
         """A random seed (1 to 2^31 - 1) of this workflow element and this key, always the same."""
@@ -149,7 +168,7 @@ class Net:
 
     def latest(self, ref: AnyRef) -> Asking[Any]:
         """The newest version there is, stale or not, without waiting for a current one."""
-        asking = asking_values(self._sources([ref], "latest"), "latest")
+        asking = asking_values(self._sources([ref], "latest", late=True), "latest")
         return Asking(asking.ask, lambda answer: asking.read(answer)[0])
 
     def first(self, *refs: AnyRef) -> Asking[tuple[AnyRef, Any]]:
@@ -191,13 +210,16 @@ class Net:
             )
         return key_name(key)
 
-    def _sources(self, refs: Sequence[Any], what: str) -> tuple[Source, ...]:
+    def _sources(self, refs: Sequence[Any], what: str, *, late: bool = False) -> tuple[Source, ...]:
         wrong = next((ref for ref in refs if not isinstance(ref, Ref | Collected)), None)
         if wrong is not None:
             raise self._recorder.refuse(
                 f"{what}: {wrong!r} is no reference: write for example call.out.NAME"
             )
-        return tuple(source_of(ref) for ref in refs)
+        sources = tuple(source_of(ref) for ref in refs)
+        if not late and any(isinstance(s, Collect) and s.late for s in sources):
+            raise self._recorder.refuse(f"{what}: {_LATE}")
+        return sources
 
     def _source(self, value: Any, where: str) -> Source:
         if isinstance(value, Ref | Collected):
@@ -281,6 +303,10 @@ def _optional_ports(spec: FunctionSpec | None) -> set[str]:
     if spec is None:
         return set()
     return {port.name for port in spec.inputs if isinstance(port.type, OptionalType)}
+
+
+def _part(number: float, whole: int, rounded: Callable[[float], int]) -> int:
+    return rounded(number * whole) if isinstance(number, float) else int(number)
 
 
 def _outcome(answer: Mapping[str, Any]) -> Outcome:

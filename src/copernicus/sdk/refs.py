@@ -87,7 +87,20 @@ class Collected:
     def __repr__(self) -> str:
         return f"<list of {len(self._source.items)}>"
 
+    @property
+    def late(self) -> Collected:
+        """What the list has left out and is there by now: for ``net.latest`` and Latest ports.
+
+        Raises:
+            BadDefinition: The list leaves nothing out.
+        """
+        if not self._source.decided:
+            raise BadDefinition("only a list with at_least or tolerate leaves something out")
+        return Collected(msgspec.structs.replace(self._source, late=True))
+
     def __await__(self) -> Generator[Await, Any, list[Any]]:
+        if self._source.late:
+            raise BadDefinition("what is late only grows: read it with net.latest")
         values = yield from asking_values([self._source]).__await__()
         found: list[Any] = values[0]
         return found
