@@ -59,9 +59,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"engine storms: {steps:,} steps; seeds {ranges}")
 
 
+def _has_gromacs() -> bool:
+    return any(shutil.which(name) for name in ("gmx", "gmx_mpi"))
+
+
+def _has_openmm() -> bool:
+    return importlib.util.find_spec("openmm") is not None
+
+
+def _has_environment_modules() -> bool:
+    files = ("/etc/profile.d/modules.sh", "/etc/profile.d/lmod.sh")
+    return any(os.access(file, os.R_OK) for file in files)
+
+
+CHECKS = (
+    ("gromacs", _has_gromacs),
+    ("openmm", _has_openmm),
+    ("environment_modules", _has_environment_modules),
+)
+
+
 @pytest.hookimpl(tryfirst=True)  # before a skip condition of the test's own: CI refuses skips
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for name, is_there in (("gromacs", _has_gromacs), ("openmm", _has_openmm)):
+    for name, is_there in CHECKS:
         if item.get_closest_marker(name) and not is_there():
             missing(name)
 
@@ -72,11 +92,3 @@ def missing(name: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{reason}, and CI=true", pytrace=False)
     pytest.skip(reason)
-
-
-def _has_gromacs() -> bool:
-    return any(shutil.which(name) for name in ("gmx", "gmx_mpi"))
-
-
-def _has_openmm() -> bool:
-    return importlib.util.find_spec("openmm") is not None

@@ -14,10 +14,12 @@ from copernicus.cli.output import emit, note
 from copernicus.cli.session import client_for
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     from copernicus.protocol import WorkerView
+    from copernicus.worker.programs import Programs
 
 Flag = Annotated[bool, Parameter(show_default=False)]
 
@@ -64,6 +66,7 @@ def start(
     project: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     programs: Path | None = None,
+    allow_scripts: Flag = False,
     idle_exit: float | None = None,
     walltime: float | None = None,
     grace: float = 30.0,
@@ -81,6 +84,7 @@ def start(
         project: Take only jobs of this project (may stand several times).
         label: A label that jobs can ask for (may stand several times).
         programs: A TOML file with further programs, each [programs.NAME] with command and version.
+        allow_scripts: Run scripts that jobs bring; they can do whatever this account can.
         idle_exit: End after so many seconds without work.
         walltime: End after so many seconds, handing back what runs.
         grace: Seconds that a stopped program gets to write its state.
@@ -104,6 +108,7 @@ def start(
             walltime_s=walltime,
             grace_s=grace,
             json_lines=options.json,
+            allow_scripts=allow_scripts,
         )
     )
 
@@ -117,20 +122,43 @@ def _work_dir(bundle: Path) -> Path:
     return user_data_path("copernicus", appauthor=False) / "workers" / bundle.stem
 
 
-def programs(*, file: Path | None = None, options: Local = LOCAL) -> None:
-    """List what a worker here could run.
+def programs(
+    *, file: Path | None = None, allow_scripts: Flag = False, options: Local = LOCAL
+) -> int:
+    """List what a worker here would offer, and what not. Exit code 1: a wanted program is not.
 
     Args:
         file: A TOML file with further programs.
+        allow_scripts: As with worker start --allow-scripts.
         options: Common ones.
     """
-    from copernicus.cli.render.tables import table
     from copernicus.worker.programs import find_programs
 
-    found = sorted(find_programs(file).values(), key=lambda program: program.name)
-    rows = [(p.name, p.version or "-", " ".join(p.command)) for p in found]
-    headers = ("program", "version", "command")
-    emit(options.json, found, lambda: table(headers, rows, wide="command"))
+    found = find_programs(file, allow_scripts=allow_scripts)
+    emit(options.json, found, lambda: programs_text(found))
+    offered = {program.name for program in found.offered}
+    return int(any(r.wanted and r.name not in offered for r in found.refused))
+
+
+def programs_text(found: Programs) -> Group:
+    """``cpc worker programs``: by which configuration, and with which command."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from copernicus.cli.render.tables import table
+
+    rows = [
+        (p.name, p.version or "-", f"{' '.join(p.command)}\n{p.source}")
+        for p in sorted(found.offered, key=lambda program: program.name)
+    ]
+    shown: list[Table | Text] = [
+        table(("program", "version", "command and source"), rows, wide="command and source")
+    ]
+    if found.refused:
+        refused = [(r.name, f"{r.reason}\n{r.source}") for r in found.refused]
+        shown.append(Text())
+        shown.append(table(("not offered", "why"), refused, wide="why"))
+    return Group(*shown)
 
 
 def list_all(

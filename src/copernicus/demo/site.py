@@ -98,6 +98,7 @@ def _start(stack: contextlib.ExitStack, logs: Path, cores: int) -> Site:
     save_worker_bundle(folder / "worker.cpc", client.worker_bundle(uses=1, days=1))
     words = ["worker", "start", "--bundle", str(folder / "worker.cpc")]
     words += ["--work-dir", str(folder / "worker"), "--cores", str(cores)]
+    words += ["--allow-scripts"]
     worker = Child("worker", words, folder, logs / "worker.log")
     # Twice: what still runs is given up at once, for nobody will want it.
     stack.callback(worker.stop, signal.SIGINT, signal.SIGINT, patience_s=_STOP_S)

@@ -21,6 +21,10 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     priority: int = 0
 
 
+SCRIPT_PROGRAMS = frozenset({"python", "sh"})
+"""Programs that run what a job brings: offered only by workers whose owner allows scripts."""
+
+
 class ProgramNeed(msgspec.Struct, frozen=True):
     """A program by name and version range (PEP 440 specifiers, ``""`` for any)."""
 

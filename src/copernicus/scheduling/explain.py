@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from copernicus.model.resources import Offer
+from copernicus.model.resources import SCRIPT_PROGRAMS, Offer
 from copernicus.protocol import JobView
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.matching import can_ever_fit, program_for, serves
@@ -94,6 +94,8 @@ def _no_program(needs: Needs, offers: Offers) -> str:
         if program.name == needs.program.name
     )
     said = f"no worker offers {_program(needs)}"
+    if needs.program.name in SCRIPT_PROGRAMS and not nearest:
+        said += ": scripts run only on workers that are started with --allow-scripts"
     return f"{said}; nearest: {nearest[-1][1]} has {nearest[-1][0]}" if nearest else said
 
 

@@ -33,7 +33,7 @@ from copernicus.worker.identity import Identity, diagnose, obtain_identity, rene
 from copernicus.worker.leasing import Leasing
 from copernicus.worker.link import Link
 from copernicus.worker.probe import Machine, probe_machine
-from copernicus.worker.programs import Program, find_programs
+from copernicus.worker.programs import Programs, find_programs
 from copernicus.worker.settings import WorkerSettings
 from copernicus.worker.spool import Spool
 from copernicus.worker.transfer import Transfer
@@ -73,7 +73,8 @@ async def _run(settings: WorkerSettings) -> int:
     console = Console(json_lines=settings.json_lines)
     machine = probe_machine(settings)
     file = settings.programs or _own_programs(settings.work_dir)
-    programs = await asyncio.to_thread(find_programs, file)
+    programs = await asyncio.to_thread(find_programs, file, allow_scripts=settings.allow_scripts)
+    programs.check()
     identity = await obtain_identity(settings.bundle, settings.work_dir, machine)
     _introduce(console, identity, machine, programs, settings.work_dir)
     agent = Agent(settings, machine, programs, identity, console)
@@ -89,10 +90,10 @@ def _introduce(
     console: Console,
     identity: Identity,
     machine: Machine,
-    programs: dict[str, Program],
+    programs: Programs,
     work_dir: Path,
 ) -> None:
-    shown = ", ".join(f"{p.name} {p.version}".strip() for p in programs.values())
+    shown = ", ".join(f"{p.name} {p.version}".strip() for p in programs.offered)
     gpus = f", {len(machine.gpus)} GPUs" if machine.gpus else ""
     console.say(
         "started",
@@ -104,11 +105,14 @@ def _introduce(
         cores=machine.cores,
         memory_mb=machine.memory_mb,
         gpus=len(machine.gpus),
-        programs={p.name: p.version for p in programs.values()},
+        programs={p.name: p.version for p in reversed(programs.offered)},
         work_dir=str(work_dir),
     )
     console.say("machine", f"{machine.cores} cores, {machine.memory_mb} MiB{gpus} in {work_dir}")
     console.say("programs", f"programs: {shown}")
+    for refusal in programs.refused:
+        if refusal.wanted:
+            console.say("refused", f"{refusal.name} is not offered: {refusal.reason}")
 
 
 class Agent:
@@ -118,7 +122,7 @@ class Agent:
         self,
         settings: WorkerSettings,
         machine: Machine,
-        programs: dict[str, Program],
+        programs: Programs,
         identity: Identity,
         console: Console,
     ) -> None:

@@ -176,7 +176,7 @@ class Attempt:
 
     def _record(self, outcome: Outcome, checkpoint: CheckpointRequest | None) -> AttemptRecord:
         assignment = self.bench.assignment
-        program = self.bench.tools.programs.get(assignment.spec.program.name)
+        program = self.bench.tools.programs.find(assignment.spec.program)
         return AttemptRecord(
             number=assignment.number,
             worker=self._worker_id,

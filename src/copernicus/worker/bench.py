@@ -14,7 +14,7 @@ from copernicus.protocol import Assignment, ProgressReport
 from copernicus.worker.folder import LOG, JobFolder
 from copernicus.worker.joblog import JobLog
 from copernicus.worker.probe import Taken
-from copernicus.worker.programs import Program
+from copernicus.worker.programs import Programs
 from copernicus.worker.transfer import Transfer
 
 WORK = "work"
@@ -26,7 +26,7 @@ class Tools:
 
     executor: LocalExecutor
     transfer: Transfer
-    programs: dict[str, Program]
+    programs: Programs
     has_gpus: bool
     grace_s: float
 

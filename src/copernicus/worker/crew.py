@@ -48,7 +48,7 @@ class Crew:
         self._console = console
         self._share = Share(machine)
         self._hosts = Hosts(tools.executor, settings.work_dir / "hosts", machine.cores)
-        self._offers = tuple(program.offer for program in tools.programs.values())
+        self._offers = tools.programs.offers
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stuck: asyncio.TimerHandle | None = None
         self.backlog = Backlog(machine.cores)
@@ -212,11 +212,13 @@ class Crew:
 
     def _run_of(self, bench: Bench) -> Run:
         spec = bench.assignment.spec
-        program = self._tools.programs.get(spec.program.name)
+        program = self._tools.programs.find(spec.program)
         if spec.task is not None:
             return TaskRun(bench, spec.task, self._hosts)
         if spec.command is None or program is None:
-            return _NoRun(f"this worker has no program {spec.program.name!r}")
+            return _NoRun(
+                f"this worker does not offer {spec.program.name} {spec.program.versions}".strip()
+            )
         return ProgramRun(bench, spec.command, program)
 
     async def _live(self, attempt: Attempt, taken: Taken) -> None:

@@ -181,7 +181,7 @@ class ProgramRun:
     async def _run_line(self, line: Line) -> int:
         bench = self._bench
         places = Places(
-            program=self._program.command,
+            program=self._program.command_in(bench.folder.path),
             cores=max(1, len(bench.taken.cores)),
             gpus=",".join(bench.taken.gpus),
             job=bench.assignment.job,
@@ -190,7 +190,11 @@ class ProgramRun:
             filled=bench.folder.filled,
         )
         argv = argv_of(line, places)
-        environment = bench.environment() | self._own_environment(places)
+        environment = {
+            **self._program.environment,
+            **bench.environment(),
+            **self._own_environment(places),
+        }
         pipe = LogPipe(bench.log.write)
         try:
             with self._stdin(line, places) as stdin, self._stdout(line, places) as stdout:

@@ -9,67 +9,113 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from copernicus.errors import BadSettings
-from copernicus.model.resources import ProgramOffer
+from copernicus.model.resources import SCRIPT_PROGRAMS, ProgramNeed, ProgramOffer, offers_program
 
 GROUP = "copernicus.modules"
+FOLDER = "{folder}"
 _ASK_S = 30.0
-_GROMACS = r"GROMACS version:\s*v?(\d+(?:\.\d+)*)"
+FOUND = "found on this machine"
+CONSENT = (
+    "start the worker with --allow-scripts, or write allow_scripts = true in its programs file"
+)
 
 
-class Program(msgspec.Struct, frozen=True):
-    """Something this worker can run: the command that ``{program}`` stands for."""
+class Program(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something this worker can run: the command that ``{program}`` stands for.
+
+    ``{folder}`` in the command is the job's folder. ``environment`` is what the program needs
+    beyond the worker's own variables; ``source`` says who made it known.
+    """
 
     name: str
     version: str
     command: tuple[str, ...]
+    environment: dict[str, str] = {}
+    source: str = FOUND
 
     @property
     def offer(self) -> ProgramOffer:
         """How it is offered to the server."""
         return ProgramOffer(self.name, self.version)
 
+    def command_in(self, folder: Path) -> tuple[str, ...]:
+        """The command for a job in this folder."""
+        return tuple(part.replace(FOLDER, str(folder)) for part in self.command)
 
-def find_programs(file: Path | None) -> dict[str, Program]:
-    """All programs by name; what the file names wins over what is found.
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A program that is not offered, and why. ``wanted``: its administrator asked for it."""
+
+    name: str
+    source: str
+    reason: str
+    wanted: bool = True
+
+
+class Programs(msgspec.Struct, frozen=True):
+    """What a worker offers, the preferred version of a program first, and what it refuses."""
+
+    offered: tuple[Program, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    @property
+    def offers(self) -> tuple[ProgramOffer, ...]:
+        """What the server is told."""
+        return tuple(program.offer for program in self.offered)
+
+    def find(self, need: ProgramNeed) -> Program | None:
+        """The program that a job needs, if it is offered."""
+        return next((p for p in self.offered if offers_program(need, p.offer)), None)
+
+    def check(self) -> None:
+        """See that every program that the administrator asked for is offered in some version.
+
+        Raises:
+            BadSettings: One is not; says which and why.
+        """
+        names = {offer.name for offer in self.offers}
+        for refusal in self.refused:
+            if refusal.wanted and refusal.name not in names:
+                raise BadSettings(
+                    f"{refusal.source}: {refusal.reason}. Mend it, or write optional = true there"
+                )
+
+
+def find_programs(file: Path | None, *, allow_scripts: bool = False) -> Programs:
+    """All programs; what the file names wins over what is found.
 
     Raises:
-        BadSettings: The file is broken, or a program in it does not tell its version.
+        BadSettings: The file is broken; the message names the line or the key.
     """
-    found = {program.name: program for program in _detected()}
-    configured = read_programs(file) if file else {}
-    if "gromacs" not in configured:
-        gromacs = find_gromacs()
-        if gromacs:
-            found["gromacs"] = gromacs
-    return found | configured
+    from copernicus.worker.program_file import read_programs
 
-
-def find_gromacs() -> Program | None:
-    """GROMACS, if one is in PATH."""
-    for name in ("gmx", "gmx_mpi"):
-        path = shutil.which(name)
-        if path is None:
-            continue
-        version = _ask_version([path, "--version"], _GROMACS)
-        if version:
-            # Builds with MPI refuse an option that the others need.
-            adapter = (sys.executable, "-P", "-m", "copernicus.modules.gromacs.mpi")
-            command = (path,) if name == "gmx" else (*adapter, path)
-            return Program("gromacs", version, command)
-    return None
+    configured = read_programs(file) if file else None
+    own = configured.programs if configured else Programs()
+    named = {p.name for p in own.offered} | {p.name for p in own.refused}
+    allow_scripts = allow_scripts or bool(configured and configured.allow_scripts)
+    found = [p for p in _detected() if p.name not in named]
+    refused = [
+        Refusal(p.name, p.source, f"it runs whatever a job brings: {CONSENT}", wanted=False)
+        for p in found
+        if p.name in SCRIPT_PROGRAMS and not allow_scripts
+    ]
+    kept = [p for p in found if allow_scripts or p.name not in SCRIPT_PROGRAMS]
+    return Programs((*own.offered, *kept), (*own.refused, *refused))
 
 
 def _detected() -> list[Program]:
-    found = [Program("python", platform.python_version(), (sys.executable,))]
+    found = []
+    gromacs = find_gromacs()
+    if gromacs:
+        found.append(gromacs)
     if importlib.util.find_spec("openmm"):
         # -P: a file of the job must not pass for a module.
         command = (sys.executable, "-P", "-m", "copernicus.modules.openmm.runner")
@@ -77,83 +123,95 @@ def _detected() -> list[Program]:
     for point in metadata.entry_points(group=GROUP):
         version = point.dist.version if point.dist else ""
         found.append(Program(f"module/{point.name}", version, (sys.executable,)))
+    found.append(Program("python", platform.python_version(), (sys.executable,)))
+    shell = shutil.which("sh")
+    if shell:
+        found.append(Program("sh", "", (shell,)))
     return found
 
 
-def read_programs(file: Path) -> dict[str, Program]:
-    """The programs of a TOML file: ``[programs.NAME]`` with ``command`` and ``version``.
+# --- commands and versions -----------------------------------------------------------------------
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a program: its commands, the first that is there, and its version."""
+
+    commands: tuple[tuple[str, ...], ...]
+    version_argv: tuple[str, ...]
+    version_regex: str
+
+
+# Builds with MPI refuse an option that the others need.
+_ADAPTER = ("{python}", "-P", "-m", "copernicus.modules.gromacs.mpi")
+KNOWN = {
+    "gromacs": Known(
+        (("gmx",), (*_ADAPTER, "gmx_mpi")),
+        ("{program}", "--version"),
+        r"GROMACS version:\s*v?(\d+(?:\.\d+)*)",
+    )
+}
+
+
+def find_gromacs() -> Program | None:
+    """GROMACS, if one is in PATH."""
+    known = KNOWN["gromacs"]
+    for words in known.commands:
+        try:
+            command = complete(words)
+            version = ask_version(command, known.version_argv, known.version_regex)
+        except BadSettings:
+            continue
+        return Program("gromacs", version, command)
+    return None
+
+
+def complete(words: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """A command with the executable's full path, looked for in the program's own PATH.
 
     Raises:
-        BadSettings: The file is broken; the message names the line or the key.
+        BadSettings: There is no such executable.
     """
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadSettings(f"Cannot read the programs file {file}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{file} is not valid TOML: {error}") from None
-    unknown = sorted(set(content) - {"programs"})
-    table = content.get("programs")
-    if unknown or not isinstance(table, dict):
-        raise BadSettings(
-            f"{file}: {', '.join(unknown) or 'programs'}: write a table [programs.NAME] for each "
-            "program, and nothing else"
-        )
-    return {name: _program(file, name, entry) for name, entry in table.items()}
-
-
-def _program(file: Path, name: str, entry: Any) -> Program:
-    where = f"{file}: programs.{name}"
-    if not isinstance(entry, Mapping):
-        raise BadSettings(f"{where} must be a table with the keys command and version")
-    unknown = sorted(set(entry) - {"command", "version"})
-    if unknown:
-        raise BadSettings(f"{where}.{unknown[0]}: there is no such key, only command and version")
-    command = _texts(entry.get("command"), f"{where}.command")
-    path = shutil.which(command[0])
+    places = (environment or {}).get("PATH", os.environ.get("PATH"))
+    adapted = words[: len(_ADAPTER)] == _ADAPTER
+    executable = words[len(_ADAPTER)] if adapted else words[0]
+    path = sys.executable if executable == "{python}" else shutil.which(executable, path=places)
     if path is None:
-        raise BadSettings(f"{where}.command: there is no executable {command[0]!r}")
+        raise BadSettings(f"there is no executable {executable!r}")
     path = os.path.abspath(path)  # noqa: PTH100 - resolving links would change what a name does
-    return Program(name, _version(entry.get("version", ""), where, path), (path, *command[1:]))
+    filled = [sys.executable if word == "{python}" else word for word in words]
+    filled[len(_ADAPTER) if adapted else 0] = path
+    return tuple(filled)
 
 
-def _version(given: Any, where: str, path: str) -> str:
-    if isinstance(given, str):
-        return given
-    where += ".version"
-    if not isinstance(given, Mapping) or set(given) != {"argv", "regex"}:
-        raise BadSettings(f'{where} must be a text, or {{argv=["...", "--version"], regex="..."}}')
-    argv = [path if a == "{program}" else a for a in _texts(given["argv"], f"{where}.argv")]
-    try:
-        found = _ask_version(argv, str(given["regex"]))
-    except re.error as error:
-        raise BadSettings(f"{where}.regex: {error}") from None
-    if found is None:
-        raise BadSettings(f"{where}: {' '.join(argv)} printed nothing that fits the regex")
-    return found
+def ask_version(
+    command: Sequence[str],
+    argv: Sequence[str],
+    regex: str,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """The first group of ``regex`` in what a program prints (all of the match without one).
 
-
-def _texts(value: Any, where: str) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-        raise BadSettings(f'{where} must be a list of texts such as ["/opt/x/bin/x"]')
-    return list(value)
-
-
-def _ask_version(argv: list[str], regex: str) -> str | None:
-    """The first group of ``regex`` in what a program prints (all of the match without one)."""
+    Raises:
+        BadSettings: It does not start, or prints nothing that fits.
+    """
     expression = re.compile(regex)
-    try:
-        asked = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            timeout=_ASK_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    words = [part for word in argv for part in (command if word == "{program}" else [word])]
+    with tempfile.TemporaryDirectory(prefix="cpc-version-") as folder:
+        try:
+            asked = subprocess.run(
+                [word.replace(FOLDER, folder) for word in words],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_ASK_S,
+                check=False,
+                cwd=folder,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BadSettings(f"{' '.join(words)} told no version: {error}") from None
     found = expression.search(asked.stdout) or expression.search(asked.stderr)
     if found is None:
-        return None
+        raise BadSettings(f"{' '.join(words)} printed nothing that fits {regex!r}")
     return found.group(1) if expression.groups else found.group()

@@ -14,7 +14,8 @@ class WorkerSettings:
     whose jobs are taken. The worker ends after ``idle_exit_s`` seconds without work and, handing
     back what runs, after ``walltime_s``. A stopped program gets ``grace_s`` to write its state;
     at the worker's end ``deliver_s`` are spent on results that the server has not taken yet.
-    No work is asked for while the disk has less than ``min_free_mb`` MiB.
+    No work is asked for while the disk has less than ``min_free_mb`` MiB. ``allow_scripts`` lets
+    jobs bring scripts of their own, which can do all that the worker can.
     """
 
     bundle: Path
@@ -32,6 +33,7 @@ class WorkerSettings:
     deliver_s: float = 20.0
     min_free_mb: int = 64
     json_lines: bool = False
+    allow_scripts: bool = False
 
     def __post_init__(self) -> None:
         # Programs start in folders of their own: a relative path would mean another place there.

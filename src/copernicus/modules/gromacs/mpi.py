@@ -6,7 +6,7 @@ Such a build refuses ``-ntmpi``, without which any other starts as many ranks as
 This removes the option and becomes ``gmx_mpi``, as one rank. A worker's program file names it:
 
     [programs.gromacs]
-    command = ["python", "-P", "-m", "copernicus.modules.gromacs.mpi", "gmx_mpi"]
+    command = ["{python}", "-P", "-m", "copernicus.modules.gromacs.mpi", "gmx_mpi"]
 """
 
 from __future__ import annotations
