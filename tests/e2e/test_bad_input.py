@@ -179,7 +179,7 @@ def test_programs_that_fail_or_that_nobody_has(env: Env) -> None:
         failure_of(project, "trial", index)
     wait_until(lambda: states(project, "trial")[0] == "done", "the good one is done")
     assert project.get("trial.out.out[0]") == "FINE"
-    says(why(env, "trial[1]"), "trial", "exit code 3", "cannot do this", "cpc retry trial[1]")
+    says(why(env, "trial[1]"), "trial", "exit code 3", "cannot do this", "cpc retry 'trial[1]'")
     says(why(env, "trial[2]"), "trial crashed (segmentation fault)")
     says(why(env, "trial[3]"), "'out'")
     says(why(env, "other"), "no worker", "nobody")
@@ -214,7 +214,7 @@ def test_parameters_that_gromacs_rejects_and_simulations_that_blow_up(env: Env) 
     failure_of(project, "prep", 1, 60)
     failure_of(project, "run", 2, 60)
     wait_until(lambda: states(project, "run")[0] == "done", "the good one is done")
-    says(why(env, "prep[1]"), "integrator", "leapfrog", "cpc retry prep[1]")
+    says(why(env, "prep[1]"), "integrator", "leapfrog", "cpc retry 'prep[1]'")
     says(why(env, "run[2]"), "blew up", "smaller time step")
     says(why(env, "run[1]"), "prep[1]")
 

@@ -7,7 +7,7 @@ import pytest
 from copernicus import Client
 from copernicus.client import WorkFailed
 from copernicus.server.embedded import EmbeddedServer
-from support.cli_world import COUNT, PASSWORD, Terminal, until, worker
+from support.cli_world import COUNT, PASSWORD, Terminal, counting, until, worker
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +31,8 @@ def cpc(server, tmp_path):
     return Terminal(tmp_path / "ann").login(server)
 
 
-def project(cpc, name, *starts, steps=2):
-    """A project with one mapped instance over files with these contents."""
-    cpc("project", "create", name)
-    cpc("define", cpc.file("count.toml", COUNT))
-    cpc("add", "run", "steps.count", "--map", "start")
-    files = [cpc.file(f"start{n}.txt", f"{text}\n") for n, text in enumerate(starts)]
-    cpc("set-file", "run.in.start", *files)
-    cpc("set", "run.in.steps", steps)
-
-
 def test_the_first_project_from_the_shell(cpc, lab):
-    project(cpc, "first", "a", "b")
+    counting(cpc, "first", "a", "b")
     assert "‖ held" in cpc("status").out
     cpc("activate")
     cpc("wait", "--timeout", 60)
@@ -64,7 +54,7 @@ def test_the_first_project_from_the_shell(cpc, lab):
 
 
 def test_one_appended_start_runs_exactly_once(cpc, lab):
-    project(cpc, "append", "a", "b")
+    counting(cpc, "append", "a", "b")
     cpc("activate")
     cpc("wait", "run")
     before = {job["id"] for job in cpc("jobs", "--json").data}
@@ -78,7 +68,7 @@ def test_one_appended_start_runs_exactly_once(cpc, lab):
 
 
 def test_a_failed_element_says_why_and_is_skipped_or_tried_again(cpc, lab):
-    project(cpc, "failing", "a", "bad")
+    counting(cpc, "failing", "a", "bad")
     cpc("activate")
     refusal = cpc.refused(1, "wait", "run")
     assert "run failed: stepper ended with exit code 3" in refusal
@@ -96,7 +86,7 @@ def test_a_failed_element_says_why_and_is_skipped_or_tried_again(cpc, lab):
 
 
 def test_a_skipped_element_is_left_out_and_said_so(cpc, lab):
-    project(cpc, "skipping", "a", "bad")
+    counting(cpc, "skipping", "a", "bad")
     cpc("activate")
     cpc.refused(1, "wait", "run")
 
@@ -107,7 +97,7 @@ def test_a_skipped_element_is_left_out_and_said_so(cpc, lab):
 
 
 def test_history_trace_and_show_tell_what_was_done(cpc, lab):
-    project(cpc, "told", "a")
+    counting(cpc, "told", "a")
     cpc("activate")
     cpc("wait", "run")
 
@@ -140,7 +130,7 @@ def test_jobs_of_an_unknown_program_say_why_they_wait(cpc, lab):
 
 
 def test_bad_input_is_refused_by_name_and_changes_nothing(cpc, lab):
-    project(cpc, "refusing", "a")
+    counting(cpc, "refusing", "a")
 
     assert "no function 'no.such'" in cpc.refused(1, "add", "x", "no.such")
     assert "it has: start, steps, title" in cpc.refused(1, "set", "run.in.stepz", 1)
@@ -157,7 +147,7 @@ def test_bad_input_is_refused_by_name_and_changes_nothing(cpc, lab):
 
 
 def test_a_project_is_deleted_only_when_it_is_meant(cpc, lab):
-    project(cpc, "doomed", "a")
+    counting(cpc, "doomed", "a")
 
     assert (
         "Would delete doomed of admin: 1 instances"
@@ -198,7 +188,7 @@ def test_the_same_in_python(cpc, lab):
 
 
 def test_waiting_for_a_failure_or_for_what_is_held_ends_with_the_reason(cpc, lab):
-    project(cpc, "ends", "bad")
+    counting(cpc, "ends", "bad")
     with Client(config=cpc.config) as client:
         found = client.project()
         with pytest.raises(WorkFailed, match="run is held; activate it"):
@@ -237,7 +227,7 @@ def test_a_file_that_grew_sends_only_its_new_end(cpc, lab):
 
 
 def test_events_go_on_from_any_position(cpc, lab):
-    project(cpc, "events", "a")
+    counting(cpc, "events", "a")
     with Client(config=cpc.config) as client:
         found = client.project()
         journal = found.journal()

@@ -150,3 +150,13 @@ def until(condition, timeout_s=30.0):
             return found
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.05)
+
+
+def counting(cpc, name, *starts, steps=2):
+    """A project with the held instance ``run``, mapped over files with these contents."""
+    cpc("project", "create", name)
+    cpc("define", cpc.file("count.toml", COUNT))
+    cpc("add", "run", "steps.count", "--map", "start")
+    files = [cpc.file(f"start{n}.txt", f"{text}\n") for n, text in enumerate(starts)]
+    cpc("set-file", "run.in.start", *files)
+    cpc("set", "run.in.steps", steps)

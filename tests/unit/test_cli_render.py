@@ -7,7 +7,6 @@ from copernicus.cli.render.details import (
     function_text,
     instance_text,
     trace_text,
-    why_text,
 )
 from copernicus.cli.render.events import event_line
 from copernicus.cli.render.tables import duration, find_id, short_id, short_job, size, table
@@ -91,20 +90,6 @@ def test_an_instance_shows_ports_with_their_sources_and_its_elements():
     assert any("tpr" in line and "2 elements  <- prep.out.tpr" in line for line in shown)
     assert any(line.startswith("nsteps") and "needed" in line for line in shown)
     assert any("run[1]" in line and "gmx ended with exit code 1" in line for line in shown)
-
-
-def test_why_says_equal_reasons_once_with_log_and_remedy():
-    bad = failure(log="line 1\nFatal error: x", exit_code=1, worker="desk")
-    elements = [ElementView(n, f"e{n}", "failed", failure=bad) for n in range(3)] + [
-        ElementView(3, "e3", "waiting", waits_for="prep[3]")
-    ]
-
-    shown = lines(why_text(_detail(), elements))
-
-    assert shown[0] == "✕ run[0] and 2 more failed: gmx ended with exit code 1"
-    assert "  | Fatal error: x" in shown
-    assert any(line.endswith("cpc retry run[0], or cpc skip") for line in shown)
-    assert "◌ run[3] is waiting: prep[3]" in shown
 
 
 def test_a_failure_names_its_place_and_the_authors_remedy():

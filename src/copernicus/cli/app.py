@@ -181,8 +181,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "why",
         f"{_LOOKING}:why",
-        "Why an instance or element is not done: what it waits for, or how it failed.",
-        ("cpc why run", "cpc why 'run[3]'"),
+        "Why something is not done: what it waits for up to the root, how it failed, what to do.",
+        ("cpc why", "cpc why run", "cpc why 'run[3]'"),
         LOOK,
     ),
     Entry(

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit
 from copernicus.cli.session import project_for
-from copernicus.errors import NotFound
-from copernicus.model.paths import parse
-
-if TYPE_CHECKING:
-    from copernicus.client import Project
-    from copernicus.protocol import ElementView, InstanceDetail
 
 _PAGE = 20
 
@@ -41,30 +35,17 @@ def show(
     emit(options.json, detail, lambda: instance_text(detail))
 
 
-def why(path: str, /, *, options: InProject = IN_PROJECT) -> None:
+def why(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
     """Say why something is not done.
 
     Args:
-        path: An instance, or one element: run[3]
+        path: An instance, or one element: run[3]; default: whatever is not done.
         options: Common ones.
     """
-    from copernicus.cli.render.details import why_text
+    from copernicus.cli.render.why import why_text
 
-    project = project_for(options)
-    address = parse(path)
-    if address.element is None:
-        detail = project.instance_detail(address.instance, count=1000)
-        emit(options.json, detail, lambda: why_text(detail, list(detail.elements)))
-        return
-    detail, element = _element(project, address.instance, address.element)
-    emit(options.json, element, lambda: why_text(detail, [element]))
-
-
-def _element(project: Project, path: str, index: int) -> tuple[InstanceDetail, ElementView]:
-    detail = project.instance_detail(path, index, 1)
-    if not detail.elements:
-        raise NotFound(f"{path} has {detail.summary.elements} elements: there is no [{index}]")
-    return detail, detail.elements[0]
+    view = project_for(options).why(path)
+    emit(options.json, view, lambda: why_text(view))
 
 
 def trace(

@@ -28,6 +28,7 @@ from copernicus.protocol import (
     RevisionView,
     TraceNode,
     ValueView,
+    WhyView,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,14 @@ class Project(Editing):
     def trace(self, path: str) -> TraceNode:
         """Where the value at a path comes from."""
         return self._transport.get(f"{self._base}/trace", TraceNode, path=path)
+
+    def why(self, path: str = "") -> WhyView:
+        """Why an instance or an element (``run[3]``; default: anything) is not done.
+
+        Returns:
+            The causes at their roots, the worst first, with commands that may help.
+        """
+        return self._transport.get(f"{self._base}/why", WhyView, path=path)
 
     def history(self) -> list[RevisionView]:
         """The revisions: who changed what, when."""

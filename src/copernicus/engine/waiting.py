@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from copernicus.engine.currency import inputs_of
 from copernicus.engine.resolve import element_name, failed_activation, resolve
@@ -12,29 +13,68 @@ from copernicus.model.network import Collect, InRef, OutRef, Source
 DEPTH = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """From an element to the root of its waiting: each of ``links`` waits for the next.
+
+    ``reason`` says in words what the last one lacks, where that is no element.
+    """
+
+    links: tuple[tuple[Instance, Element], ...]
+    reason: str = ""
+
+    @property
+    def root(self) -> tuple[Instance, Element]:
+        """What everything waits for in the end."""
+        return self.links[-1]
+
+
+def chain(state: ProjectState, instance: Instance, element: Element) -> Chain:
+    """What an element waits for, and what that waits for, up to what failed, is held or works."""
+    links = [(instance, element)]
+    while len(links) < DEPTH:
+        found, its = links[-1]
+        if len(links) > 1 and stands_still(state, found, its):
+            break
+        above, reason = _step_up(state, found, its)
+        if above is None:
+            return Chain(tuple(links), reason)
+        links.append(above)
+    return Chain(tuple(links))
+
+
+def shape_chain(state: ProjectState, instance: Instance) -> Chain:
+    """What a mapped instance waits for whose lists are not known yet; without links if nothing."""
+    for name in instance.mapped:
+        source = instance.inputs.get(name)
+        above = _upstream(state, (source,) if source is not None else ())
+        if above is not None:
+            found = chain(state, *above)
+            still = stands_still(state, *above)
+            return Chain((above,)) if still else found
+    return Chain((), instance.shape_problem)
+
+
+def stands_still(state: ProjectState, instance: Instance, element: Element) -> bool:
+    """Whether an element does not go on by itself: it failed, or is held."""
+    held = instance.held and element.open is None
+    return held or failed_activation(state, element) is not None
+
+
 def waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
     """In words: what an element waits for, at the root; empty if it waits for nothing."""
     if instance.held and element.open is None:
         return ""
-    if element.backlogged and element.open is None:
-        limit = state.budget.queued
-        return f"the budget: {limit:g} jobs are queued (cpc project budget --queued)"
-    at: tuple[Instance, Element] | None = (instance, element)
-    said = ""
-    for depth in range(DEPTH):
-        if at is None:
-            break
-        found, its = at
-        if depth:
-            said = element_name(found, its.eid)
-            if failed_activation(state, its) is not None:
-                return f"{said}, which failed"
-            if found.held and its.open is None:
-                return f"{said}, which is held"
-        at, reason = _step_up(state, found, its)
-        if at is None and reason:
-            return f"{said}: {reason}" if said else reason
-    return said
+    found = chain(state, instance, element)
+    if len(found.links) == 1:
+        return found.reason
+    root, its = found.root
+    said = element_name(root, its.eid)
+    if failed_activation(state, its) is not None:
+        return f"{said}, which failed"
+    if root.held and its.open is None:
+        return f"{said}, which is held"
+    return f"{said}: {found.reason}" if found.reason else said
 
 
 Above = tuple[tuple[Instance, Element] | None, str]
@@ -48,6 +88,9 @@ def _step_up(state: ProjectState, instance: Instance, element: Element) -> Above
             if above is not None:
                 return above, ""
         return None, ""
+    if element.backlogged and element.open is None:
+        limit = state.budget.queued
+        return None, f"the budget: {limit:g} jobs are queued (cpc project budget --queued)"
     if element.ready or element.open is not None:
         return None, ""
     spec = state.spec(instance)

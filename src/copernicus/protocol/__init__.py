@@ -63,6 +63,7 @@ from copernicus.protocol.user import (
     WorkerFacts,
     WorkerView,
 )
+from copernicus.protocol.why import Cause, Link, Remedy, WhyView
 
 __all__ = [
     "MACHINE_PORT",
@@ -74,6 +75,7 @@ __all__ = [
     "BlobManifest",
     "BundleReply",
     "BundleRequest",
+    "Cause",
     "Certificate",
     "CheckpointRequest",
     "ChunkRef",
@@ -94,6 +96,7 @@ __all__ = [
     "JoinRequest",
     "LeaseReply",
     "LeaseRequest",
+    "Link",
     "LoginReply",
     "LoginRequest",
     "Member",
@@ -106,6 +109,7 @@ __all__ = [
     "PortView",
     "ProgressReport",
     "ProjectView",
+    "Remedy",
     "RenewRequest",
     "ResultOutcome",
     "ResultReply",
@@ -116,6 +120,7 @@ __all__ = [
     "TraceNode",
     "UserView",
     "ValueView",
+    "WhyView",
     "WorkerFacts",
     "WorkerView",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from copernicus.model.jobs import CheckpointRef, JobSpec
+from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
 from copernicus.model.resources import Offer
 from copernicus.protocol import (
     Assignment,
@@ -282,6 +282,10 @@ class Scheduler:
     def job_row(self, job_id: str) -> JobRow | None:
         """The row of a job, if it is known."""
         return self._core.book.jobs.get(job_id)
+
+    def attempt_records(self, job_id: str) -> tuple[AttemptRecord, ...]:
+        """The attempts of a job of which anything was ever heard, oldest first."""
+        return self._core.book.records(job_id)
 
     def jobs_of(self, project: str) -> list[JobRow]:
         """The jobs of a project that are in memory."""

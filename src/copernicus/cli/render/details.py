@@ -17,7 +17,6 @@ from copernicus.model.types import describe
 from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView, TraceNode
 
 _LOG_LINES = 15
-_MOST_WHY = 10
 
 
 def instance_text(detail: InstanceDetail) -> RenderableType:
@@ -66,45 +65,6 @@ def _element(path: str, element: ElementView) -> Sequence[str | Text]:
     if element.failure:
         said = one_line(element.failure.reason)
     return (f"{path}[{element.index}]", state_text(element.state), short_job(element.job), said)
-
-
-def why_text(detail: InstanceDetail, elements: Sequence[ElementView]) -> RenderableType:
-    """``cpc why``: for what is not done, the reason; equal reasons once."""
-    view = detail.summary
-    reasons: dict[str, list[ElementView]] = {}
-    for element in elements:
-        if element.state not in ("done", "retired", "skipped"):
-            key = element.failure.reason if element.failure else element.waits_for or element.state
-            reasons.setdefault(key, []).append(element)
-    if not reasons:
-        said = view.waits_for if view.state not in ("done", "retired", "skipped") else ""
-        return Text(f"{view.path} is {view.state}" + (f": {printable(said)}" if said else ""))
-    parts: list[RenderableType] = []
-    for reason, group in list(reasons.items())[:_MOST_WHY]:
-        first = group[0]
-        name = f"{view.path}[{first.index}]" if view.mapped else view.path
-        others = f" and {len(group) - 1} more" if len(group) > 1 else ""
-        if first.failure:
-            parts.append(failure_text(name + others, first.failure, retry=name))
-        else:
-            shown = state_text(first.state, f"{name}{others} {_is(first, len(group))}")
-            known = reason if reason != first.state else _hint(detail, first)
-            parts.append(Text().append_text(shown).append(f": {printable(known)}" if known else ""))
-    if len(reasons) > _MOST_WHY:
-        parts.append(Text(f"… {len(reasons) - _MOST_WHY} other reasons", style="dim"))
-    return Group(*parts)
-
-
-def _is(element: ElementView, count: int) -> str:
-    return f"{'are' if count > 1 else 'is'} {element.state}"
-
-
-def _hint(detail: InstanceDetail, element: ElementView) -> str:
-    if element.state == "held":
-        return f"cpc activate {detail.summary.path}"
-    if element.progress:
-        return progress_text(element.progress)
-    return ""
 
 
 def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType:

@@ -52,6 +52,7 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /value?path=                                    -> ValueView
     GET  /trace?path=                                    -> TraceNode
     GET  /saved                       (protocol.saved)   -> frames
+    GET  /why?path=                                      -> WhyView
     GET  /history                                        -> [RevisionView]
     GET  /jobs                                           -> [JobView]
     GET  /jobs/{job}                  (with ``why``)     -> JobView

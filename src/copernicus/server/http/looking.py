@@ -24,6 +24,7 @@ from copernicus.protocol import (
     RevisionView,
     TraceNode,
     ValueView,
+    WhyView,
 )
 from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
@@ -45,6 +46,7 @@ from copernicus.server.views import (
     jobs_of,
     value_of_address,
 )
+from copernicus.server.why import why
 
 _PAGE = 1000
 _SEE = does(Action.SEE_PROJECT)
@@ -101,6 +103,14 @@ async def show_trace(request: AnyRequest, path: FromQuery[str]) -> TraceNode:
     address = value_of_address(path, parse(path))
     return await site_of(request).runtime.do(
         lambda batch: views.trace(check_role(request, batch).state, address)
+    )
+
+
+@get("/why", opt=_SEE)
+async def show_why(request: AnyRequest, path: FromQuery[str] = "") -> WhyView:
+    """Why an instance or an element (without a path: the project) is not done."""
+    return await site_of(request).runtime.do(
+        lambda batch: why(batch, check_role(request, batch), path)
     )
 
 
@@ -225,6 +235,7 @@ LOOKING_ROUTES = Router(
         show_instance,
         show_value,
         show_trace,
+        show_why,
         show_history,
         list_jobs,
         show_job,
