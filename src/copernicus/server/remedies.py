@@ -63,6 +63,11 @@ def for_paused() -> tuple[Remedy, ...]:
     return (Remedy("cpc resume", "end the pause"),)
 
 
+def for_limit() -> tuple[Remedy, ...]:
+    """Against a budget that is spent."""
+    return (Remedy("cpc project budget", "the limits, and what is used of them"),)
+
+
 def for_unset(state: ProjectState, instance: Instance) -> tuple[Remedy, ...]:
     """Against required inputs that nobody has set."""
     found = []

@@ -205,7 +205,8 @@ class _Explainer:
         if word == "running" and job is not None:
             return f"on {job.host or job.worker}"
         if word in ("waiting", "stale") and self._state.paused and not self._chain.reason:
-            return "the project is paused"
+            known = f": {self._state.paused_for}" if self._state.paused_for else ""
+            return f"the project is paused{known}"
         return self._chain.reason
 
     def _remedies(
@@ -231,8 +232,13 @@ class _Explainer:
                 unset = remedies.for_unset(self._state, instance)
                 uneven = instance.eids is None and "equal length" in instance.shape_problem
                 paused = remedies.for_paused() if self._state.paused else ()
-                return unset + (remedies.for_lengths(instance) if uneven else ()) + paused
+                limited = remedies.for_limit() if self._at_limit() else ()
+                lengths = remedies.for_lengths(instance) if uneven else ()
+                return unset + lengths + limited + paused
         return ()
+
+    def _at_limit(self) -> bool:
+        return bool(self._state.paused_for) or self._chain.reason.startswith("the budget")
 
     def _memory(self, job: JobView | None) -> int:
         row = self._batch.holdings.scheduler.job_row(job.id) if job else None
