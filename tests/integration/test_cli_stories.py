@@ -259,7 +259,7 @@ def _connected(cpc):
 
 
 def test_a_spent_budget_pauses_the_project_and_says_how_to_go_on(cpc, lab):
-    project(cpc, "spent", "a", "b", "c")
+    counting(cpc, "spent", "a", "b", "c")
     assert "10,000" in cpc("project", "budget").out
     changed = cpc("project", "budget", "--bytes", "10B", "--queued", "none").out
     assert "unlimited" in changed
