@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from copernicus.errors import BadDefinition, BadValue
+from copernicus.model.hints import Unit, from_hint
 from copernicus.model.types import (
     AnyType,
     EnumType,
@@ -17,11 +18,9 @@ from copernicus.model.types import (
     ListType,
     OptionalType,
     PortType,
-    Unit,
     accepts,
     check,
     describe,
-    from_hint,
     json_schema,
 )
 from copernicus.model.values import File, digest, files_in, to_plain

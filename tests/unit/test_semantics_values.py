@@ -367,7 +367,7 @@ def test_rule_10_1_revisions_count_edits_and_positions_count_everything():
         (ed.AddInstance("2x", "m.one"), BadValue, "no name"),
         (ed.Retry("a"), Conflict, "running"),
         (ed.Resume(), Conflict, "not paused"),
-        (ed.ClearInput("a.in.x[0]"), BadValue, "only whole inputs"),
+        (ed.ClearInput("a.in.x[0]"), NotFound, "there is no 0 to remove"),
     ],
 )
 def test_bad_edits_say_why_and_change_nothing(edit, error, words):

@@ -74,8 +74,13 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "set",
         f"{_VALUES}:set_value",
-        "Set an input to a value (text or JSON, by the input's type).",
-        ("cpc set run.in.nsteps 5000", "cpc set fe.in.lambdas '[0, 0.5, 1]'"),
+        "Set an input to a value (text, JSON or a number with a unit, by the input's type).",
+        (
+            "cpc set run.in.nsteps 5000",
+            "cpc set md.in.temperature '25 degC'",
+            "cpc set fe.in.lambdas '[0, 0.5, 1]'",
+            "cpc set prep.in.settings --toml settings.toml",
+        ),
         BUILD,
     ),
     Entry(
@@ -95,7 +100,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "unset",
         f"{_VALUES}:unset",
-        "Unset or disconnect an input, or remove an element of a list.",
+        "Unset or disconnect an input, or remove an element of a list or a member.",
         ("cpc unset run.in.nsteps", "cpc unset 'prep.in.conf[2]'"),
         BUILD,
     ),
@@ -153,7 +158,11 @@ COMMANDS: tuple[Entry, ...] = (
         "get",
         f"{_VALUES}:get",
         "Print a value, or fetch the files that it is.",
-        ("cpc get run.out.energy", "cpc get 'run.out.xtc[0]' -o traj.xtc"),
+        (
+            "cpc get run.out.energy",
+            "cpc get 'run.out.xtc[0]' -o traj.xtc",
+            "cpc get prep.in.settings --toml",
+        ),
         LOOK,
     ),
     Entry(

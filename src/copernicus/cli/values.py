@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,29 +10,63 @@ from cyclopts import Parameter
 
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit, note, printable
-from copernicus.cli.reading import read_word, type_inside
+from copernicus.cli.reading import read_document, read_text, read_word, write_toml
 from copernicus.cli.session import project_for, transfers
 from copernicus.errors import BadValue, NotFound
 from copernicus.model.paths import APPEND, Address, parse
+from copernicus.model.types import (
+    AnyType,
+    FileType,
+    ListType,
+    PortType,
+    describe,
+    strip_optional,
+    type_inside,
+)
 
 if TYPE_CHECKING:
     from copernicus.client import Project, RemoteFile
     from copernicus.client.edits import Transaction
 
 
-def set_value(path: str, value: str, /, *, options: InProject = IN_PROJECT) -> None:
+def set_value(
+    path: str,
+    value: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *,
+    json_file: Path | None = None,
+    toml: Path | None = None,
+    text_file: Path | None = None,
+    options: InProject = IN_PROJECT,
+) -> None:
     """Set an input.
 
     Args:
         path: The input, or a part of it: run.in.nsteps, prep.in.settings.dt, fe.in.lambdas[+]
-        value: Text, or JSON, by the type of the input.
+        value: Text, JSON, a number with a unit ("25 degC"), or @FILE.json (.toml), by the type.
+        json_file: Take the value from a file of JSON (-: standard input).
+        toml: Take the value from a file of TOML; files that it names lie beside it.
+        text_file: Take the text of a file as it is, line ends too.
         options: Common ones.
     """
     project = project_for(options)
-    read = _read(project, _input(path), value)
-    with project.transaction() as transaction:
+    given = [source for source in (value, json_file, toml, text_file) if source is not None]
+    if len(given) != 1:
+        raise BadValue(f"Give one value for {path}: cpc set {path} VALUE, or --toml FILE")
+    address = _input(path)
+    port_type = _type_of(project, address)
+    if value is not None:
+        read = read_word(value, port_type, str(address))
+    elif text_file is not None:
+        read = read_text(text_file)
+    else:
+        file = json_file or toml
+        assert file is not None
+        read = read_document(file, port_type, str(address), toml=toml is not None)
+    with transfers(project, "sending"), project.transaction() as transaction:
         project.set(path, read)
-    _report(options, transaction, f"{path} = {value}")
+    shown = value if value is not None else f"what {given[0]} says"
+    _report(options, transaction, f"{path} = {shown}")
 
 
 def set_file(
@@ -51,11 +86,11 @@ def set_file(
     """
     project = project_for(options)
     address = _input(path)
-    described = _type_of(project, address).removesuffix(" | None")
+    inner = strip_optional(_type_of(project, address))
     files = [file, *more]
-    listed = described.startswith("list[") or (described in ("Any", "") and len(files) > 1)
+    listed = isinstance(inner, ListType) or (isinstance(inner, AnyType) and len(files) > 1)
     if len(files) > 1 and not listed and APPEND not in address.steps:
-        raise BadValue(f"{path} takes one {described}, not {len(files)}")
+        raise BadValue(f"{path} takes one {describe(inner)}, not {len(files)}")
     _check_files(files)
     with transfers(project, "sending"), project.transaction() as transaction:
         if address.steps and address.steps[-1] == APPEND:
@@ -79,12 +114,12 @@ def append(path: str, /, *values: str, options: InProject = IN_PROJECT) -> None:
     project = project_for(options)
     target = path.removesuffix("[+]")
     address = _input(f"{target}[+]")
-    described = type_inside(_port_type(project, address), address.steps).removesuffix(" | None")
-    if described == "File":
+    item_type = _type_of(project, address)
+    if isinstance(strip_optional(item_type), FileType):
         _check_files([Path(value) for value in values])
         read: list[Any] = [Path(value) for value in values]
     else:
-        read = [read_word(value, described, f"{target}[+]") for value in values]
+        read = [read_word(value, item_type, f"{target}[+]") for value in values]
     with transfers(project, "sending"), project.transaction() as transaction:
         project.extend(target, read)
     _report(options, transaction, f"{target}: {len(read)} appended")
@@ -94,7 +129,7 @@ def unset(path: str, /, *, options: InProject = IN_PROJECT) -> None:
     """Unset an input.
 
     Args:
-        path: The input, or an element of a list: prep.in.conf[2]
+        path: The input, an element of a list (prep.in.conf[2]), or a member that is not needed.
         options: Common ones.
     """
     project = project_for(options)
@@ -108,6 +143,7 @@ def get(
     /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    toml: Annotated[bool, Parameter(show_default=False)] = False,
     options: InProject = IN_PROJECT,
 ) -> None:
     """Print a value; with files in it, fetch them.
@@ -115,6 +151,7 @@ def get(
     Args:
         path: An output or input, or a part of it: run.out.xtc[0]
         output: Where to put the file; for several, the folder. Default: here.
+        toml: Print TOML, which cpc set --toml takes.
         options: Common ones.
     """
     from copernicus.client.files import revive
@@ -126,10 +163,14 @@ def get(
         raise NotFound(f"{path} has no value yet{reason}: cpc why {parse(path).instance}")
     if view.state == "stale":
         note(f"cpc: {path}: the newest value, but not the last: work under way may change it")
+    if toml:
+        print(write_toml(view.value, path), end="")
+        _tell_left_out(view.left_out)
+        return
     value = revive(view.value, project.files)
     files = _files_in(value)
     if not files or (options.json and output is None):
-        emit(options.json, view if options.json else None, lambda: _text(value))
+        emit(options.json, view if options.json else None, lambda: _text(value, view.unit))
         _tell_left_out(view.left_out)
         return
     with transfers(project, "fetching"):
@@ -172,11 +213,14 @@ def _files_in(value: Any) -> list[RemoteFile]:
     return [file for part in inner for file in _files_in(part)]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, unit: str = "") -> str:
     import msgspec
 
     if isinstance(value, str):
         return value
+    if unit and value is not None and sys.stdout.isatty():
+        # A person wants the unit; a program that reads the number knows it from --json.
+        return f"{_text(value)} {unit}"
     return msgspec.json.format(
         msgspec.json.encode(value), indent=2 if _is_deep(value) else 0
     ).decode()
@@ -194,21 +238,16 @@ def _input(path: str) -> Address:
     return address
 
 
-def _port_type(project: Project, address: Address) -> str:
+def _type_of(project: Project, address: Address) -> PortType:
     detail = project.instance_detail(address.instance, count=1)
     for port in detail.inputs:
         if port.name == address.port:
-            return port.type
+            found = type_inside(port.port_type or AnyType(), address.steps)
+            if found is None:
+                raise NotFound(f"{address}: {port.name} is {port.type}, which has no such part")
+            return found
     known = ", ".join(port.name for port in detail.inputs) or "none"
     raise NotFound(f"{address.instance} has no input {address.port!r}; it has: {known}")
-
-
-def _type_of(project: Project, address: Address) -> str:
-    return type_inside(_port_type(project, address), address.steps)
-
-
-def _read(project: Project, address: Address, word: str) -> Any:
-    return read_word(word, _type_of(project, address), str(address))
 
 
 def _check_files(files: list[Path]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from copernicus.errors import BadValue
+from copernicus.model.paths import written_step
 from copernicus.protocol import InstanceDetail
 
 if TYPE_CHECKING:
@@ -151,8 +152,6 @@ class Instance:
 
 
 def _deeper(path: str, step: int | str) -> str:
-    if isinstance(step, int):
-        if step < 0:
-            raise BadValue(f"{path}[{step}]: positions count from the front, from 0")
-        return f"{path}[{step}]"
-    return f"{path}.{step}"
+    if isinstance(step, int) and step < 0:
+        raise BadValue(f"{path}[{step}]: positions count from the front, from 0")
+    return path + written_step(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,9 +13,19 @@ from copernicus.errors import BadDefinition, CopernicusError
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Declaration, Segment
 from copernicus.model.functions import FunctionSpec, Port
-from copernicus.model.network import Collect, InRef, Literal, OutRef, Owner, Source
+from copernicus.model.network import Collect, InRef, Item, Literal, OutRef, Owner, Source
 from copernicus.model.paths import child
-from copernicus.model.types import ListType, PortType, accepts, check, describe, strip_optional
+from copernicus.model.types import (
+    ListType,
+    PortType,
+    accepts,
+    check,
+    describe,
+    strip_optional,
+    type_inside,
+)
+
+SomeSource = TypeVar("SomeSource", bound=Source)
 
 
 def segment_digest(segment: Segment) -> str:
@@ -54,7 +64,7 @@ def _declare_one(
             "see cpc functions list for those there are"
         )
     step.know(spec)
-    _check_inputs(step, spec, declaration, path)
+    inputs = _checked_inputs(step, spec, declaration, path)
     existing = step.state.instances.get(path)
     if existing is not None and existing.function != spec.name:
         for event in (*ending_below(step.state, path), ev.InstanceRemoved(path)):
@@ -74,7 +84,7 @@ def _declare_one(
                 version=spec.version,
             )
         )
-    _set_inputs(step, step.state.instances[path], declaration)
+    _set_inputs(step, step.state.instances[path], inputs)
 
 
 def _add(step: Step, owner: Owner, path: str, spec: FunctionSpec, declaration: Declaration) -> None:
@@ -91,31 +101,37 @@ def _add(step: Step, owner: Owner, path: str, spec: FunctionSpec, declaration: D
     )
 
 
-def _set_inputs(step: Step, instance: Instance, declaration: Declaration) -> None:
-    for port, source in declaration.inputs.items():
+def _set_inputs(step: Step, instance: Instance, inputs: dict[str, Source]) -> None:
+    for port, source in inputs.items():
         if instance.declared(port) != source:
             step.emit(ev.InputSet(instance.path, port, source))
-    for port in [p for p in instance.inputs if p not in declaration.inputs]:
+    for port in [p for p in instance.inputs if p not in inputs]:
         if instance.declared(port) is not None:
             step.emit(ev.InputSet(instance.path, port, None))
 
 
-def _check_inputs(step: Step, spec: FunctionSpec, declaration: Declaration, path: str) -> None:
+def _checked_inputs(
+    step: Step, spec: FunctionSpec, declaration: Declaration, path: str
+) -> dict[str, Source]:
     for name in declaration.mapped:
         spec.input(name)
+    checked = {}
     for name, source in declaration.inputs.items():
         port = spec.input(name)
         wanted = ListType(port.type) if name in declaration.mapped else port.type
         if isinstance(source, Collect) and source.late and not port.latest:
             raise BadDefinition(f"{name} takes no list that grows: its type must be Latest[...]")
-        check_source(step, wanted, source, f"{path}.in.{name}")
+        checked[name] = check_source(step, wanted, source, f"{path}.in.{name}")
     missing = [p.name for p in spec.inputs if p.required and p.name not in declaration.inputs]
     if missing:
         raise BadDefinition(f"{spec.name} needs {', '.join(missing)}")
+    return checked
 
 
-def check_source(step: Step, wanted: PortType, source: Source, where: str) -> None:
-    """Hold what is to be set or connected against the type of where it goes.
+def check_source(step: Step, wanted: PortType, source: SomeSource, where: str) -> SomeSource:
+    """What is to be set or connected, held against the type of where it goes.
+
+    Values that were written with a unit are numbers in the unit of their port.
 
     Raises:
         BadValue: It does not fit.
@@ -123,18 +139,24 @@ def check_source(step: Step, wanted: PortType, source: Source, where: str) -> No
         NotFound: There is no such port.
     """
     if isinstance(source, Literal):
-        check(wanted, source.value, where)
-    elif isinstance(source, Collect):
+        plain = check(wanted, source.value, where)
+        return source if plain == source.value else msgspec.structs.replace(source, value=plain)
+    if isinstance(source, Collect):
         inner = strip_optional(wanted)
         item_type = inner.item if isinstance(inner, ListType) else wanted
-        for position, item in enumerate(source.items):
-            check_source(step, item_type, item.source, f"{where}[{position}]")
-    else:
-        given = source_type(step, source)
-        if given is not None and not accepts(wanted, given):
-            raise BadDefinition(
-                f"{where} takes {describe(wanted)}, but {source.path} gives {describe(given)}"
-            )
+        return msgspec.structs.replace(
+            source,
+            items=tuple(
+                Item(item.eid, check_source(step, item_type, item.source, f"{where}[{position}]"))
+                for position, item in enumerate(source.items)
+            ),
+        )
+    given = source_type(step, source)
+    if given is not None and not accepts(wanted, given):
+        raise BadDefinition(
+            f"{where} takes {describe(wanted)}, but {source.path} gives {describe(given)}"
+        )
+    return source
 
 
 def source_type(step: Step, source: OutRef | InRef) -> PortType | None:
@@ -149,14 +171,12 @@ def source_type(step: Step, source: OutRef | InRef) -> PortType | None:
     else:
         port = spec.input(source.port)
         listed = False
-    if source.steps:
-        return None
-    return ListType(port.type) if listed else port.type
+    return type_inside(ListType(port.type) if listed else port.type, source.steps)
 
 
 def _bind(step: Step, instance: Instance, element: Element, port: str, source: Source) -> None:
     spec = step.state.spec(instance)
-    check_source(step, spec.output(port).type, source, f"{instance.path}.out.{port}")
+    source = check_source(step, spec.output(port).type, source, f"{instance.path}.out.{port}")
     evaluation = element.evaluation
     assert evaluation is not None
     binding = evaluation.outputs.get(port)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from copernicus.engine.declare import check_source
 from copernicus.engine.digests import element_ids, value_digest
 from copernicus.engine.draft import Draft
+from copernicus.engine.parts import assigned, removed
 from copernicus.engine.state import Instance
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import events as ev
@@ -58,10 +58,21 @@ def set_input(draft: Draft, address: Address, value: Any) -> None:
     if isinstance(inner, ListType):
         _set_item(draft, instance, port, inner, address, value)
         return
-    present = instance.inputs.get(port.name)
-    held = present.value if isinstance(present, Literal) else None
-    changed = _assigned(held, address.steps, value, where)
+    changed = assigned(_held(instance, port, where), address.steps, value, where)
     _replace_source(draft, instance, port, Literal(check(port_type, changed, where)))
+
+
+def _held(instance: Instance, port: Port, where: str) -> Any:
+    """The value of which a part is to be changed: what was set, else the default."""
+    source = instance.inputs.get(port.name)
+    if source is None:
+        return port.default
+    if not isinstance(source, Literal):
+        raise Conflict(
+            f"{where}: {instance.path}.in.{port.name} is connected, so its parts cannot be set: "
+            f"cpc unset {instance.path}.in.{port.name} first"
+        )
+    return source.value
 
 
 def _as_source(
@@ -121,47 +132,68 @@ def _set_item(
 ) -> None:
     first, rest = address.steps[0], address.steps[1:]
     where = str(address)
-    if first == APPEND and not rest:
-        source = Literal(check(port_type.item, value, where))
-        _append(draft, instance, port, source)
+    items = _listed(draft, instance, port)
+    if first in (APPEND, len(items)):
+        made = check(port_type.item, assigned(None, rest, value, where), where)
+        _append(draft, instance, port, items, Literal(made))
         return
-    item = _item_at(instance, port, first, where)
-    held = item.source.value if isinstance(item.source, Literal) else None
-    changed = check(port_type.item, _assigned(held, rest, value, where), where)
-    _replace_item(draft, instance, port, item, Literal(changed))
+    item = _item_at(items, instance, port, first, where)
+    held = _item_value(item, instance, port, where) if rest else None
+    changed = check(port_type.item, assigned(held, rest, value, where), where)
+    _replace_item(draft, instance, port, items, Item(item.eid, Literal(changed)))
 
 
-def _append(draft: Draft, instance: Instance, port: Port, source: Single) -> None:
-    present = instance.inputs.get(port.name)
+def _item_value(item: Item, instance: Instance, port: Port, where: str) -> Any:
+    if not isinstance(item.source, Literal):
+        raise Conflict(
+            f"{where}: this element of {instance.path}.in.{port.name} is connected, "
+            "so its members cannot be set"
+        )
+    return item.source.value
+
+
+def _listed(draft: Draft, instance: Instance, port: Port) -> tuple[Item, ...]:
+    """The elements of a list that can be edited one by one; a default becomes such a list."""
+    present = draft.state.instance(instance.path).inputs.get(port.name)
+    if isinstance(present, Collect):
+        return present.items
     if isinstance(present, OutRef | InRef):
         raise Conflict(
             f"{instance.path}.in.{port.name} is connected as a whole: "
-            "clear it before appending single elements"
+            "clear it before editing single elements"
         )
-    eid = draft.new_eid()
+    values = present.value if present else None
+    if present is None and port.name not in instance.mapped:
+        values = port.default
+    if not values:
+        return ()
+    eids = element_ids(values)
+    items = tuple(Item(e, Literal(v)) for e, v in zip(eids, values, strict=True))
+    if instance.owner is None:
+        draft.emit(ev.InputSet(instance.path, port.name, Collect(items)))
+    return items
+
+
+def _append(
+    draft: Draft, instance: Instance, port: Port, items: tuple[Item, ...], source: Single
+) -> None:
+    item = Item(draft.new_eid(), source)
     if instance.owner is not None:
-        _pin_items(draft, instance, port, (*_present_items(instance, port), Item(eid, source)))
-    elif present is None:
-        draft.emit(ev.InputSet(instance.path, port.name, Collect((Item(eid, source),))))
+        _pin_items(draft, instance, port, (*items, item))
+    elif isinstance(draft.state.instance(instance.path).inputs.get(port.name), Collect):
+        draft.emit(ev.ItemAppended(instance.path, port.name, item))
     else:
-        draft.emit(ev.ItemAppended(instance.path, port.name, Item(eid, source)))
+        draft.emit(ev.InputSet(instance.path, port.name, Collect((item,))))
 
 
-def _replace_item(draft: Draft, instance: Instance, port: Port, item: Item, source: Single) -> None:
+def _replace_item(
+    draft: Draft, instance: Instance, port: Port, items: tuple[Item, ...], changed: Item
+) -> None:
     if instance.owner is not None:
-        changed = Item(item.eid, source)
-        items = _present_items(instance, port)
-        _pin_items(draft, instance, port, tuple(changed if i.eid == item.eid else i for i in items))
-    elif item.source != source:
-        draft.emit(ev.ItemReplaced(instance.path, port.name, item.eid, source))
-
-
-def _present_items(instance: Instance, port: Port) -> tuple[Item, ...]:
-    present = instance.inputs.get(port.name)
-    if isinstance(present, Literal) and isinstance(present.value, list):
-        eids = element_ids(present.value)
-        return tuple(Item(e, Literal(v)) for e, v in zip(eids, present.value, strict=True))
-    return present.items if isinstance(present, Collect) else ()
+        replaced = tuple(changed if item.eid == changed.eid else item for item in items)
+        _pin_items(draft, instance, port, replaced)
+    elif changed not in items:
+        draft.emit(ev.ItemReplaced(instance.path, port.name, changed.eid, changed.source))
 
 
 def _pin_items(draft: Draft, instance: Instance, port: Port, items: tuple[Item, ...]) -> None:
@@ -174,51 +206,21 @@ def _pin_items(draft: Draft, instance: Instance, port: Port, items: tuple[Item, 
     _pin(draft, instance, port, Collect(items))
 
 
-def _item_at(instance: Instance, port: Port, step: Step, where: str) -> Item:
-    items = _present_items(instance, port)
+def _item_at(
+    items: tuple[Item, ...], instance: Instance, port: Port, step: Step, where: str
+) -> Item:
     if not isinstance(step, int):
         raise BadValue(f"{where}: {instance.path}.in.{port.name} is a list: write [0] or [+]")
     if step >= len(items):
-        raise NotFound(f"{where}: the list has {len(items)} elements set by hand; append with [+]")
+        raise NotFound(f"{where}: the list has {len(items)} elements; append with [+]")
     return items[step]
 
 
-def _assigned(held: Any, steps: tuple[Step, ...], value: Any, where: str) -> Any:
-    if not steps:
-        return value
-    whole = copy.deepcopy(held) if held is not None else ([] if steps[0] == APPEND else {})
-    at: Any = whole
-    for step in steps[:-1]:
-        at = _inner(at, step, where)
-    last = steps[-1]
-    if isinstance(at, list) and last == APPEND:
-        at.append(value)
-    elif _has_place(at, last):
-        at[last] = value
-    else:
-        raise NotFound(f"{where}: there is no place {last!r} in {type(at).__name__} yet")
-    return whole
-
-
-def _has_place(at: Any, step: Step) -> bool:
-    if isinstance(at, list):
-        return isinstance(step, int) and step < len(at)
-    return isinstance(at, dict) and isinstance(step, str) and step != APPEND
-
-
-def _inner(at: Any, step: Step, where: str) -> Any:
-    if isinstance(at, dict) and isinstance(step, str):
-        return at.setdefault(step, {})
-    if isinstance(at, list) and isinstance(step, int) and step < len(at):
-        return at[step]
-    raise NotFound(f"{where}: there is no {step!r} inside yet")
-
-
 def clear_input(draft: Draft, address: Address) -> None:
-    """Unset or disconnect an input, or take one element out of a list.
+    """Unset or disconnect an input, or take an element of a list or a member out of it.
 
     Raises:
-        UserError: There is no such input or element.
+        UserError: There is no such input, element or member, or it is needed.
     """
     if (address.instance, address.port) in draft.state.dangling and not address.steps:
         draft.emit(ev.PinRemoved(address.instance, str(address.port)))
@@ -227,16 +229,22 @@ def clear_input(draft: Draft, address: Address) -> None:
     if not address.steps:
         _replace_source(draft, instance, port, None)
         return
+    where = str(address)
     inner = strip_optional(port_type)
-    if isinstance(inner, ListType) and len(address.steps) == 1:
-        item = _item_at(instance, port, address.steps[0], str(address))
-        if instance.owner is not None:
-            items = _present_items(instance, port)
-            _pin_items(draft, instance, port, tuple(i for i in items if i.eid != item.eid))
-        else:
-            draft.emit(ev.ItemRemoved(instance.path, port.name, item.eid))
+    if not isinstance(inner, ListType):
+        changed = removed(_held(instance, port, where), address.steps, where)
+        _replace_source(draft, instance, port, Literal(check(port_type, changed, where)))
         return
-    raise BadValue(f"{address}: only whole inputs and elements of lists can be cleared")
+    items = _listed(draft, instance, port)
+    item = _item_at(items, instance, port, address.steps[0], where)
+    if len(address.steps) > 1:
+        held = removed(_item_value(item, instance, port, where), address.steps[1:], where)
+        source = Literal(check(inner.item, held, where))
+        _replace_item(draft, instance, port, items, Item(item.eid, source))
+    elif instance.owner is not None:
+        _pin_items(draft, instance, port, tuple(i for i in items if i.eid != item.eid))
+    else:
+        draft.emit(ev.ItemRemoved(instance.path, port.name, item.eid))
 
 
 def connect(draft: Draft, source: Address, target: Address) -> None:
@@ -256,11 +264,12 @@ def connect(draft: Draft, source: Address, target: Address) -> None:
     if not isinstance(inner, ListType) or len(target.steps) > 1:
         raise BadValue(f"{where}: only whole inputs and elements of lists can be connected")
     check_source(draft, inner.item, reference, where)
-    if target.steps[0] == APPEND:
-        _append(draft, instance, port, reference)
+    items = _listed(draft, instance, port)
+    if target.steps[0] in (APPEND, len(items)):
+        _append(draft, instance, port, items, reference)
     else:
-        item = _item_at(instance, port, target.steps[0], where)
-        _replace_item(draft, instance, port, item, reference)
+        item = _item_at(items, instance, port, target.steps[0], where)
+        _replace_item(draft, instance, port, items, Item(item.eid, reference))
 
 
 def _reference(draft: Draft, source: Address, target: Instance) -> OutRef | InRef:

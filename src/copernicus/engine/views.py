@@ -17,7 +17,7 @@ from copernicus.engine.resolve import (
     resolve_input,
 )
 from copernicus.engine.showing import shorten
-from copernicus.engine.state import Decision, Element, Instance, ProjectState
+from copernicus.engine.state import Activation, Decision, Element, Instance, ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.engine.waiting import waits_for
 from copernicus.errors import NotFound
@@ -25,7 +25,7 @@ from copernicus.model.functions import Port
 from copernicus.model.network import Collect, InRef, OutRef, Source
 from copernicus.model.network import Literal as Plain
 from copernicus.model.paths import Address
-from copernicus.model.types import ListType, PortType, describe
+from copernicus.model.types import AnyType, ListType, PortType, describe, type_inside, unit_of
 from copernicus.protocol import (
     DecisionView,
     ElementView,
@@ -166,9 +166,11 @@ def _input_view(state: ProjectState, found: Instance, port: Port) -> PortView:
     else:
         standing = "unset"
         shown = "" if port.required else f"{shorten(port.default)} (default)"
+    port_type = ListType(port.type) if mapped else port.type
     return PortView(
         name=port.name,
-        type=describe(ListType(port.type) if mapped else port.type),
+        type=describe(port_type),
+        port_type=port_type,
         state=standing,
         shown=shown,
         source=source_text(state, source),
@@ -248,9 +250,11 @@ def _standing(found: Resolved) -> Standing:
 def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
     held = resolve(state, OutRef(found.path, port.name))
     has_value = held.status in ("current", "stale")
+    port_type = ListType(port.type) if found.mapped else port.type
     return PortView(
         name=port.name,
-        type=describe(ListType(port.type) if found.mapped else port.type),
+        type=describe(port_type),
+        port_type=port_type,
         state=_standing(held),
         shown=shorten(held.value) if has_value else "",
         doc=port.doc,
@@ -296,8 +300,8 @@ def _located(state: ProjectState, address: Address) -> tuple[Instance, Port, Por
             element, steps = eids[steps[0]], steps[1:]
         held = resolve(state, OutRef(found.path, port.name, element))
     listed = bool(found.mapped) and (address.side == "out" or port.name in found.mapped)
-    port_type = ListType(port.type) if listed and steps == address.steps else port.type
-    return found, port, port_type, _inside(held, steps, address)
+    whole = ListType(port.type) if listed and steps == address.steps else port.type
+    return found, port, type_inside(whole, steps) or AnyType(), _inside(held, steps, address)
 
 
 def _unset(port: Port) -> Resolved:
@@ -329,6 +333,7 @@ def value(state: ProjectState, address: Address) -> ValueView:
     return ValueView(
         path=str(address),
         type=describe(port_type),
+        unit=unit_of(port_type),
         state=standing,
         value=held.value if held.status in ("current", "stale") else None,
         digest=held.digest,
@@ -382,7 +387,14 @@ def trace_activation(state: ProjectState, activation: str) -> TraceNode:
             for port, origins in made.origins.items()
         },
         left_out=made.left_out,
+        units=_units(state, made, function),
     )
+
+
+def _units(state: ProjectState, made: Activation, function: str) -> dict[str, str]:
+    spec = state.functions.get(function, {}).get(made.version)
+    units = {port.name: unit_of(port.type) for port in spec.inputs} if spec else {}
+    return {name: units[name] for name in made.inputs if units.get(name)}
 
 
 def path_of_activation(state: ProjectState, activation: str) -> str:

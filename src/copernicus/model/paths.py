@@ -1,5 +1,8 @@
 """Paths address everything: ``run.in.conf[2]``, ``run.in.conf[+]``, ``fe/coulomb.out.delta_f``.
 
+Members of records and dicts follow a dot, or stand in quotes where their names are no plain words:
+``edit.in.settings.gen-seed``, ``run.in.labels["a b"]``.
+
 An instance path is names joined by ``/``. Instances inside one element of a mapped workflow are
 below ``name@element`` (``fe@e12/coulomb``). A key of a declared call becomes one name,
 injectively: ``("md", 0, 3)`` is ``md-0-3``.
@@ -16,11 +19,14 @@ from copernicus.errors import BadValue
 Key = str | int | tuple[str | int, ...]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_MEMBER = r"[^\W\d][\w-]*"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ADDRESS = re.compile(
     r"(?P<instance>[^.\[\]\s]+)(?:[.:](?P<side>in|out)(?:[.](?P<port>[A-Za-z_]\w*)"
-    r"(?P<rest>(?:\[[^\]]*\]|[.][A-Za-z_]\w*)*))?)?(?P<tail>\[[^\]]*\])?\Z"
+    rf"(?P<rest>(?:\[{_QUOTED}\]|\[[^\]\"]*\]|[.]{_MEMBER})*))?)?(?P<tail>\[[^\]\"]*\])?\Z"
 )
-_STEP = re.compile(r"\[([^\]]*)\]|[.]([A-Za-z_]\w*)")
+_STEP = re.compile(rf"\[({_QUOTED})\]|\[([^\]\"]*)\]|[.]({_MEMBER})")
+_PLAIN = re.compile(rf"{_MEMBER}\Z")
 
 APPEND = "+"
 Step = int | str
@@ -48,9 +54,14 @@ class Address(msgspec.Struct, frozen=True):
             text += f".{self.port}"
         if self.element is not None and not self.port:
             text += f"[{self.element}]"
-        for step in self.steps:
-            text += f"[{step}]" if isinstance(step, int) or step == APPEND else f".{step}"
-        return text
+        return text + "".join(map(written_step, self.steps))
+
+
+def written_step(step: Step) -> str:
+    """A step into a value as a path has it: ``[2]``, ``[+]``, ``.nsteps``, ``["a b"]``."""
+    if isinstance(step, int) or step == APPEND:
+        return f"[{step}]"
+    return f".{step}" if _PLAIN.match(step) else f"[{msgspec.json.encode(step).decode()}]"
 
 
 def parse(text: str) -> Address:
@@ -63,12 +74,22 @@ def parse(text: str) -> Address:
     if not found:
         raise BadValue(f"{text!r} is no path: write for example run.in.conf[0] or fe/md.out.xtc")
     steps: list[Step] = []
-    for index, member in _STEP.findall(found["rest"] or ""):
-        steps.append(member or _index(index, text))
+    for quoted, index, member in _STEP.findall(found["rest"] or ""):
+        steps.append(_unquoted(quoted, text) if quoted else member or _index(index, text))
     element = _index(found["tail"][1:-1], text) if found["tail"] else None
     if element is not None and not isinstance(element, int):
         raise BadValue(f"{text!r}: an instance's element is a number, as in run[2]")
     return Address(found["instance"], found["side"], found["port"], tuple(steps), element)
+
+
+def _unquoted(quoted: str, whole: str) -> str:
+    try:
+        name = msgspec.json.decode(quoted, type=str)
+    except msgspec.DecodeError:
+        name = APPEND
+    if name == APPEND:
+        raise BadValue(f"{whole!r}: [{quoted}] is no name of a member that a path can have")
+    return name
 
 
 def _index(text: str, whole: str) -> Step:

@@ -1,29 +1,24 @@
-"""Port types: ordinary Python type hints, turned into data that can be sent, checked and shown.
+"""Port types as data that can be sent, checked and shown (``model.hints`` reads them from Python).
 
-``from_hint`` reads a hint, ``check`` holds a value against a type and returns its canonical form,
-``accepts`` says whether an output may be connected to an input, ``json_schema`` and ``describe``
-show a type to machines and to people.
+``check`` holds a value against a type and returns its canonical form, ``accepts`` says whether an
+output may be connected to an input, ``json_schema`` and ``describe`` show a type to machines and to
+people.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import types
-import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any
 
 import msgspec
 
-from copernicus.errors import BadDefinition, BadValue
-from copernicus.model.values import File, is_file
+from copernicus.errors import BadValue
+from copernicus.model.paths import APPEND, Step
+from copernicus.model.units import magnitude, same_unit
+from copernicus.model.values import is_file
 
-
-class Unit(msgspec.Struct, frozen=True):
-    """Annotation of a number: ``Annotated[float, Unit("kJ/mol")]``."""
-
-    name: str
+MOST_NESTED = 100
 
 
 class BoolType(msgspec.Struct, frozen=True, tag="bool"):
@@ -79,11 +74,13 @@ class OptionalType(msgspec.Struct, frozen=True, tag="optional"):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A named member of a record."""
+    """A named member of a record; one that is left out has its ``default``."""
 
     name: str
     type: PortType
     required: bool = True
+    default: Any = None
+    doc: str = ""
 
 
 class RecordType(msgspec.Struct, frozen=True, tag="record"):
@@ -106,64 +103,6 @@ PortType = (
     | OptionalType
     | RecordType
 )
-
-_PLAIN: dict[Any, PortType] = {
-    bool: BoolType(),
-    int: IntType(),
-    float: FloatType(),
-    str: StrType(),
-    File: FileType(),
-    Any: AnyType(),
-    dict: DictType(AnyType()),
-    list: ListType(AnyType()),
-}
-
-
-def from_hint(hint: Any) -> PortType:
-    """The port type that a Python type hint stands for.
-
-    Raises:
-        BadDefinition: The hint is none that a port can have.
-    """
-    if hint in _PLAIN:
-        return _PLAIN[hint]
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _with_unit(from_hint(args[0]), args[1:])
-    if origin in (list, tuple) and args and (origin is list or args[-1] is Ellipsis):
-        return ListType(from_hint(args[0]))
-    if origin is dict and args[0] is str:
-        return DictType(from_hint(args[1]))
-    if origin is Literal:
-        return EnumType(tuple(args))
-    if origin in (typing.Union, types.UnionType) and type(None) in args and len(args) == 2:
-        return OptionalType(from_hint(next(a for a in args if a is not type(None))))
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _record(hint)
-    if isinstance(hint, type) and issubclass(hint, File):
-        return FileType()
-    raise BadDefinition(
-        f"no port can have the type {hint!r}: use bool, int, float, str, File, list[T], "
-        "dict[str, T], a frozen dataclass, Literal[...], T | None or Any"
-    )
-
-
-def _with_unit(base: PortType, extras: tuple[Any, ...]) -> PortType:
-    unit = next((extra.name for extra in extras if isinstance(extra, Unit)), None)
-    if unit and isinstance(base, IntType | FloatType):
-        return msgspec.structs.replace(base, unit=unit)
-    return base
-
-
-def _record(cls: type) -> RecordType:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    fields = []
-    for field in dataclasses.fields(cls):
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        fields.append(Field(field.name, from_hint(hints[field.name]), required))
-    return RecordType(cls.__name__, tuple(fields))
 
 
 def describe(port_type: PortType) -> str:  # noqa: C901 - one plain case for each type
@@ -203,8 +142,9 @@ def _what(value: Any) -> str:
 
 def _wrong(port_type: PortType, value: Any, where: str) -> BadValue:
     at = f" at {where}" if where else ""
-    named = isinstance(port_type, FileType) and isinstance(value, str)
-    hint = " (a file's name: cpc set-file, or Path(...) in Python)" if named else ""
+    hint = ""
+    if isinstance(port_type, FileType) and isinstance(value, str):
+        hint = " (a file's name: cpc set-file, or Path(...) in Python)"
     return BadValue(f"expected {describe(port_type)}{at}, got {_what(value)}{hint}")
 
 
@@ -234,21 +174,49 @@ def check(port_type: PortType, value: Any, where: str = "") -> Any:
 
 
 def _check_scalar(port_type: PortType, value: Any, where: str) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     match port_type:
+        case IntType() | FloatType():
+            return _check_number(port_type, value, where)
         case BoolType() if isinstance(value, bool):
             return value
-        case IntType() if number and math.isfinite(value) and int(value) == value:
-            return int(value)
-        case FloatType() if number and math.isfinite(value):
-            return float(value)
         case StrType() if isinstance(value, str):
             return value
         case FileType() if is_file(value):
             return dict(value)
         case EnumType(choices=choices) if not isinstance(value, bool) and value in choices:
-            return value
+            return choices[choices.index(value)]
     raise _wrong(port_type, value, where)
+
+
+def _check_number(port_type: IntType | FloatType, value: Any, where: str) -> int | float:
+    number = value
+    if isinstance(value, str) and port_type.unit:
+        number = _in_unit(port_type, value, where)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not _fits(number):
+        raise _wrong(port_type, value, where)
+    if isinstance(port_type, FloatType):
+        return float(number)
+    whole = round(number)
+    # What was converted, such as 0.1 ns into ps, may miss the whole number by a rounding.
+    exact = whole == number or (number is not value and math.isclose(whole, number, rel_tol=1e-12))
+    if not exact or not -(2**63) <= whole < 2**63:
+        raise _wrong(port_type, value, where)
+    return whole
+
+
+def _in_unit(port_type: IntType | FloatType, text: str, where: str) -> float | None:
+    assert port_type.unit is not None
+    try:
+        return magnitude(text, port_type.unit)
+    except BadValue as error:
+        raise BadValue(f"{_wrong(port_type, text, where).message}: {error.message}") from None
+
+
+def _fits(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def _check_record(record: RecordType, value: Any, where: str) -> dict[str, Any]:
@@ -268,20 +236,27 @@ def _check_record(record: RecordType, value: Any, where: str) -> dict[str, Any]:
     }
 
 
-def _check_json(value: Any, where: str) -> Any:
-    if value is None or isinstance(value, bool | int | str):
+def _check_json(value: Any, where: str, depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
+    if depth > MOST_NESTED:
+        raise BadValue(f"nested deeper than {MOST_NESTED} at {where[:60]}...")
     if isinstance(value, list | tuple):
-        return [_check_json(v, f"{where}[{i}]") for i, v in enumerate(value)]
+        return [_check_json(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
     if isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
-        return {k: _check_json(v, f"{where}.{k}") for k, v in value.items()}
+        return {k: _check_json(v, f"{where}.{k}", depth + 1) for k, v in value.items()}
     raise BadValue(f"not JSON at {where}: {_what(value)}")
 
 
 def accepts(target: PortType, source: PortType) -> bool:
-    """Whether every value of ``source`` is good for ``target`` (units are not compared here)."""
+    """Whether every value of ``source`` is good for ``target``.
+
+    Units must be the same where both have one: nothing is converted on the way of a connection.
+    """
     if isinstance(target, AnyType) or isinstance(source, AnyType):
         return True
     match target, source:
@@ -293,8 +268,10 @@ def accepts(target: PortType, source: PortType) -> bool:
             return accepts(wanted, given)
         case DictType(value=wanted), DictType(value=given):
             return accepts(wanted, given)
-        case FloatType(), IntType() | FloatType():
-            return True
+        case FloatType(unit=wanted), IntType(unit=given) | FloatType(unit=given):
+            return not (wanted and given) or same_unit(wanted, given)
+        case IntType(unit=wanted), IntType(unit=given):
+            return not (wanted and given) or same_unit(wanted, given)
         case EnumType(choices=wanted_words), EnumType(choices=given_words):
             return set(given_words) <= set(wanted_words)
         case RecordType(fields=wanted_fields), RecordType(fields=given_fields):
@@ -352,3 +329,38 @@ def json_schema(port_type: PortType) -> dict[str, Any]:  # noqa: C901 - one case
 def strip_optional(port_type: PortType) -> PortType:
     """The type below an optional one."""
     return port_type.item if isinstance(port_type, OptionalType) else port_type
+
+
+def unit_of(port_type: PortType) -> str:
+    """The unit of a number, or of the numbers in a list, dict or optional value; else ``""``."""
+    match port_type:
+        case IntType(unit=unit) | FloatType(unit=unit):
+            return unit or ""
+        case ListType(item=inner) | DictType(value=inner) | OptionalType(item=inner):
+            return unit_of(inner)
+    return ""
+
+
+def type_inside(port_type: PortType, steps: tuple[Step, ...]) -> PortType | None:
+    """The type of a part of a value; None where the type has no such part."""
+    at = port_type
+    for step in steps:
+        at = strip_optional(at)
+        inner = _inner_type(at, step)
+        if inner is None:
+            return None
+        at = inner
+    return at
+
+
+def _inner_type(port_type: PortType, step: Step) -> PortType | None:
+    match port_type:
+        case ListType(item=item) if isinstance(step, int) or step == APPEND:
+            return item
+        case DictType(value=value) if isinstance(step, str):
+            return value
+        case RecordType(fields=fields):
+            return next((field.type for field in fields if field.name == step), None)
+        case AnyType():
+            return port_type
+    return None

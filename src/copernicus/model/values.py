@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from copernicus.model.units import written
+
 
 class File(msgspec.Struct, frozen=True):
     """Immutable bytes in the blob store, and the name they go by."""
@@ -54,7 +56,10 @@ def files_in(value: Any) -> Iterator[File]:
 
 
 def to_plain(value: Any) -> Any:
-    """The plain form of an author's value: files, dataclasses, tuples, numpy scalars and arrays."""
+    """The plain form of an author's or user's value.
+
+    Files, dataclasses, tuples, numpy scalars and arrays, Pint quantities (text with the unit).
+    """
     if isinstance(value, File):
         return value.plain()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -63,6 +68,8 @@ def to_plain(value: Any) -> Any:
         return {str(k): to_plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [to_plain(v) for v in value]
+    if hasattr(value, "dimensionality") and hasattr(value, "magnitude"):
+        return to_plain(written(value))
     if hasattr(value, "tolist"):
         return to_plain(value.tolist())
     return value

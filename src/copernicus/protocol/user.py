@@ -11,6 +11,7 @@ from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, Failure
 from copernicus.model.resources import ProgramOffer
+from copernicus.model.types import PortType
 from copernicus.protocol.common import PROTOCOL
 from copernicus.protocol.machine import ProgressReport
 
@@ -209,6 +210,7 @@ class InstanceView(msgspec.Struct, frozen=True, omit_defaults=True):
 class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A port and what it holds (long values are shortened: ``shown``).
 
+    ``type`` is its type in words, ``port_type`` the type itself, with units and members.
     ``pinned``: a user's hand holds it; ``declared`` is what the workflow function says instead.
     """
 
@@ -222,6 +224,7 @@ class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
     on_change: str = "finish"
     pinned: bool = False
     declared: str = ""
+    port_type: PortType | None = None
 
 
 class PinView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -270,7 +273,10 @@ class InstanceDetail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ValueView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The value at a path. ``left_out`` lists what a collected list does not hold, and why."""
+    """The value at a path, its type in words, and the unit that its numbers have.
+
+    ``left_out`` lists what a collected list does not hold, and why.
+    """
 
     path: str
     type: str
@@ -279,10 +285,14 @@ class ValueView(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str = ""
     activation: str = ""
     left_out: tuple[str, ...] = ()
+    unit: str = ""
 
 
 class TraceNode(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a value comes from: an activation, its inputs' origins, its attempts."""
+    """Where a value comes from: an activation, its inputs' origins, its attempts.
+
+    ``units`` are those of the inputs that have one.
+    """
 
     path: str
     activation: str
@@ -295,6 +305,7 @@ class TraceNode(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str | None = None
     origins: dict[str, tuple[TraceNode, ...]] = {}
     left_out: dict[str, tuple[str, ...]] = {}
+    units: dict[str, str] = {}
 
 
 class RevisionView(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ The Python module that has ``module`` is named by an entry point of the group
 """
 
 from copernicus.model.functions import RetryPolicy
+from copernicus.model.hints import Unit
 from copernicus.model.jobs import (
     Checkpoint,
     Command,
@@ -39,7 +40,6 @@ from copernicus.model.jobs import (
     Progress,
 )
 from copernicus.model.resources import Resources
-from copernicus.model.types import Unit
 from copernicus.registry import Module
 from copernicus.sdk.calling import Task, current_task, report_progress
 from copernicus.sdk.files import File, Files, NewFile, place

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from copernicus.errors import BadDefinition, UserError
+from copernicus.model.docstrings import read_doc
 from copernicus.model.functions import OnChange, Port
-from copernicus.model.types import OptionalType, check, from_hint
+from copernicus.model.hints import from_hint
+from copernicus.model.types import OptionalType, check
 from copernicus.model.values import to_plain
-from copernicus.sdk.docstrings import read_doc
 
 T = TypeVar("T")
 
