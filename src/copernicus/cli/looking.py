@@ -19,6 +19,7 @@ def show(
     *,
     start: Annotated[int, Parameter(show_default=False)] = 0,
     count: int = _PAGE,
+    docs: Annotated[bool, Parameter(show_default=False)] = False,
     options: InProject = IN_PROJECT,
 ) -> None:
     """Show an instance.
@@ -27,12 +28,13 @@ def show(
         path: The instance.
         start: First element to show.
         count: Elements to show.
+        docs: Say what every input and output means, and what records are made of.
         options: Common ones.
     """
     from copernicus.cli.render.details import instance_text
 
     detail = project_for(options).instance_detail(path, start, count)
-    emit(options.json, detail, lambda: instance_text(detail))
+    emit(options.json, detail, lambda: instance_text(detail, docs=docs))
 
 
 def why(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:

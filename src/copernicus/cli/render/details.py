@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -13,14 +13,22 @@ from copernicus.cli.render.states import progress_text, state_text
 from copernicus.cli.render.tables import counted, duration, facts, moment, short_job, table
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.jobs import AttemptRecord, Failure
-from copernicus.model.types import describe
+from copernicus.model.types import (
+    DictType,
+    Field,
+    ListType,
+    OptionalType,
+    PortType,
+    RecordType,
+    describe,
+)
 from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView, TraceNode
 
 _LOG_LINES = 15
 
 
-def instance_text(detail: InstanceDetail) -> RenderableType:
-    """``cpc show``."""
+def instance_text(detail: InstanceDetail, *, docs: bool = False) -> RenderableType:
+    """``cpc show``; with ``docs`` every port with its meaning, else those that are not set."""
     view = detail.summary
     head = Text().append(view.path, style="bold")
     head.append(f"  {view.function} {view.version}  ", style="dim")
@@ -31,7 +39,7 @@ def instance_text(detail: InstanceDetail) -> RenderableType:
     if view.waits_for:
         parts.append(Text(f"waits: {printable(view.waits_for)}"))
     for title, ports in (("input", detail.inputs), ("output", detail.outputs)):
-        parts += [Text(""), table((title, "type", "", "value"), map(_port, ports), wide="value")]
+        parts += [Text(""), table((title, "type", "", "value"), _ports(ports, docs), wide="value")]
     if view.mapped or len(detail.elements) > 1:
         rows = [_element(view.path, element) for element in detail.elements]
         parts += [Text(""), table(("element", "state", "job", ""), rows, wide="")]
@@ -44,14 +52,33 @@ def instance_text(detail: InstanceDetail) -> RenderableType:
     return Group(*parts)
 
 
-def _port(port: PortView) -> Sequence[str | Text]:
-    value = port.shown
-    if port.source:
-        value = f"{value}  <- {port.source}" if value else f"<- {port.source}"
-    missing = port.state == "unset" and port.required
-    name = Text(port.name, style="bold" if missing else "")
-    shown = Text(printable(value.replace("\n", " ")) or ("not set" if missing else "-"))
-    return (name, port.type, _sign(port.state, required=port.required), shown)
+def _ports(ports: Sequence[PortView], docs: bool) -> Iterator[Sequence[str | Text]]:
+    for port in ports:
+        value = port.shown
+        if port.source:
+            value = f"{value}  <- {port.source}" if value else f"<- {port.source}"
+        missing = port.state == "unset" and port.required
+        name = Text(port.name, style="bold" if missing else "")
+        shown = Text(printable(value.replace("\n", " ")) or ("not set" if missing else "-"))
+        if port.doc and (docs or missing):
+            shown.append(f"\n{paragraphs(port.doc)[0]}", style="dim")
+        yield (name, port.type, _sign(port.state, required=port.required), shown)
+        for field in members(port.port_type) if docs or missing else ():
+            yield (f"  .{field.name}", describe(field.type), "", Text(_field_doc(field), "dim"))
+
+
+def members(port_type: PortType | None) -> tuple[Field, ...]:
+    """The members of a record, also of one in a list, a dict or an optional value."""
+    match port_type:
+        case RecordType(fields=fields):
+            return fields
+        case ListType(item=inner) | DictType(value=inner) | OptionalType(item=inner):
+            return members(inner)
+    return ()
+
+
+def _field_doc(field: Field) -> str:
+    return _noted(field.doc, [] if field.required else [_default(field.default)])
 
 
 def _sign(state: str, *, required: bool) -> Text:
@@ -121,7 +148,13 @@ def function_text(spec: FunctionSpec) -> RenderableType:
         need = f"{spec.program.name} {spec.program.versions}".strip()
         parts.append(Text(f"needs a worker with {need}", style="dim"))
     for title, ports in (("input", spec.inputs), ("output", spec.outputs)):
-        rows = [(port.name, describe(port.type), _port_doc(port)) for port in ports]
+        rows: list[tuple[str, str, str]] = []
+        for port in ports:
+            rows.append((port.name, describe(port.type), _port_doc(port)))
+            rows += [
+                (f"  .{field.name}", describe(field.type), _field_doc(field))
+                for field in members(port.type)
+            ]
         parts += [Text(""), table((title, "type", "meaning"), rows, wide="meaning")]
     return Group(*parts)
 
@@ -133,15 +166,21 @@ def paragraphs(doc: str) -> list[str]:
 
 
 def _port_doc(port: Port) -> str:
-    notes = []
-    if not port.required:
-        notes.append("optional" if port.default is None else f"default {port.default!r}")
+    notes = [] if port.required else [_default(port.default)]
     if port.on_change == "extend":
         notes.append("a change continues finished work")
     elif port.on_change == "cancel":
         notes.append("a change stops running work")
-    doc = paragraphs(port.doc)[0]
-    return f"{doc} ({', '.join(notes)})".strip() if notes else doc
+    return _noted(port.doc, notes)
+
+
+def _noted(doc: str, notes: Sequence[str]) -> str:
+    said = paragraphs(doc)[0]
+    return f"{said} ({', '.join(notes)})".strip() if notes else said
+
+
+def _default(value: object) -> str:
+    return "optional" if value is None else f"default {_short(value)}"
 
 
 def trace_text(node: TraceNode, depth: int) -> RenderableType:
@@ -170,7 +209,8 @@ def _grow(tree: Tree, node: TraceNode, depth: int, seen: set[str]) -> None:
         tree.add(Text(_attempt(attempt), style="dim"))
     for port, value in node.inputs.items():
         if not node.origins.get(port):
-            tree.add(Text(f"{port} = {_short(value)}"))
+            unit = node.units.get(port, "") if value is not None else ""
+            tree.add(Text(f"{port} = {_short(value)} {unit}".rstrip()))
     for port, reasons in node.left_out.items():
         tree.add(Text(f"{port}: {len(reasons)} left out: {'; '.join(reasons[:3])}", "yellow"))
     if node.parent:
