@@ -43,6 +43,11 @@ class Evaluation:
         branches = self._recorder.branches.values()
         return self.failure is not None or all(branch.ended for branch in branches)
 
+    @property
+    def lines(self) -> dict[str, str]:
+        """The author's line at which each key was declared."""
+        return dict(self._recorder.lines)
+
     def run(self) -> Rest:
         """Run from the start to the first rest (with recorded answers: to the recorded one)."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from copernicus.errors import CopernicusError, InternalError
@@ -73,17 +74,8 @@ class Service:
         function = self._function(request.entry, "program")
         if isinstance(function, Failure):
             return Description(request.id, failure=function)
-        try:
-            given = arguments(function.body, function.spec, request.inputs)
-            command = function.body(**given)
-            if not isinstance(command, Command):
-                raise TypeError(  # noqa: TRY301 - told as the author's failure, like all others
-                    f"{function.spec.name} must return a Command, not {type(command).__name__}"
-                )
-            check_command(function.spec, command)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the author's
-            return Description(request.id, failure=failure_of(error, function.body.__code__))
-        return Description(request.id, command)
+        command, failure = describe(function, request.inputs)
+        return Description(request.id, command, failure)
 
     def _begin(self, request: Begin) -> Reply:
         start = request.start
@@ -125,3 +117,20 @@ class Service:
         if evaluation is not None and evaluation.start.number <= number:
             del self._evaluations[key]
             evaluation.close()
+
+
+def describe(
+    function: Function[..., Any], inputs: Mapping[str, Any]
+) -> tuple[Command | None, Failure | None]:
+    """The command of a program function for plain inputs, or why there is none."""
+    try:
+        given = arguments(function.body, function.spec, inputs)
+        command = function.body(**given)
+        if not isinstance(command, Command):
+            raise TypeError(  # noqa: TRY301 - told as the author's failure, like all others
+                f"{function.spec.name} must return a Command, not {type(command).__name__}"
+            )
+        check_command(function.spec, command)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the author's
+        return None, failure_of(error, function.body.__code__)
+    return command, None

@@ -80,7 +80,7 @@ class Recorder:
         self.current: BranchState | None = None
         self.problem: BadDefinition | None = None
         self.fresh: list[BranchState] = []
-        self._declared: dict[str, str] = {}
+        self.lines: dict[str, str] = {}
 
     def refuse(self, message: str) -> BadDefinition:
         """The error to raise; it fails the evaluation even if the author's code swallows it."""
@@ -99,17 +99,17 @@ class Recorder:
     def declare(self, declaration: Declaration) -> None:
         """Write down a call; its key must be new in this evaluation."""
         branch, name = self.branch, declaration.name
-        if name in self._declared:
+        if name in self.lines:
             raise self.refuse(
                 f"key {name!r} is declared twice in one evaluation, first at "
-                f"{self._declared[name]}: give every call a key of its own"
+                f"{self.lines[name]}: give every call a key of its own"
             )
-        if len(self._declared) >= self.start.max_declarations:
+        if len(self.lines) >= self.start.max_declarations:
             raise self.refuse(
                 f"more than {self.start.max_declarations} calls are declared: is there an "
                 "endless loop? Else raise the limit of the project"
             )
-        self._declared[name] = author_line()
+        self.lines[name] = author_line()
         branch.declarations.append(declaration)
 
     def bind(self, port: str, source: Source) -> None:
