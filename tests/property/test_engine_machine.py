@@ -38,6 +38,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(*SPECS, *TASKS, workflows={f.body.__name__: f for f in FUNCTIONS})
         self.stopped: list[tuple[str, str, dict[str, Any]]] = []
+        self.gone: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
     @initialize(generations=st.integers(1, 3), starts=st.lists(SMALL, min_size=1, max_size=2))
     def a_workflow(self, generations: int, starts: list[int]) -> None:
@@ -166,6 +167,31 @@ class EngineMachine(RuleBasedStateMachine):
     def reorganise(self, name: str, new: str, remove: bool) -> None:
         self.attempt(ed.RemoveInstance(name) if remove else ed.RenameInstance(name, new))
 
+    @rule(name=st.sampled_from((*NAMES, "ad", "two", "nes")), again=st.booleans())
+    def take_out(self, name: str, again: bool) -> None:
+        """Remove what is there, and put it back as it was, now or later."""
+        found = self.world.state.instances.get(name)
+        if found is not None:
+            self.gone[name] = (found.function, found.mapped, dict(found.inputs))
+            self.attempt(ed.RemoveInstance(name))
+        if name in self.gone and again:
+            function, mapped, inputs = self.gone[name]
+            sources = [ed.SetSource(name, port, source) for port, source in inputs.items()]
+            self.attempt(ed.AddInstance(name, function, mapped, held=False), *sources)
+
+    @rule(name=st.sampled_from((*NAMES, "ad", "two")), new=st.sampled_from(NAMES))
+    def copy(self, name: str, new: str) -> None:
+        self.attempt(ed.CopyInstances({name: new}, held=False))
+
+    @rule(which=st.integers(0, 50), name=st.sampled_from(NAMES), hold=st.booleans())
+    def reach_inside(self, which: int, name: str, hold: bool) -> None:
+        """Hold what is inside a workflow, or connect it to the top level."""
+        inside = sorted(p for p in self.world.state.instances if "/" in p)
+        if inside:
+            path = inside[which % len(inside)]
+            self.attempt(ed.Hold(path) if hold else ed.Activate(path))
+            self.attempt(ed.Connect(f"{path}.out.y", f"{name}.in.x"))
+
     @rule(which=st.integers(0, 50))
     def act_inside(self, which: int) -> None:
         inside = sorted(p for p in self.world.state.instances if "/" in p)
@@ -218,6 +244,8 @@ class EngineMachine(RuleBasedStateMachine):
         w = self.world
         self.attempt(ed.Resume())
         self.attempt(ed.Activate())
+        inside = [p for p, i in w.state.instances.items() if i.owner and i.held]
+        self.attempt(*(ed.Activate(path) for path in inside))
         for _ in range(30):
             w.work(compute)
             self.attempt(ed.Retry("", failed=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from copernicus.engine import apply_evaluations, apply_network, apply_runs
 from copernicus.engine.record import record
 from copernicus.engine.state import ProjectState
+from copernicus.engine.touches import note
 from copernicus.model import events as ev
 
 # Importing these modules enters their rules into ``record``.
@@ -18,3 +19,4 @@ def apply(state: ProjectState, event: ev.Event) -> None:
     """Record ``event`` in ``state``."""
     state.position += 1
     record(event, state)
+    note(state, event)

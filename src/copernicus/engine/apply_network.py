@@ -9,10 +9,11 @@ from copernicus.engine.indexes import (
     evaluation_of,
     index_source,
     mark_below,
+    move,
     reindex,
-    renamed,
 )
 from copernicus.engine.record import record
+from copernicus.engine.removed import bring_back, take_out
 from copernicus.engine.state import (
     Instance,
     ProjectState,
@@ -36,7 +37,7 @@ def _(event: ev.ProjectLoaded, state: ProjectState) -> None:
 
 @record.register
 def _(event: ev.RevisionMade, state: ProjectState) -> None:
-    state.revision = event.number
+    state.revision, state.author = event.number, event.author
 
 
 @record.register
@@ -50,6 +51,13 @@ def _(event: ev.FunctionDefined, state: ProjectState) -> None:
 @record.register
 def _(event: ev.InstanceAdded, state: ProjectState) -> None:
     state.next_incarnation = max(state.next_incarnation, event.incarnation + 1)
+    if not bring_back(state, event):
+        _add(state, event)
+    for dependent in state.dependents.get(event.path, ()):
+        state.mark(dependent)
+
+
+def _add(state: ProjectState, event: ev.InstanceAdded) -> None:
     instance = Instance(
         path=event.path,
         incarnation=event.incarnation,
@@ -67,8 +75,6 @@ def _(event: ev.InstanceAdded, state: ProjectState) -> None:
         state.children.setdefault(event.owner.path, set()).add(event.path)
     state.instances[event.path] = instance
     state.mark(event.path)
-    for dependent in state.dependents.get(event.path, ()):
-        state.mark(dependent)
 
 
 @record.register
@@ -86,33 +92,21 @@ def _(event: ev.InstanceDeclared, state: ProjectState) -> None:
 
 @record.register
 def _(event: ev.InstanceRemoved, state: ProjectState) -> None:
-    by_hand = state.instances[event.path].owner is None
-    for path in below(state, event.path):
-        instance = state.instances.pop(path)
-        for port in () if by_hand else instance.pinned:
-            state.dangling[path, port] = instance.inputs[port]
-        state.dirty.pop(path, None)
-        if instance.owner:
-            state.children.get(instance.owner.path, set()).discard(path)
+    take_out(state, event.path)
 
 
 @record.register
 def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
     old, new = event.path, event.new_path
     moved = {p: new + p[len(old) :] for p in below(state, old)}
-    instances = {}
-    for path, instance in state.instances.items():
-        instance.path = moved.get(path, path)
-        if instance.owner and instance.owner.path in moved:
-            instance.owner = msgspec.structs.replace(
-                instance.owner, path=moved[instance.owner.path]
-            )
-        instance.inputs = {p: renamed(s, moved) for p, s in instance.inputs.items()}
-        instance.pinned = {p: s and renamed(s, moved) for p, s in instance.pinned.items()}
-        instances[instance.path] = instance
-    state.instances = instances
+    incarnations = {p: state.instances[p].incarnation for p in moved}
+    for instance in state.instances.values():
+        move(instance, moved)
+    state.instances = {instance.path: instance for instance in state.instances.values()}
     for activation in state.activations.values():
-        activation.path = moved.get(activation.path, activation.path)
+        # What was there before under the same path stays where it was.
+        if incarnations.get(activation.path) == activation.incarnation:
+            activation.path = moved[activation.path]
     reindex(state)
 
 

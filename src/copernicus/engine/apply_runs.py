@@ -101,8 +101,8 @@ def _(event: ev.ResultKept, state: ProjectState) -> None:
     _succeed(activation, event.outputs)
     _account(state, event.attempts, event.outputs)
     activation.attempts, activation.checkpoint = event.attempts, event.checkpoint
-    instance = state.instances.get(activation.path)
-    if instance is None or instance.incarnation != activation.incarnation:
+    instance = state.keeper(activation)
+    if instance is None:
         return
     element = instance.element(activation.eid)
     element.successes[activation.digest] = event.id

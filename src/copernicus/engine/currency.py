@@ -94,10 +94,11 @@ def _element_ids(state: ProjectState, instance: Instance) -> tuple[tuple[str, ..
     if len(lengths) > 1:
         told = ", ".join(f"{port} has {len(known)}" for port, known in shapes)
         return None, f"lists of equal length: {told}"
-    return tuple(_zipped(parts) for parts in zip(*(k for _, k in shapes), strict=True)), ""
+    return tuple(zipped(parts) for parts in zip(*(k for _, k in shapes), strict=True)), ""
 
 
-def _zipped(parts: tuple[str, ...]) -> str:
+def zipped(parts: tuple[str, ...]) -> str:
+    """The identity of what is made of one element of each list."""
     return parts[0] if len(set(parts)) == 1 else "|".join(parts)
 
 

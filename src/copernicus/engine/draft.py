@@ -10,9 +10,12 @@ import copy
 import dataclasses
 
 from copernicus.engine.apply import apply
+from copernicus.engine.currency import zipped
+from copernicus.engine.resolve import shape
 from copernicus.engine.state import Instance, ProjectState
 from copernicus.engine.transaction import Catalog, Step
 from copernicus.model import events as ev
+from copernicus.model.network import OutRef, Source
 
 
 class Draft(Step):
@@ -25,6 +28,7 @@ class Draft(Step):
         draft.defined = dict(state.defined)
         draft.dangling = dict(state.dangling)
         draft.children = {path: set(inner) for path, inner in state.children.items()}
+        draft.removed, draft.touched = dict(state.removed), {}
         draft.activations, draft.items = {}, {}
         draft.dependents, draft.border, draft.deciding = {}, {}, {}
         draft.followers, draft.watchers = {}, {}
@@ -71,3 +75,18 @@ class Draft(Step):
         eid = f"e{self.state.next_element}"
         self.state.next_element += 1
         return eid
+
+    def eids(self, instance: Instance) -> tuple[str, ...]:
+        """The elements that a mapped instance has by the network as it is drafted."""
+        shapes = [self._shape(instance.inputs.get(port)) for port in instance.mapped]
+        known = [one for one in shapes if one is not None]
+        if len(known) < len(shapes) or len({len(one) for one in known}) != 1:
+            return instance.eids or ()
+        return tuple(zipped(parts) for parts in zip(*known, strict=True))
+
+    def _shape(self, source: Source | None) -> tuple[str, ...] | None:
+        if isinstance(source, OutRef) and source.element is None and not source.steps:
+            upstream = self.state.instances.get(source.path)
+            if upstream is not None and upstream.mapped:
+                return self.eids(upstream) or None
+        return None if source is None else shape(self.real, source)

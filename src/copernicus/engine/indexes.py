@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from copernicus.engine.state import Evaluation, ProjectState, replace
+from copernicus.engine.state import Evaluation, Instance, ProjectState, replace
 from copernicus.model.network import Collect, InRef, OutRef, Source
 
 
@@ -54,16 +54,31 @@ def reindex(state: ProjectState) -> None:
         index.clear()
     state.deciding.clear()
     state.backlog.clear()
-    for path, instance in state.instances.items():
-        for source in instance.inputs.values():
-            index_source(state, path, source)
-        if instance.owner:
-            state.children.setdefault(instance.owner.path, set()).add(path)
-        for element in instance.elements.values():
-            element.backlogged = False
-            if element.evaluation:
-                _index_evaluation(state, path, element.eid, element.evaluation)
-        state.mark(path)
+    for instance in state.instances.values():
+        index_instance(state, instance)
+
+
+def index_instance(state: ProjectState, instance: Instance) -> None:
+    """Note all that an instance depends on, and mark it."""
+    path = instance.path
+    for source in instance.inputs.values():
+        index_source(state, path, source)
+    if instance.owner:
+        state.children.setdefault(instance.owner.path, set()).add(path)
+    for element in instance.elements.values():
+        element.backlogged = False
+        if element.evaluation:
+            _index_evaluation(state, path, element.eid, element.evaluation)
+    state.mark(path)
+
+
+def move(instance: Instance, moved: dict[str, str]) -> None:
+    """Give an instance, and what it refers to, the new paths."""
+    instance.path = moved.get(instance.path, instance.path)
+    if instance.owner and instance.owner.path in moved:
+        instance.owner = msgspec.structs.replace(instance.owner, path=moved[instance.owner.path])
+    instance.inputs = {port: renamed(s, moved) for port, s in instance.inputs.items()}
+    instance.pinned = {port: s and renamed(s, moved) for port, s in instance.pinned.items()}
 
 
 def _index_evaluation(state: ProjectState, path: str, eid: str, evaluation: Evaluation) -> None:

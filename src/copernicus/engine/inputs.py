@@ -52,14 +52,14 @@ def set_input(draft: Draft, address: Address, value: Any) -> None:
     where = str(address)
     if not address.steps:
         plain = check(port_type, value, where)
-        _replace_source(draft, instance, port, _as_source(draft, instance, port, port_type, plain))
+        replace_source(draft, instance, port, _as_source(draft, instance, port, port_type, plain))
         return
     inner = strip_optional(port_type)
     if isinstance(inner, ListType):
         _set_item(draft, instance, port, inner, address, value)
         return
     changed = assigned(_held(instance, port, where), address.steps, value, where)
-    _replace_source(draft, instance, port, Literal(check(port_type, changed, where)))
+    replace_source(draft, instance, port, Literal(check(port_type, changed, where)))
 
 
 def _held(instance: Instance, port: Port, where: str) -> Any:
@@ -80,10 +80,11 @@ def _as_source(
 ) -> Source:
     if plain is None or not isinstance(strip_optional(port_type), ListType):
         return Literal(plain)
-    return Collect(_items(draft, instance.inputs.get(port.name), plain))
+    present = instance.inputs.get(port.name) or instance.former.get(port.name)
+    return Collect(items_of(draft, present, plain))
 
 
-def _items(draft: Draft, present: Source | None, values: list[Any]) -> tuple[Item, ...]:
+def items_of(draft: Draft, present: Source | None, values: list[Any]) -> tuple[Item, ...]:
     """Items for a list set as a whole: equal elements keep their identity, then equal places."""
     old = present.items if isinstance(present, Collect) else ()
     free: dict[str, list[str]] = {}
@@ -102,7 +103,8 @@ def _items(draft: Draft, present: Source | None, values: list[Any]) -> tuple[Ite
     )
 
 
-def _replace_source(draft: Draft, instance: Instance, port: Port, source: Source | None) -> None:
+def replace_source(draft: Draft, instance: Instance, port: Port, source: Source | None) -> None:
+    """Give an input another source, by a pin if a workflow declares it; nothing if it has it."""
     if instance.owner is not None:
         _pin(draft, instance, port, source)
     elif instance.inputs.get(port.name) != source:
@@ -177,13 +179,23 @@ def _listed(draft: Draft, instance: Instance, port: Port) -> tuple[Item, ...]:
 def _append(
     draft: Draft, instance: Instance, port: Port, items: tuple[Item, ...], source: Single
 ) -> None:
-    item = Item(draft.new_eid(), source)
+    item = Item(_former_eid(instance, port, source) or draft.new_eid(), source)
     if instance.owner is not None:
         _pin_items(draft, instance, port, (*items, item))
     elif isinstance(draft.state.instance(instance.path).inputs.get(port.name), Collect):
         draft.emit(ev.ItemAppended(instance.path, port.name, item))
     else:
         draft.emit(ev.InputSet(instance.path, port.name, Collect((item,))))
+
+
+def _former_eid(instance: Instance, port: Port, source: Single) -> str | None:
+    """The identity that an equal element had when the instance was removed, if it is free."""
+    former, present = instance.former.get(port.name), instance.inputs.get(port.name)
+    taken = {item.eid for item in present.items} if isinstance(present, Collect) else set()
+    for item in former.items if isinstance(former, Collect) else ():
+        if item.source == source and item.eid not in taken:
+            return item.eid
+    return None
 
 
 def _replace_item(
@@ -227,13 +239,13 @@ def clear_input(draft: Draft, address: Address) -> None:
         return
     instance, port, port_type = _target(draft, address)
     if not address.steps:
-        _replace_source(draft, instance, port, None)
+        replace_source(draft, instance, port, None)
         return
     where = str(address)
     inner = strip_optional(port_type)
     if not isinstance(inner, ListType):
         changed = removed(_held(instance, port, where), address.steps, where)
-        _replace_source(draft, instance, port, Literal(check(port_type, changed, where)))
+        replace_source(draft, instance, port, Literal(check(port_type, changed, where)))
         return
     items = _listed(draft, instance, port)
     item = _item_at(items, instance, port, address.steps[0], where)
@@ -253,12 +265,17 @@ def connect(draft: Draft, source: Address, target: Address) -> None:
     Raises:
         UserError: One of them does not exist, or the types do not go together.
     """
+    if source.side == "in" and target.side == "out":
+        raise BadValue(
+            f"{source} is an input and {target} an output: the output comes first, as in "
+            f"cpc connect {target} {source}"
+        )
     instance, port, port_type = _target(draft, target)
-    reference = _reference(draft, source, instance)
+    reference = _reference(draft, source)
     where = str(target)
     if not target.steps:
         check_source(draft, port_type, reference, where)
-        _replace_source(draft, instance, port, reference)
+        replace_source(draft, instance, port, reference)
         return
     inner = strip_optional(port_type)
     if not isinstance(inner, ListType) or len(target.steps) > 1:
@@ -272,20 +289,15 @@ def connect(draft: Draft, source: Address, target: Address) -> None:
         _replace_item(draft, instance, port, items, Item(item.eid, reference))
 
 
-def _reference(draft: Draft, source: Address, target: Instance) -> OutRef | InRef:
+def _reference(draft: Draft, source: Address) -> OutRef:
     upstream = draft.state.instance(source.instance)
     if source.side != "out" or source.port is None:
         raise BadValue(f"{source} is no output: write for example {source.instance}.out.PORT")
     draft.state.spec(upstream).output(source.port)
-    if source.instance.rpartition("/")[0] != target.path.rpartition("/")[0]:
-        raise Conflict(
-            f"{source.instance} and {target.path} are not on the same level: "
-            "connect to an output of the workflow instance instead"
-        )
     if not upstream.mapped or not source.steps:
         return OutRef(source.instance, source.port, steps=source.steps)
     first, rest = source.steps[0], source.steps[1:]
-    eids = upstream.eids or ()
+    eids = draft.eids(upstream)
     if not isinstance(first, int) or first >= len(eids):
-        raise NotFound(f"{source}: {source.instance} has {len(eids)} elements")
+        raise NotFound(f"{source}: {source.instance} has {len(eids)} elements now")
     return OutRef(source.instance, source.port, eids[first], rest)

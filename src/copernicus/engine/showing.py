@@ -1,4 +1,4 @@
-"""Values in at most one line, for lists and histories."""
+"""Values and edits in at most one line, for lists and histories."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from copernicus.model import edits as ed
 from copernicus.model.values import is_file
 
 SHORT = 72
@@ -28,3 +29,33 @@ def _size(size: int) -> str:
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
     return f"{size} B"
+
+
+def summarise(edit: ed.Edit) -> str:
+    """One line about an edit, for the history."""
+    match edit:
+        case ed.AddInstance(path=path, function=function):
+            return f"add {path} ({function})"
+        case ed.SetInput(target=target, value=value):
+            return f"set {target} = {shorten(value)}"
+        case ed.Connect(source=source, target=target):
+            return f"connect {source} -> {target}"
+        case ed.RenameInstance(path=path, name=name):
+            return f"rename {path} to {name}"
+        case ed.CopyInstances(names=names):
+            return "copy " + ", ".join(f"{path} to {name}" for path, name in names.items())
+        case ed.SetSource(path=path, port=port, source=source):
+            return f"{'clear' if source is None else 'set'} {path}.in.{port}"
+        case ed.Define(spec=spec):
+            return f"define {spec.name}"
+        case ed.ClearInput(target=target):
+            return f"clear {target}"
+        case ed.SetBudget(limits=limits):
+            told = (f"{n} {'unlimited' if v is None else f'{v:g}'}" for n, v in limits.items())
+            return f"budget {', '.join(told)}"
+    return _in_words(edit)
+
+
+def _in_words(edit: Any) -> str:
+    word = type(edit).__name__.lower()
+    return word if isinstance(edit, ed.Pause | ed.Resume) else f"{word} {edit.path or 'everything'}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -176,6 +176,8 @@ class Instance:
 
     ``pinned`` has the inputs that a user's hand holds (SEMANTICS 10.2), with the source that the
     workflow function declares for each.
+
+    ``former`` are the inputs that it had when it was removed, if it has come back since.
     """
 
     path: str
@@ -191,6 +193,7 @@ class Instance:
     retired: bool = False
     inputs: dict[str, Source] = field(default_factory=dict)
     pinned: dict[str, Source | None] = field(default_factory=dict)
+    former: dict[str, Source] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     # derived
     eids: tuple[str, ...] | None = None
@@ -225,9 +228,20 @@ class Instance:
             yield self.elements[eid]
 
 
+class Touch(NamedTuple):
+    """By which revision, and by whom, a path was changed last."""
+
+    revision: int
+    author: str
+
+
 @dataclass(slots=True)
 class ProjectState:
-    """Everything about one project."""
+    """Everything about one project.
+
+    ``removed`` keeps what was taken out by hand, with what was inside it, by the incarnation of
+    the outermost. ``touched`` says of every path that an edit changed when that was (10.1).
+    """
 
     project: str = ""
     name: str = ""
@@ -251,6 +265,9 @@ class ProjectState:
     cancelling: dict[str, int] = field(default_factory=dict)
     discarding: set[str] = field(default_factory=set)
     dangling: dict[tuple[str, str], Source] = field(default_factory=dict)
+    removed: dict[int, dict[str, Instance]] = field(default_factory=dict)
+    touched: dict[str, Touch] = field(default_factory=dict)
+    author: str = ""
     # derived
     jobs_open: int = 0
     backlog: list[tuple[int, int, str, str]] = field(default_factory=list)
@@ -278,6 +295,17 @@ class ProjectState:
             shown = ", ".join(sorted(known)[:8]) or "none yet"
             raise NotFound(f"no instance {path!r} in project {self.name!r}; there is: {shown}")
         return found
+
+    def keeper(self, activation: Activation) -> Instance | None:
+        """The instance that an activation belongs to, also if it was removed."""
+        found = self.instances.get(activation.path)
+        if found is not None and found.incarnation == activation.incarnation:
+            return found
+        for members in self.removed.values():
+            found = members.get(activation.path)
+            if found is not None and found.incarnation == activation.incarnation:
+                return found
+        return None
 
     def spec(self, instance: Instance) -> FunctionSpec:
         """The definition that an instance goes by now."""
@@ -321,6 +349,11 @@ class ProjectState:
             "cancelling": self.cancelling,
             "discarding": self.discarding,
             "dangling": self.dangling,
+            "removed": {
+                number: {path: _instance_facts(i) for path, i in members.items()}
+                for number, members in self.removed.items()
+            },
+            "touched": self.touched,
         }
 
 
@@ -328,7 +361,7 @@ def _instance_facts(instance: Instance) -> dict[str, Any]:
     names = ("path", "incarnation", "function", "version", "order", "mapped", "held", "resources")
     facts = {name: getattr(instance, name) for name in (*names, "owner", "declared_in", "retired")}
     elements = {eid: _element_facts(e) for eid, e in instance.elements.items() if e.has_facts()}
-    sources = {"inputs": instance.inputs, "pinned": instance.pinned}
+    sources = {"inputs": instance.inputs, "pinned": instance.pinned, "former": instance.former}
     return {**facts, **sources, "elements": elements}
 
 

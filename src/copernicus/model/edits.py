@@ -7,17 +7,24 @@ from typing import Any
 import msgspec
 
 from copernicus.model.functions import FunctionSpec
+from copernicus.model.network import Source
 from copernicus.model.resources import Resources
 
 
 class AddInstance(msgspec.Struct, frozen=True, tag="add_instance", omit_defaults=True):
-    """Place a function in the network under a name; ``mapped`` names the ports mapped over."""
+    """Place a function in the network under a name; ``mapped`` names the ports mapped over.
+
+    ``version`` is the newest if it is not named. What was removed comes back with its results if
+    it is placed again as it was: the newest of that name, or the one of this ``incarnation``.
+    """
 
     path: str
     function: str
     mapped: tuple[str, ...] = ()
     held: bool = True
     resources: Resources | None = None
+    version: str = ""
+    incarnation: int = 0
 
 
 class RemoveInstance(msgspec.Struct, frozen=True, tag="remove_instance"):
@@ -31,6 +38,16 @@ class RenameInstance(msgspec.Struct, frozen=True, tag="rename_instance"):
 
     path: str
     name: str
+
+
+class CopyInstances(msgspec.Struct, frozen=True, tag="copy_instances", omit_defaults=True):
+    """Place instances again under other names, with their inputs and the connections among them.
+
+    ``names`` gives the new name for each path. Results are not copied.
+    """
+
+    names: dict[str, str]
+    held: bool = True
 
 
 class SetInput(msgspec.Struct, frozen=True, tag="set_input"):
@@ -51,6 +68,17 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
 
     source: str
     target: str
+
+
+class SetSource(msgspec.Struct, frozen=True, tag="set_source"):
+    """Give an input a source as a document has it, or none.
+
+    Elements of a list keep the identities that they name; ``""`` asks for a new one.
+    """
+
+    path: str
+    port: str
+    source: Source | None
 
 
 class Activate(msgspec.Struct, frozen=True, tag="activate"):
@@ -132,9 +160,11 @@ Edit = (
     AddInstance
     | RemoveInstance
     | RenameInstance
+    | CopyInstances
     | SetInput
     | ClearInput
     | Connect
+    | SetSource
     | Activate
     | Hold
     | Pause
