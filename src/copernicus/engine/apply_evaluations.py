@@ -31,7 +31,8 @@ def _(event: ev.EvaluationStarted, state: ProjectState) -> None:
     evaluation = element.evaluation or Evaluation()
     element.evaluation = evaluation
     evaluation.number, evaluation.activation = event.number, event.activation
-    evaluation.ended, evaluation.failure = False, None
+    evaluation.version = state.activations[event.activation].version
+    evaluation.ended, evaluation.failure, evaluation.departure = False, None, None
     evaluation.branches = new_branches()
     for binding in evaluation.outputs.values():
         binding.declared = None
@@ -119,6 +120,16 @@ def _(event: ev.OutputBound, state: ProjectState) -> None:
     if event.effective:
         binding.effective = event.source
     follow(state, event.path, event.eid, event.source)
+    state.mark(event.path, event.eid)
+    look(state, event.path, event.eid)
+
+
+@record.register
+def _(event: ev.CodeChanged, state: ProjectState) -> None:
+    evaluation = evaluation_of(state, event.path, event.eid)
+    evaluation.departure = event.departure
+    if event.departure is None:
+        evaluation.version = event.version
     state.mark(event.path, event.eid)
     look(state, event.path, event.eid)
 

@@ -111,6 +111,15 @@ def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
 
 
 @record.register
+def _(event: ev.InstanceUpgraded, state: ProjectState) -> None:
+    instance = state.instances[event.path]
+    instance.version = event.version
+    for element in instance.elements.values():
+        element.replay = element.evaluation is not None
+    state.mark(event.path)
+
+
+@record.register
 def _(event: ev.InstanceRetired, state: ProjectState) -> None:
     state.instances[event.path].retired = True
     mark_below(state, event.path)

@@ -21,7 +21,7 @@ def _(event: ev.ActivationOpened, state: ProjectState) -> None:
     state.next_activation += 1
     instance = state.instances[event.path]
     activation = Activation(
-        works=state.functions[instance.function][event.version].kind != "workflow",
+        works=state.spec(instance).kind != "workflow",
         id=event.id,
         number=number,
         path=event.path,
@@ -39,7 +39,7 @@ def _(event: ev.ActivationOpened, state: ProjectState) -> None:
     )
     state.activations[event.id] = activation
     element = instance.element(event.eid)
-    element.open, element.retry = event.id, False
+    element.open, element.retry, element.replay = event.id, False, False
     state.jobs_open += activation.works
     element.lineages[event.base_digest] = event.lineage
     state.mark(event.path, event.eid)

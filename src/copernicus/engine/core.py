@@ -178,7 +178,7 @@ def _checked(step: Step, made: Activation, outputs: dict[str, object]) -> dict[s
     instance = step.state.instances.get(made.path)
     if instance is None or instance.incarnation != made.incarnation:
         return outputs
-    return checked_outputs(step.state.functions[instance.function][made.version], outputs)
+    return checked_outputs(step.state.spec_of(made), outputs)
 
 
 def _late_result(step: Step, made: Activation, report: JobEnded) -> None:

@@ -12,7 +12,7 @@ from copernicus.engine.transaction import Step, blocked, ending_below
 from copernicus.errors import BadDefinition, CopernicusError
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Declaration, Segment
-from copernicus.model.functions import FunctionSpec, Port
+from copernicus.model.functions import FunctionSpec, Port, departure
 from copernicus.model.network import Collect, InRef, Item, Literal, OutRef, Owner, Source
 from copernicus.model.paths import child
 from copernicus.model.types import (
@@ -29,8 +29,10 @@ SomeSource = TypeVar("SomeSource", bound=Source)
 
 
 def segment_digest(segment: Segment) -> str:
-    """What determinism is checked by: everything that a segment declared."""
+    """What determinism is checked by: everything that a segment declared, wherever it stands."""
     plain: Any = msgspec.to_builtins(segment)
+    if segment.waits is not None:
+        plain["waits"].pop("line", None)
     return value_digest(plain)
 
 
@@ -81,10 +83,21 @@ def _declare_one(
                 number=element.evaluation.number,
                 mapped=declaration.mapped,
                 resources=declaration.resources,
-                version=spec.version,
+                version=_kept_version(step, existing, spec, declaration),
             )
         )
     _set_inputs(step, step.state.instances[path], inputs)
+
+
+def _kept_version(
+    step: Step, existing: Instance, newest: FunctionSpec, declaration: Declaration
+) -> str:
+    """The version whose ports an instance has: the one it had, as long as that will do."""
+    placed = step.state.spec(existing)
+    known = {port.name for port in placed.inputs}
+    if departure(placed, newest) or not known.issuperset(declaration.inputs):
+        return newest.version
+    return placed.version
 
 
 def _add(step: Step, owner: Owner, path: str, spec: FunctionSpec, declaration: Declaration) -> None:
@@ -226,6 +239,7 @@ def workflow_blocked(step: Step, instance: Instance, element: Element) -> bool:
         state.paused
         or not element.wanted
         or not element.ready
+        or (element.evaluation is not None and element.evaluation.departure is not None)
         or element.hole
         or blocked(state, instance)
     )

@@ -11,7 +11,7 @@ from copernicus.engine.inputs import clear_input, connect, set_input
 from copernicus.engine.showing import summarise
 from copernicus.engine.sources import set_source
 from copernicus.engine.state import ProjectState
-from copernicus.engine.steer import cancel, reopen, retry, skip
+from copernicus.engine.steer import cancel, reopen, retry, skip, upgrade
 from copernicus.engine.structure import add, copy, hold, remove, rename
 from copernicus.engine.transaction import Catalog, Step
 from copernicus.errors import BadDefinition, BadValue, Conflict
@@ -102,12 +102,6 @@ def _define(draft: Draft, edit: ed.Define, author: str) -> None:
     if version is not None and draft.state.functions[spec.name][version] == spec:
         return
     draft.emit(ev.FunctionDefined(spec))
-    for path, instance in list(draft.state.instances.items()):
-        if instance.function == spec.name and instance.version != spec.version:
-            raise Conflict(
-                f"{spec.name} is in use by {path} in another version; "
-                "define the new one under another name"
-            )
 
 
 _QUIET = (ed.Connect, ed.SetSource, ed.Activate, ed.Hold, ed.RenameInstance, ed.Define)
@@ -132,5 +126,6 @@ _RULES: dict[type, Rule] = {
     ed.Skip: skip,
     ed.SetBudget: _budget,
     ed.Reopen: reopen,
+    ed.Upgrade: upgrade,
     ed.Define: _define,
 }

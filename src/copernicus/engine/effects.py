@@ -72,6 +72,8 @@ def _evaluation_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect
             yield SendAnswer(event.path, event.eid, event.number, answer)
         case ev.EvaluationEnded(path=path, eid=eid, number=number):
             yield EndEvaluation(path, eid, number)
+        case ev.CodeChanged(path=path, eid=eid, number=number) if event.departure:
+            yield EndEvaluation(path, eid, number)
         case ev.InstanceRetired(path=path):
             for instance, element in _evaluations_below(state, path):
                 assert element.evaluation is not None
@@ -89,8 +91,7 @@ def _wanted_job(state: ProjectState, made: Activation) -> Iterator[Effect]:
     if made.job is not None:
         yield QueueJob(made.id, QUEUED, made.job, made.parent, on_hold=state.paused)
         return
-    instance = state.instances[made.path]
-    spec = state.functions[instance.function][made.version]
+    spec = state.spec_of(made)
     if spec.kind == "program" and spec.entry:
         yield DescribeJob(made.id, spec.entry, made.inputs)
 
@@ -114,7 +115,8 @@ def _wanted_evaluation(state: ProjectState, path: str, eid: str) -> Iterator[Eff
     evaluation = element.evaluation
     if not evaluation.live or _retired(state, instance):
         return
-    spec = state.spec(instance)
+    made = state.activations[evaluation.activation]
+    spec = state.spec_of(made)
     answers = tuple(
         Answer(branch.key, index, answered.value)
         for branch in evaluation.branches.values()
@@ -126,8 +128,8 @@ def _wanted_evaluation(state: ProjectState, path: str, eid: str) -> Iterator[Eff
             eid=eid,
             number=evaluation.number,
             entry=spec.entry,
-            version=spec.version,
-            inputs=state.activations[evaluation.activation].inputs,
+            version=evaluation.version,
+            inputs=made.inputs,
             seed=state.seed,
             outputs=tuple(port.name for port in spec.outputs),
             answers=answers,

@@ -18,7 +18,7 @@ from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.engine.transaction import Step, blocked, unwanted
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev
-from copernicus.model.functions import FunctionSpec
+from copernicus.model.functions import FunctionSpec, departure
 from copernicus.model.jobs import Command, Failure, JobSpec, TaskCall
 from copernicus.model.resources import ProgramNeed
 from copernicus.model.templates import render
@@ -84,7 +84,7 @@ def _decide_skip(step: Step, instance: Instance, element: Element) -> bool:
 
 
 def _wants_to_fire(state: ProjectState, element: Element) -> bool:
-    if element.retry:
+    if element.retry or element.replay:
         return True
     if element.evaluation is not None and element.evaluation.failure is None:
         evaluated = state.activations[element.evaluation.activation]
@@ -113,7 +113,8 @@ def open_activation(
 ) -> None:
     """Fire: an activation on the present inputs, and what follows from it at once."""
     state = step.state
-    spec = _present_spec(step, instance)
+    spec = state.spec(instance)
+    code = _present_code(step, spec)
     found = inputs_of(state, instance, spec, element.eid)
     base = inputs_digest({n: r.digest for n, r in found.items() if n not in spec.extends})
     activation = f"a{state.next_activation}"
@@ -129,8 +130,9 @@ def open_activation(
             path=instance.path,
             incarnation=instance.incarnation,
             eid=element.eid,
-            version=spec.version,
-            inputs={name: one.value for name, one in found.items()},
+            version=code.version,
+            inputs={p.name: p.default for p in code.inputs if p.name not in found}
+            | {name: one.value for name, one in found.items()},
             digest=element.digest,
             base_digest=base,
             lineage=lineage,
@@ -140,11 +142,19 @@ def open_activation(
             parent=parent,
         )
     )
-    _begin(step, instance, element, spec, state.activations[activation])
+    _begin(step, instance, element, code, state.activations[activation])
 
 
-def _present_spec(step: Step, instance: Instance) -> FunctionSpec:
-    return step.state.functions[instance.function][instance.version]
+def _present_code(step: Step, placed: FunctionSpec) -> FunctionSpec:
+    """The newest version that can be called as the placed one is: what is evaluated next uses it.
+
+    The ports stay those of the placed one, so that a new module alone makes nothing stale.
+    """
+    newest = step.function(placed.name)
+    if newest is None or newest.version == placed.version or departure(placed, newest):
+        return placed
+    step.know(newest)
+    return newest
 
 
 def _begin(
@@ -198,11 +208,12 @@ def fail(step: Step, activation: str, failure: Failure) -> None:
 
 
 def _input_changed(step: Step, instance: Instance, element: Element, under_way: Activation) -> None:
-    if under_way.digest == element.digest:
+    if under_way.digest == element.digest and not element.replay:
         return
     state = step.state
     spec = state.spec(instance)
-    if spec.kind == "workflow" and under_way.strict_digest == element.strict_digest:
+    same = under_way.strict_digest == element.strict_digest
+    if spec.kind == "workflow" and same and not element.replay:
         return
     policy = _policy(state, instance, spec, element, under_way)
     if policy == "extend":
@@ -253,8 +264,7 @@ def _extend(step: Step, instance: Instance, element: Element, under_way: Activat
 
 def job_described(step: Step, made: Activation, command: Command) -> None:
     """A program function has been described: its job is known."""
-    instance = step.state.instances[made.path]
-    spec = step.state.functions[instance.function][made.version]
+    instance, spec = step.state.instances[made.path], step.state.spec_of(made)
     step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, command)))
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from copernicus.errors import NotFound
 from copernicus.model.budgets import Budget, Use
-from copernicus.model.evaluation import ROOT, Await
+from copernicus.model.evaluation import ROOT, Await, Departure
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
 from copernicus.model.network import Collect, Item, Owner, Single, Source
@@ -106,12 +106,17 @@ class Binding:
 class Evaluation:
     """The evaluation of one element of a workflow instance. ``number`` fences what it says.
 
+    ``version`` is that of the code that it runs; ``departure`` says where the installed code
+    departs from what has been declared: then it waits for a user's word.
+
     ``reopened`` has the decisions that a user wants taken anew, with the names it is about (none:
     all of it), until they are.
     """
 
     number: int = 0
     activation: str = ""
+    version: str = ""
+    departure: Departure | None = None
     ended: bool = False
     failure: Failure | None = None
     branches: dict[str, Branch] = field(default_factory=dict)
@@ -140,6 +145,7 @@ class Element:
     success: str | None = None
     ended: str | None = None
     retry: bool = False
+    replay: bool = False
     asks: dict[str, Any] = field(default_factory=dict)
     skip: str | None = None
     skipped_by: str = ""
@@ -311,6 +317,10 @@ class ProjectState:
         """The definition that an instance goes by now."""
         return self.functions[instance.function][instance.version]
 
+    def spec_of(self, made: Activation) -> FunctionSpec:
+        """The definition by which an activation was made."""
+        return self.functions[self.instances[made.path].function][made.version]
+
     def use(self) -> Use:
         """What the project uses of its budget."""
         hours = self.core_seconds / 3600
@@ -366,14 +376,15 @@ def _instance_facts(instance: Instance) -> dict[str, Any]:
 
 
 def _element_facts(element: Element) -> dict[str, Any]:
-    runs = ("open", "success", "ended", "retry", "asks", "successes", "lineages")
+    runs = ("open", "success", "ended", "retry", "replay", "asks", "successes", "lineages")
     names = (*runs, "skip", "skipped_by")
     facts = {name: getattr(element, name) for name in names}
     evaluation = element.evaluation
     if evaluation is not None:
         kept = ("number", "activation", "ended", "failure", "branches", "spawn_points")
         facts["evaluation"] = {
-            name: getattr(evaluation, name) for name in (*kept, "decisions", "reopened", "outputs")
+            name: getattr(evaluation, name)
+            for name in (*kept, "version", "departure", "decisions", "reopened", "outputs")
         }
     return facts
 

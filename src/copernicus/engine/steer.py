@@ -14,6 +14,7 @@ from copernicus.engine.state import Element, Instance
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
+from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
 from copernicus.model.paths import parse
 from copernicus.model.resources import Resources
@@ -131,6 +132,36 @@ def reopen(draft: Draft, edit: ed.Reopen, author: str) -> None:
         raise Conflict(f"{edit.path} has taken no {what}: see cpc decisions {edit.path}")
     for instance, element, position in found:
         draft.intend(ev.DecisionReopened(instance.path, element.eid, position))
+
+
+def upgrade(draft: Draft, edit: ed.Upgrade, author: str) -> None:
+    """Take the installed version of a function; evaluations that wait for it are replayed.
+
+    Raises:
+        UserError: There is no other version, or none at all.
+    """
+    del author
+    instance = draft.state.instance(parse(edit.path).instance)
+    found = []
+    for path in below(draft.state, instance.path):
+        at = draft.state.instances[path]
+        newest = draft.function(at.function)
+        waiting = any(e.evaluation and e.evaluation.departure for e in at.elements.values())
+        if newest is not None and (waiting or (at is instance and _other(at, newest))):
+            found.append((path, newest))
+    if not found:
+        raise Conflict(
+            f"{instance.path} runs {instance.function} {instance.version}, as it is installed"
+        )
+    for path, newest in found:
+        draft.know(newest)
+        draft.emit(ev.InstanceUpgraded(path, newest.version))
+
+
+def _other(instance: Instance, newest: FunctionSpec) -> bool:
+    """Whether an instance, or an evaluation in it, goes by another version."""
+    running = {e.evaluation.version for e in instance.elements.values() if e.evaluation}
+    return {instance.version, *running} != {newest.version}
 
 
 def _tolerating(draft: Draft, instance: Instance, element: Element) -> Iterator[ev.Event]:

@@ -57,6 +57,8 @@ def element_state(state: ProjectState, instance: Instance, element: Element) -> 
         return "retired"
     if element.hole:
         return "skipped"
+    if element.evaluation is not None and element.evaluation.departure is not None:
+        return "waiting"
     if element.open is not None:
         return "running" if state.spec(instance).kind == "workflow" else "queued"
     if failed_activation(state, element) is not None:

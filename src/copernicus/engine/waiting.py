@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from copernicus.engine.currency import inputs_of
 from copernicus.engine.resolve import element_name, failed_activation, resolve
 from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.model.evaluation import Departure
 from copernicus.model.network import Collect, InRef, OutRef, Source
 
 DEPTH = 200
@@ -77,11 +78,22 @@ def waits_for(state: ProjectState, instance: Instance, element: Element) -> str:
     return f"{said}: {found.reason}" if found.reason else said
 
 
+def _departed(instance: Instance, departure: Departure) -> str:
+    where = f" at {departure.line}" if departure.line else ""
+    why = f": {departure.reason}" if departure.reason else ""
+    return (
+        f"a word: {instance.function} {departure.version} departs{where} from what was declared"
+        f"{why} (cpc upgrade {instance.path} --preview)"
+    )
+
+
 Above = tuple[tuple[Instance, Element] | None, str]
 
 
 def _step_up(state: ProjectState, instance: Instance, element: Element) -> Above:
     evaluation = element.evaluation
+    if evaluation is not None and evaluation.departure is not None:
+        return None, _departed(instance, evaluation.departure)
     if element.ready and evaluation is not None and evaluation.live:
         for branch in evaluation.branches.values():
             above = _upstream(state, branch.waits.sources if branch.waits else ())

@@ -17,7 +17,7 @@ from copernicus.engine.state import Branch, Element, Evaluation, Instance
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev
-from copernicus.model.evaluation import ROOT, Rest, Segment
+from copernicus.model.evaluation import ROOT, Departure, Rest, Segment
 from copernicus.model.jobs import Failure
 from copernicus.model.network import Collect
 
@@ -31,9 +31,36 @@ def rested(step: Step, rest: Rest) -> None:
         return
     if rest.number != evaluation.number or not evaluation.live:
         return
+    other = rest.version and rest.version != evaluation.version
+    departed = _departure(evaluation, rest) if other else None
+    if departed is not None or (other and rest.segments) or evaluation.departure:
+        if evaluation.departure == departed and departed is not None:
+            return
+        version = rest.version or evaluation.version
+        step.emit(ev.CodeChanged(rest.path, rest.eid, rest.number, version, departed))
+    if departed is not None:
+        return
     for segment in rest.segments:
         if not _commit_segment(step, instance, element, segment):
             return
+
+
+def _departure(evaluation: Evaluation, rest: Rest) -> Departure | None:
+    """Where other code, run again on what is recorded, declares something else (DESIGN 4.7)."""
+    for segment in rest.segments:
+        branch = evaluation.branches.get(segment.branch)
+        known = branch.segments if branch else []
+        if segment.index < len(known) and known[segment.index] != segment_digest(segment):
+            line = segment.waits.line if segment.waits else ""
+            failure = segment.failure
+            return Departure(
+                rest.version,
+                segment.branch,
+                segment.index,
+                line=(failure.where if failure else "") or line,
+                reason=failure.reason if failure else "",
+            )
+    return None
 
 
 def _commit_segment(step: Step, instance: Instance, element: Element, segment: Segment) -> bool:
@@ -83,6 +110,9 @@ def _check_determinism(
 ) -> bool:
     if branch.segments[segment.index] == made_of:
         return True
+    if segment.failure is not None:
+        _break(step, instance, element, segment.failure)
+        return False
     line = segment.waits.line if segment.waits else ""
     reason = (
         "the workflow function is not deterministic: run again on the same history, it declared "

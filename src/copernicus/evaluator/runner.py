@@ -67,7 +67,7 @@ class Evaluation:
         branch = self._recorder.branches.get(answer.branch)
         if branch and branch.passed > answer.index:
             # Begun again with all that is recorded, it has had this answer already.
-            return Rest(self.start.path, self.start.eid, self.start.number, ())
+            return self._told(())
         waits = branch.waits if branch else None
         if self.failure or not branch or not waits or waits.kind == "branch":
             raise Conflict(f"branch {answer.branch} of {self.start.path} waits for no answer")
@@ -95,7 +95,11 @@ class Evaluation:
         if self.failure is not None:
             self.close()
         segments, self._segments = tuple(self._segments), []
-        return Rest(self.start.path, self.start.eid, self.start.number, segments)
+        return self._told(segments)
+
+    def _told(self, segments: tuple[Segment, ...]) -> Rest:
+        version = self._function.spec.version
+        return Rest(self.start.path, self.start.eid, self.start.number, segments, version)
 
     def _check_progress(self) -> None:
         """Branches that wait only for one another would rest for ever, and nobody would know."""

@@ -57,13 +57,27 @@ class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
 
 
-class Rest(msgspec.Struct, frozen=True):
-    """The segments run since the last answer; fenced by the evaluation's number."""
+class Rest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The segments run since the last answer; fenced by the evaluation's number.
+
+    ``version`` is that of the code which ran; ``""`` where it could not be had.
+    """
 
     path: str
     eid: str
     number: int
     segments: tuple[Segment, ...]
+    version: str = ""
+
+
+class Departure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where another version of a function's code departs from what the old one has declared."""
+
+    version: str
+    branch: str
+    index: int
+    line: str = ""
+    reason: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):

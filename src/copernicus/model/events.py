@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.model.budgets import Budget
-from copernicus.model.evaluation import Await
+from copernicus.model.evaluation import Await, Departure
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
 from copernicus.model.network import Item, Owner, Single, Source
@@ -347,6 +347,30 @@ class OutputBound(msgspec.Struct, frozen=True, tag="output_bound"):
     effective: bool
 
 
+class CodeChanged(msgspec.Struct, frozen=True, tag="code_changed", omit_defaults=True):
+    """An evaluation begun again runs another version of its function's code.
+
+    With ``departure`` that declares something else than history has: nothing is committed, and the
+    evaluation waits for a user's word.
+    """
+
+    path: str
+    eid: str
+    number: int
+    version: str
+    departure: Departure | None = None
+
+
+class InstanceUpgraded(msgspec.Struct, frozen=True, tag="instance_upgraded"):
+    """A user wants an instance to have this version of its function, ports included.
+
+    Evaluations in it are replayed with the new code.
+    """
+
+    path: str
+    version: str
+
+
 class EvaluationEnded(msgspec.Struct, frozen=True, tag="evaluation_ended", omit_defaults=True):
     """The evaluation of this number is over: at its end, or with a failure."""
 
@@ -398,6 +422,8 @@ Event = (
     | DecisionLapsed
     | DecisionReopened
     | OutputBound
+    | CodeChanged
+    | InstanceUpgraded
     | EvaluationEnded
     | EffectClosed
 )

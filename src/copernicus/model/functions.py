@@ -92,6 +92,29 @@ def _port(spec: FunctionSpec, side: str, name: str, ports: tuple[Port, ...]) -> 
     raise NotFound(f"{spec.name} has no {side} {name!r}; it has: {known}")
 
 
+def departure(old: FunctionSpec, new: FunctionSpec) -> str:
+    """Why ``new`` cannot be called as ``old`` is; empty if it can.
+
+    It can if it has the same ports of the same types, and what it has beside them need not be set.
+    """
+    if old.kind != new.kind:
+        return f"it is a {new.kind} function now, and was a {old.kind} function"
+    for side, before, after in (
+        ("input", old.inputs, new.inputs),
+        ("output", old.outputs, new.outputs),
+    ):
+        known = {port.name: port for port in after}
+        for port in before:
+            now = known.get(port.name)
+            if now is None:
+                return f"it has no {side} {port.name} any more"
+            if (now.type, now.latest, now.required) != (port.type, port.latest, port.required):
+                return f"its {side} {port.name} is another now"
+    added = {port.name for port in new.inputs if port.required}
+    missing = added - {port.name for port in old.inputs}
+    return f"it needs {', '.join(sorted(missing))}" if missing else ""
+
+
 def check_spec(spec: FunctionSpec) -> FunctionSpec:
     """``spec`` if it is one that can be placed.
 
