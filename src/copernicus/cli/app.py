@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[str, str]] = {
 _NETWORK = "copernicus.cli.network"
 _VALUES = "copernicus.cli.values"
 _STEERING = "copernicus.cli.steering"
+_WORKFLOWS = "copernicus.cli.workflows"
 _LOOKING = "copernicus.cli.looking"
 _LIVE = "copernicus.cli.live"
 _LOGINS = "copernicus.cli.logins"
@@ -231,6 +232,28 @@ COMMANDS: tuple[Entry, ...] = (
         STEER,
     ),
     Entry("resume", f"{_STEERING}:resume", "End a pause.", ("cpc resume",), STEER),
+    Entry(
+        "decisions",
+        f"{_WORKFLOWS}:decisions",
+        "What a workflow has decided once, and what that left out.",
+        ("cpc decisions fe",),
+        LOOK,
+    ),
+    Entry(
+        "reopen",
+        f"{_WORKFLOWS}:reopen",
+        "Have a workflow decide anew.",
+        ("cpc reopen fe", "cpc reopen fe --decision root:c0"),
+        STEER,
+    ),
+    Entry("pins", f"{_WORKFLOWS}:pins", "Inputs set by hand in workflows.", ("cpc pins",), LOOK),
+    Entry(
+        "upgrade",
+        f"{_WORKFLOWS}:upgrade",
+        "Take the installed version of a function.",
+        ("cpc upgrade fe",),
+        STEER,
+    ),
     Entry(
         "login",
         f"{_LOGINS}:login",

@@ -13,7 +13,8 @@ from copernicus.model import edits
 from copernicus.model.edits import Edit
 
 
-def _do(options: InProject, edit: Edit, text: str) -> None:
+def do(options: InProject, edit: Edit, text: str) -> None:
+    """Commit one edit, and say so."""
     project = project_for(options)
     with project.transaction() as transaction:
         project.edit(edit)
@@ -39,7 +40,7 @@ def retry(
         failed: Only what failed, in it and below it.
         options: Common ones.
     """
-    _do(options, edits.Retry(path, failed), f"{path} runs again")
+    do(options, edits.Retry(path, failed), f"{path} runs again")
 
 
 def skip(path: str, /, *, options: InProject = IN_PROJECT) -> None:
@@ -49,7 +50,7 @@ def skip(path: str, /, *, options: InProject = IN_PROJECT) -> None:
         path: An instance, or one element: run[3]
         options: Common ones.
     """
-    _do(options, edits.Skip(path), f"{path} is skipped")
+    do(options, edits.Skip(path), f"{path} is skipped")
 
 
 def cancel(path: str, /, *, options: InProject = IN_PROJECT) -> None:
@@ -59,14 +60,14 @@ def cancel(path: str, /, *, options: InProject = IN_PROJECT) -> None:
         path: An instance, or one element: run[3]
         options: Common ones.
     """
-    _do(options, edits.Cancel(path), f"{path} is cancelled (cpc retry {path} takes it up again)")
+    do(options, edits.Cancel(path), f"{path} is cancelled (cpc retry {path} takes it up again)")
 
 
 def pause(*, options: InProject = IN_PROJECT) -> None:
     """Pause the project."""
-    _do(options, edits.Pause(), "The project is paused: cpc resume")
+    do(options, edits.Pause(), "The project is paused: cpc resume")
 
 
 def resume(*, options: InProject = IN_PROJECT) -> None:
     """Resume the project."""
-    _do(options, edits.Resume(), "The project goes on")
+    do(options, edits.Resume(), "The project goes on")

@@ -17,6 +17,7 @@ from copernicus.client.transport import Transport
 from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
 from copernicus.model.edits import Edit
 from copernicus.protocol import (
+    DecisionView,
     EditReply,
     EditRequest,
     FeedEntry,
@@ -24,6 +25,7 @@ from copernicus.protocol import (
     InstanceView,
     JobView,
     Member,
+    PinView,
     ProjectView,
     RevisionView,
     TraceNode,
@@ -112,6 +114,14 @@ class Project(Editing):
             The causes at their roots, the worst first, with commands that may help.
         """
         return self._transport.get(f"{self._base}/why", WhyView, path=path)
+
+    def decisions(self, path: str) -> list[DecisionView]:
+        """What a workflow instance has decided once, and what that left out."""
+        return self._transport.get(f"{self._base}/decisions", list[DecisionView], path=path)
+
+    def pins(self) -> list[PinView]:
+        """Inputs inside workflows that somebody has set by hand."""
+        return self._transport.get(f"{self._base}/pins", list[PinView])
 
     def history(self) -> list[RevisionView]:
         """The revisions: who changed what, when."""

@@ -16,11 +16,13 @@ from copernicus.errors import BadValue, Conflict
 from copernicus.model.events import RevisionMade
 from copernicus.model.paths import parse
 from copernicus.protocol import (
+    DecisionView,
     FeedEntry,
     FunctionView,
     InstanceDetail,
     InstanceView,
     JobView,
+    PinView,
     RevisionView,
     TraceNode,
     ValueView,
@@ -111,6 +113,22 @@ async def show_why(request: AnyRequest, path: FromQuery[str] = "") -> WhyView:
     """Why an instance or an element (without a path: the project) is not done."""
     return await site_of(request).runtime.do(
         lambda batch: why(batch, check_role(request, batch), path)
+    )
+
+
+@get("/decisions", opt=_SEE)
+async def list_decisions(request: AnyRequest, path: FromQuery[str]) -> list[DecisionView]:
+    """What a workflow instance has decided once, and what that left out."""
+    return await site_of(request).runtime.do(
+        lambda batch: views.decisions(check_role(request, batch).state, path)
+    )
+
+
+@get("/pins", opt=_SEE)
+async def list_pins(request: AnyRequest) -> list[PinView]:
+    """Inputs inside workflows that somebody has set by hand."""
+    return await site_of(request).runtime.do(
+        lambda batch: views.pins(check_role(request, batch).state)
     )
 
 
@@ -236,6 +254,8 @@ LOOKING_ROUTES = Router(
         show_value,
         show_trace,
         show_why,
+        list_decisions,
+        list_pins,
         show_history,
         list_jobs,
         show_job,
