@@ -63,10 +63,11 @@ class Module:
 
 
 class Discovery(msgspec.Struct, frozen=True):
-    """The modules that are there, and those that are broken with the reason."""
+    """The modules that are there, those that are broken with the reason, and whence they come."""
 
     modules: dict[str, Module]
     broken: dict[str, str]
+    distributions: dict[str, str] = {}
 
     def functions(self) -> dict[str, Registered]:
         """All functions by their full name."""
@@ -85,6 +86,7 @@ def discover() -> Discovery:
     """Import every installed module; never fails as a whole."""
     modules: dict[str, Module] = {}
     broken: dict[str, str] = {}
+    distributions: dict[str, str] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         try:
             module = _load(point)
@@ -96,7 +98,9 @@ def discover() -> Discovery:
             broken[point.name] = _reason(error)
         else:
             modules[module.name] = module
-    return Discovery(modules, broken)
+            if point.dist is not None:
+                distributions[module.name] = f"{point.dist.name} {point.dist.version}"
+    return Discovery(modules, broken, distributions)
 
 
 def _load(point: EntryPoint) -> Module:

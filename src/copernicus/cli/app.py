@@ -36,6 +36,7 @@ class Entry(NamedTuple):
 
 GROUPS: dict[str, tuple[str, str]] = {
     "project": ("Make, choose, share and delete projects.", PROJECTS),
+    "module": ("Make modules, and see those that are installed.", PROJECTS),
     "functions": ("What can be placed in a project.", PROJECTS),
     "job": ("One job: what it does, or why it does not run.", LOOK),
     "server": ("Make and run a server.", MACHINES),
@@ -53,6 +54,7 @@ _LIVE = "copernicus.cli.live"
 _LOGINS = "copernicus.cli.logins"
 _MOVING = "copernicus.cli.moving"
 _PROJECTS = "copernicus.cli.projects"
+_MODULES = "copernicus.cli.modules"
 _JOBS = "copernicus.cli.jobs"
 _SERVER = "copernicus.cli.server"
 _WORKERS = "copernicus.cli.workers"
@@ -329,6 +331,19 @@ COMMANDS: tuple[Entry, ...] = (
         f"{_PROJECTS}:delete",
         "Delete a project with all its values, for ever.",
         ("cpc project delete ala --dry-run", "cpc project delete ala --yes"),
+    ),
+    Entry(
+        "module new",
+        f"{_MODULES}:new",
+        "Make a new module: a package that works, with its test.",
+        ("cpc module new mysim", "cpc module new mysim ~/src/mysim"),
+    ),
+    Entry("module list", f"{_MODULES}:list_all", "The server's modules.", ("cpc module list",)),
+    Entry(
+        "module info",
+        f"{_MODULES}:info",
+        "A module with its functions, their inputs and outputs.",
+        ("cpc module info gromacs", "cpc module info gromacs.mdrun"),
     ),
     Entry(
         "functions list",

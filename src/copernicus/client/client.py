@@ -22,6 +22,7 @@ from copernicus.protocol import (
     JobView,
     LoginReply,
     LoginRequest,
+    ModuleView,
     NewPassword,
     NewProject,
     NewUser,
@@ -227,6 +228,10 @@ class Client:
     def functions(self) -> list[FunctionView]:
         """What the server's modules offer; broken modules with their problem."""
         return self._transport.get("/v1/functions", list[FunctionView])
+
+    def modules(self) -> list[ModuleView]:
+        """The server's modules; broken ones with their problem."""
+        return self._transport.get("/v1/modules", list[ModuleView])
 
     def project_functions(self) -> list[FunctionView]:
         """What was defined in the current project; nothing if none is chosen."""

@@ -12,6 +12,7 @@ import msgspec
 from copernicus.model.evaluation import Answer, Rest, Start
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Command, Failure
+from copernicus.protocol import ModuleView
 
 MAX_FRAME = 256 * 2**20
 LENGTH_BYTES = 4
@@ -66,6 +67,7 @@ class Catalog(msgspec.Struct, frozen=True, tag="catalog"):
 
     functions: tuple[FunctionSpec, ...]
     broken: dict[str, str]
+    modules: tuple[ModuleView, ...] = ()
 
 
 class Description(msgspec.Struct, frozen=True, tag="description"):

@@ -25,6 +25,7 @@ from copernicus.evaluator.runner import Evaluation
 from copernicus.model.evaluation import ROOT, Rest, Segment
 from copernicus.model.functions import Kind
 from copernicus.model.jobs import Command, Failure
+from copernicus.protocol import ModuleView
 from copernicus.registry import Discovery
 from copernicus.sdk.commands import check_command
 from copernicus.sdk.convert import arguments
@@ -47,8 +48,7 @@ class Service:
         """The reply to a request."""
         match request:
             case Hello():
-                specs = self._discovery.catalog().values()
-                return Catalog(tuple(specs), self._discovery.broken)
+                return catalog_of(self._discovery)
             case Describe():
                 return self._describe(request)
             case Begin():
@@ -117,6 +117,21 @@ class Service:
         if evaluation is not None and evaluation.start.number <= number:
             del self._evaluations[key]
             evaluation.close()
+
+
+def catalog_of(discovery: Discovery) -> Catalog:
+    """What is installed, as the server is told."""
+    modules = tuple(
+        ModuleView(
+            name,
+            module.version,
+            module.doc,
+            discovery.distributions.get(name, ""),
+            tuple(module.functions),
+        )
+        for name, module in discovery.modules.items()
+    )
+    return Catalog(tuple(discovery.catalog().values()), discovery.broken, modules)
 
 
 def describe(

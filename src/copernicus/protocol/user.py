@@ -348,6 +348,20 @@ class FeedEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int = 0
 
 
+class ModuleView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An installed module; with a ``problem``, one that could not be imported.
+
+    ``distribution`` is the package that has it, with its version.
+    """
+
+    name: str
+    version: str = ""
+    doc: str = ""
+    distribution: str = ""
+    functions: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class FunctionView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A function, as shown."""
 

@@ -193,6 +193,7 @@ class _Wiring:
     def new_catalog(self, catalog: Catalog) -> None:
         self._holdings.catalog = {spec.name: spec for spec in catalog.functions}
         self._holdings.broken = catalog.broken
+        self._holdings.modules = catalog.modules
 
 
 def note_seen(batch: Batch) -> None:

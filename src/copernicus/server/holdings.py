@@ -13,6 +13,7 @@ from copernicus.engine.state import ProjectState
 from copernicus.errors import NotFound
 from copernicus.model.events import ProjectLoaded
 from copernicus.model.functions import FunctionSpec
+from copernicus.protocol import ModuleView
 from copernicus.scheduling import Scheduler, SchedulerSettings
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
@@ -100,6 +101,7 @@ class Holdings:
         self.accounts = Accounts()
         self.machines = Machines()
         self.catalog: dict[str, FunctionSpec] = {}
+        self.modules: tuple[ModuleView, ...] = ()
         self.broken: dict[str, str] = {}
 
     def load(self, store: Store, now: float) -> None:

@@ -76,7 +76,7 @@ def read_programs(file: Path) -> ProgramFile:
     found = Programs()
     for name, tables in programs.items():
         for where, entry in _entries(file, name, tables):
-            found = _with(found, _tried(name, where, entry, init))
+            found = _with(found, _tried(name, where, entry, init, file.absolute().parent))
     return ProgramFile(found, allow)
 
 
@@ -122,18 +122,18 @@ def _entry(where: str, name: str, table: Any) -> _Entry:
     return entry
 
 
-def _tried(name: str, where: str, entry: _Entry, init: str) -> Program | Refusal:
+def _tried(name: str, where: str, entry: _Entry, init: str, folder: Path) -> Program | Refusal:
     around = Surroundings(entry.modules, entry.conda, entry.environment, init)
     shown = f"{where} ({around})" if str(around) else where
     try:
-        return _program(name, shown, entry, around)
+        return _program(name, shown, entry, around, folder)
     except BadSettings as error:
         return Refusal(name, shown, error.message, wanted=not entry.optional)
 
 
-def _program(name: str, shown: str, entry: _Entry, around: Surroundings) -> Program:
+def _program(name: str, shown: str, entry: _Entry, around: Surroundings, folder: Path) -> Program:
     variables = variables_of(around)
-    command = _command(name, entry, variables)
+    command = _command(name, entry, variables, folder)
     known, asked = KNOWN.get(name), entry.version
     if asked == "" and known:
         asked = _Asked(known.version_argv, known.version_regex)
@@ -142,9 +142,9 @@ def _program(name: str, shown: str, entry: _Entry, around: Surroundings) -> Prog
     return Program(name, asked, command, variables, shown)
 
 
-def _command(name: str, entry: _Entry, variables: dict[str, str]) -> tuple[str, ...]:
+def _command(name: str, entry: _Entry, variables: dict[str, str], folder: Path) -> tuple[str, ...]:
     if entry.command:
-        return complete(entry.command, variables)
+        return complete(entry.command, variables, folder)
     problems = []
     for words in KNOWN[name].commands:
         try:

@@ -165,8 +165,12 @@ def find_gromacs() -> Program | None:
     return None
 
 
-def complete(words: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def complete(
+    words: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> tuple[str, ...]:
     """A command with the executable's full path, looked for in the program's own PATH.
+
+    A path that is not absolute is one from ``folder`` (default: the present one).
 
     Raises:
         BadSettings: There is no such executable.
@@ -174,6 +178,8 @@ def complete(words: Sequence[str], environment: Mapping[str, str] | None = None)
     places = (environment or {}).get("PATH", os.environ.get("PATH"))
     adapted = words[: len(_ADAPTER)] == _ADAPTER
     executable = words[len(_ADAPTER)] if adapted else words[0]
+    if folder and os.sep in executable:
+        executable = str(folder / Path(executable).expanduser())
     path = sys.executable if executable == "{python}" else shutil.which(executable, path=places)
     if path is None:
         raise BadSettings(f"there is no executable {executable!r}")

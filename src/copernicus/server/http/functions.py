@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from copernicus.errors import NotFound
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.types import describe
-from copernicus.protocol import FunctionView
+from copernicus.protocol import FunctionView, ModuleView
 from copernicus.security.policy import Action
 from copernicus.server.http.access import AnyRequest, does, site_of
 
@@ -19,6 +19,14 @@ async def list_functions(request: AnyRequest) -> list[FunctionView]:
     holdings = site_of(request).runtime.holdings
     found = [function_view(holdings.catalog[name]) for name in sorted(holdings.catalog)]
     return found + [_broken(name, holdings.broken[name]) for name in sorted(holdings.broken)]
+
+
+@get("/modules", opt=does(Action.SEE_FUNCTIONS))
+async def list_modules(request: AnyRequest) -> list[ModuleView]:
+    """All installed modules by name; those that are broken stand last, with the reason."""
+    holdings = site_of(request).runtime.holdings
+    found = sorted(holdings.modules, key=lambda module: module.name)
+    return found + [ModuleView(name, problem=why) for name, why in sorted(holdings.broken.items())]
 
 
 @get("/functions/{name:str}", opt=does(Action.SEE_FUNCTIONS))
@@ -50,4 +58,6 @@ def _broken(module: str, problem: str) -> FunctionView:
     return FunctionView(FunctionSpec(module, "", "task", (), (), module=module), problem=problem)
 
 
-FUNCTION_ROUTES = Router("/v1", route_handlers=[list_functions, show_function], tags=["functions"])
+FUNCTION_ROUTES = Router(
+    "/v1", route_handlers=[list_functions, show_function, list_modules], tags=["functions"]
+)
