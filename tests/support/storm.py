@@ -2,7 +2,9 @@
 
 Everything happens to two projects: in one the server dies again and again, before a commit or
 after it, and evaluators are lost; in the other nothing of the kind. Both see the same edits and
-the same completions, so they must tell the same story.
+the same completions, so they must tell the same story. Every fourth storm has the first only, in
+steps that fire few activations each: what they take of something that is to be tried again hangs
+on which step that comes in.
 """
 
 from __future__ import annotations
@@ -123,11 +125,13 @@ class Storm:
         self.seed = seed
         self.random = Random(seed)
         self.rough = StormWorld(Random(seed + 1))
-        self.calm = StormWorld(None)
+        self.alone = seed % 4 == 0
+        self.rough.limit = self.random.randint(1, 3) if self.alone else None
+        self.calm = self.rough if self.alone else StormWorld(None)
 
     @property
     def steps(self) -> int:
-        return self.rough.steps + self.calm.steps
+        return self.rough.steps + (0 if self.alone else self.calm.steps)
 
     @property
     def deaths(self) -> int:
@@ -148,12 +152,13 @@ class Storm:
     # --- what happens to both ----------------------------------------------------------------
 
     def _both(self, act: Callable[[World], object]) -> None:
-        act(self.calm)
+        if not self.alone:
+            act(self.calm)
         self.rough.suffer(act)
         self._look_for_forks()
 
     def _look_for_forks(self) -> None:
-        for world in (self.calm, self.rough):
+        for world in () if self.alone else (self.calm, self.rough):
             for instance in world.state.instances.values():
                 for element in instance.elements.values():
                     found = element.evaluation
@@ -162,20 +167,18 @@ class Storm:
 
     def _attempt(self, *edits: ed.Edit) -> None:
         """A transaction; both must accept or refuse it, and a refused one changes nothing."""
-        before = len(self.calm.journal)
-        try:
-            self.calm.edit(*edits)
-        except UserError:
-            assert len(self.calm.journal) == before
-            before = len(self.rough.journal)
-            try:
-                self.rough.suffer(lambda world: world.edit(*edits))
-            except UserError:
-                assert len(self.rough.journal) == before
-                return
-            raise AssertionError(f"refused by one, accepted by the other: {edits}") from None
-        self.rough.suffer(lambda world: world.edit(*edits))
+        accepted = [self._accepts(world, edits) for world in dict.fromkeys((self.calm, self.rough))]
+        assert len(set(accepted)) == 1, f"refused by one, accepted by the other: {edits}"
         self._look_for_forks()
+
+    def _accepts(self, world: StormWorld, edits: Sequence[ed.Edit]) -> bool:
+        before = len(world.journal)
+        try:
+            world.suffer(lambda at: at.edit(*edits))
+        except UserError:
+            assert len(world.journal) == before
+            return False
+        return True
 
     def _report(self, activation: str, **fields: Any) -> None:
         name = self.calm.names[activation]

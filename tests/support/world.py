@@ -13,6 +13,8 @@ from copernicus.engine.core import (
     create_project,
     effects_of,
     fold,
+    go_on,
+    has_more_to_fire,
     open_effects,
     submit_edits,
     submit_report,
@@ -83,14 +85,16 @@ class World:
         self.evaluations: dict[tuple[str, str], Evaluation] = {}
         self.started: list[str] = []
         self.rests_lost = False
+        # How many activations a step may open; the rest follows at once.
+        self.limit: int | None = None
 
     # --- driving ---------------------------------------------------------------------------
 
     def edit(self, *edits: ed.Edit, author: str = "ann") -> list[ev.Event]:
-        return self._took(submit_edits(self.state, edits, author, self.catalog))
+        return self._took(submit_edits(self.state, edits, author, self.catalog, self.limit))
 
     def report(self, report: Report) -> list[ev.Event]:
-        return self._took(submit_report(self.state, report, self.catalog))
+        return self._took(submit_report(self.state, report, self.catalog, self.limit))
 
     def add(self, path: str, function: str, **inputs: Any) -> None:
         mapped = tuple(inputs.pop("mapped", ()))
@@ -116,6 +120,8 @@ class World:
         self._commit(events)
         for effect in effects_of(self.state, events):
             self.carry_out(effect)
+        while has_more_to_fire(self.state):
+            self._took(go_on(self.state, self.catalog, self.limit))
         return events
 
     def carry_out(self, effect: Effect) -> None:
@@ -160,6 +166,9 @@ class World:
         self.evaluations.clear()
         for effect in open_effects(self.state):
             self.carry_out(effect)
+        left = go_on(self.state, self.catalog, self.limit)
+        assert self.limit is not None or not left, "a restart decides nothing by itself"
+        self._took(left)
 
     def evict(self, path: str, eid: str = "") -> None:
         """The evaluator of one evaluation dies: it is begun again with what is recorded."""

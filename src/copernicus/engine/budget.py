@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from math import inf
 
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.engine.transaction import Step
@@ -10,10 +11,14 @@ from copernicus.model import events as ev
 from copernicus.model.budgets import exceeded
 
 
-def must_wait(state: ProjectState, instance: Instance, element: Element) -> bool:
-    """Whether an element that wants to fire finds the queue full; it is noted (SEMANTICS 9.2)."""
-    limit = state.budget.queued
-    if limit is None or state.jobs_open < limit or state.spec(instance).kind == "workflow":
+def must_wait(step: Step, instance: Instance, element: Element) -> bool:
+    """Whether an element that wants to fire must wait, for which it is noted.
+
+    It does if it finds the queue full (SEMANTICS 9.2), or this step too long already.
+    """
+    state = step.state
+    works = state.spec(instance).kind != "workflow"
+    if step.room and not (works and _places(state) <= 0):
         return False
     if not element.backlogged:
         element.backlogged = True
@@ -25,11 +30,10 @@ def must_wait(state: ProjectState, instance: Instance, element: Element) -> bool
 def resume_backlog(step: Step) -> bool:
     """Let as many of those that wait be looked at again as have a place now."""
     state = step.state
-    limit = state.budget.queued
     if state.paused:
         return False
-    free = len(state.backlog) if limit is None else max(0, int(limit) - state.jobs_open)
-    for _ in range(min(free, len(state.backlog))):
+    free = min(step.room, _places(state), len(state.backlog))
+    for _ in range(int(free)):
         _, _, path, eid = heapq.heappop(state.backlog)
         instance = state.instances.get(path)
         element = instance.elements.get(eid) if instance else None
@@ -37,6 +41,16 @@ def resume_backlog(step: Step) -> bool:
             element.backlogged = False
             state.candidates.add((path, eid))
     return bool(state.candidates)
+
+
+def has_more_to_fire(state: ProjectState) -> bool:
+    """Whether a step was ended before everything had fired that may: another should follow."""
+    return not state.paused and bool(state.backlog) and _places(state) > 0
+
+
+def _places(state: ProjectState) -> float:
+    limit = state.budget.queued
+    return inf if limit is None else max(0, limit - state.jobs_open)
 
 
 def keep_within_budget(step: Step) -> None:

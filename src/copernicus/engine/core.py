@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from copernicus.engine.apply import apply
-from copernicus.engine.budget import keep_within_budget, resume_backlog
+from copernicus.engine.budget import has_more_to_fire, keep_within_budget, resume_backlog
 from copernicus.engine.currency import refresh
 from copernicus.engine.edit import apply_edits
 from copernicus.engine.effects import effects_of, open_effects
@@ -38,6 +38,8 @@ __all__ = [
     "create_project",
     "effects_of",
     "fold",
+    "go_on",
+    "has_more_to_fire",
     "open_effects",
     "submit_edits",
     "submit_report",
@@ -90,22 +92,33 @@ def _restore_stale(state: ProjectState) -> None:
 
 
 def submit_edits(
-    state: ProjectState, edits: Sequence[Edit], author: str, catalog: Catalog
+    state: ProjectState,
+    edits: Sequence[Edit],
+    author: str,
+    catalog: Catalog,
+    limit: int | None = None,
 ) -> list[ev.Event]:
     """Carry out a user's transaction, and all that follows from it.
+
+    With a ``limit``, no more activations are opened at once; ``go_on`` while ``has_more_to_fire``.
 
     Raises:
         UserError: An edit is impossible; then nothing has changed.
     """
-    step = Step(state, catalog)
+    step = Step(state, catalog, limit)
     apply_edits(step, edits, author)
     settle(step)
     return step.events
 
 
-def submit_report(state: ProjectState, report: Report, catalog: Catalog) -> list[ev.Event]:
-    """Take what the outside tells, and all that follows from it; nothing if it is old news."""
-    step = Step(state, catalog)
+def submit_report(
+    state: ProjectState, report: Report, catalog: Catalog, limit: int | None = None
+) -> list[ev.Event]:
+    """Take what the outside tells, and all that follows from it; nothing if it is old news.
+
+    ``limit`` as for ``submit_edits``.
+    """
+    step = Step(state, catalog, limit)
     match report:
         case JobEnded():
             _job_ended(step, report)
@@ -121,6 +134,16 @@ def submit_report(state: ProjectState, report: Report, catalog: Catalog) -> list
             broke(step, report.path, report.eid, report.number, report.failure)
     if step.events:
         settle(step)
+    return step.events
+
+
+def go_on(state: ProjectState, catalog: Catalog, limit: int | None = None) -> list[ev.Event]:
+    """Fire what an earlier step has left, or what nobody has looked at since the journal was read.
+
+    ``limit`` as for ``submit_edits``.
+    """
+    step = Step(state, catalog, limit)
+    settle(step)
     return step.events
 
 

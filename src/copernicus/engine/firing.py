@@ -64,7 +64,7 @@ def _decide_element(step: Step, instance: Instance, element: Element) -> None:
         return
     if element.open is not None:
         _input_changed(step, instance, element, state.activations[element.open])
-    elif _wants_to_fire(state, element) and not must_wait(state, instance, element):
+    elif _wants_to_fire(state, element) and not must_wait(step, instance, element):
         _fire_or_reuse(step, instance, element)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from copernicus.engine.apply import apply
 from copernicus.engine.indexes import below
@@ -15,12 +16,25 @@ Catalog = Mapping[str, FunctionSpec]
 
 
 class Step:
-    """Collects the events of one transaction; the state is always that after the last of them."""
+    """Collects the events of one transaction; the state is always that after the last of them.
 
-    def __init__(self, state: ProjectState, catalog: Catalog) -> None:
+    ``limit`` bounds how many activations one step opens, so that none takes long: what else wants
+    to fire stays in the backlog, for the steps after this one.
+    """
+
+    def __init__(self, state: ProjectState, catalog: Catalog, limit: int | None = None) -> None:
         self.state = state
         self.catalog = catalog
         self.events: list[Event] = []
+        self._limit = limit
+        self._first = state.next_activation
+
+    @property
+    def room(self) -> float:
+        """How many more activations this step may open."""
+        if self._limit is None:
+            return inf
+        return max(0, self._limit - (self.state.next_activation - self._first))
 
     def emit(self, event: Event) -> None:
         """Record an event."""

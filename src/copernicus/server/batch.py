@@ -15,6 +15,8 @@ import msgspec
 from copernicus.engine.core import (
     create_project,
     effects_of,
+    go_on,
+    has_more_to_fire,
     open_effects,
     submit_edits,
     submit_report,
@@ -63,11 +65,15 @@ from copernicus.store.transaction import Transaction
 Write = Callable[[Transaction], object]
 Mark = tuple[int, int, int, int]
 
+# So that no batch takes longer than a few tenths of a second, however much there is to fire.
+FIRED_AT_ONCE = 500
+
 
 class Batch:
     """What requests may do, and what is to be committed for them.
 
-    ``touched`` are the projects that were changed.
+    ``touched`` are the projects that were changed, ``unfinished`` those in which more is to fire
+    than one batch should take: ``go_on`` with them in the next.
     """
 
     def __init__(self, holdings: Holdings, store: Store, now: float) -> None:
@@ -78,6 +84,7 @@ class Batch:
         self.outside: list[tuple[str, Effect]] = []
         self.progress: list[tuple[str, str, ProgressReport]] = []
         self.touched: set[str] = set()
+        self.unfinished: set[str] = set()
         self._arrivals = holdings.scheduler.arrivals
         self._writes: list[Write] = []
         self._audits: list[Write] = []
@@ -204,7 +211,8 @@ class Batch:
                 f"{expected}: somebody changed it. Look again, then repeat the edit."
             )
         self.touched.add(project.record.id)
-        self._record(project, submit_edits(state, edits, author, self.holdings.catalog))
+        catalog = self.holdings.catalog
+        self._record(project, submit_edits(state, edits, author, catalog, FIRED_AT_ONCE))
         return EditReply(state.revision, project.record.position)
 
     def report(self, project_id: str, report: Report) -> None:
@@ -212,7 +220,17 @@ class Batch:
         project = self.holdings.projects.find(project_id)
         if project is not None:
             self.touched.add(project_id)
-            self._record(project, submit_report(project.state, report, self.holdings.catalog))
+            state, catalog = project.state, self.holdings.catalog
+            self._record(project, submit_report(state, report, catalog, FIRED_AT_ONCE))
+
+    def go_on(self, project_id: str) -> None:
+        """Fire what the last batch has left."""
+        project = self.holdings.projects.find(project_id)
+        if project is not None:
+            self.touched.add(project_id)
+            self._record(project, go_on(project.state, self.holdings.catalog, FIRED_AT_ONCE))
+            if has_more_to_fire(project.state):
+                self.unfinished.add(project_id)
 
     def delete_project(self, project: Project) -> None:
         """Mark a project as deleted; its running work is told to end."""
@@ -239,6 +257,7 @@ class Batch:
                 if isinstance(effect, QueueJob):
                     self.job_row(job_id(project.record.id, effect.activation))
             self._carry_out(project, effects)
+            self.unfinished.add(project.record.id)
 
     def start_of(self, project_id: str, path: str, eid: str, number: int) -> Start | None:
         """How to begin an evaluation again, with its recorded answers; ``None`` if unwanted."""
@@ -321,6 +340,8 @@ class Batch:
         project.record = msgspec.structs.replace(
             record, position=position, revision=revision, changed=self.now
         )
+        if has_more_to_fire(project.state):
+            self.unfinished.add(record.id)
         self._carry_out(project, effects_of(project.state, events))
 
     def _carry_out(self, project: Project, effects: Sequence[Effect]) -> None:

@@ -19,6 +19,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from copernicus.errors import CopernicusError, InternalError, ServerBusy
@@ -89,6 +90,7 @@ class Runtime:
         self._closing = False
         self._stopping = False
         self._posted: set[asyncio.Task[None]] = set()
+        self._going_on: set[str] = set()
 
     async def do(self, change: Callable[[Batch], T]) -> T:
         """Apply a change (or only look): its result, once everything it saw and did is durable.
@@ -209,10 +211,21 @@ class Runtime:
             request.answer()
         for waiting, grants in granted:
             waiting.answer(grants)
+        self._go_on_with(batch.unfinished)
         self._feed.publish(batch.entries)
         self._feed.publish_progress(batch.now, batch.progress)
         self._carry_out(batch.outside)
         self._set_wake()
+
+    def _go_on_with(self, projects: set[str]) -> None:
+        """Have the rest fired behind all that waits now, so that others get their turns."""
+        for project in sorted(projects - self._going_on):
+            self._going_on.add(project)
+            self.post(partial(self._go_on, project))
+
+    def _go_on(self, project: str, batch: Batch) -> None:
+        self._going_on.discard(project)
+        batch.go_on(project)
 
     def _apply(self, batch: Batch, request: _Request) -> bool:
         """False if memory can no longer be believed: what this request began is left out."""
@@ -303,6 +316,7 @@ class Runtime:
             self._writer, self.holdings.reload, self._store, batch.touched, self._clock.now()
         )
         self._refill = True
+        self._go_on_with(batch.touched)
 
     def _set_wake(self) -> None:
         self._cancel_wake()
