@@ -1,7 +1,5 @@
 """What a user does from the first command to the last file, with a real server and worker."""
 
-import json
-
 import pytest
 
 from copernicus import Client
@@ -94,6 +92,11 @@ def test_a_skipped_element_is_left_out_and_said_so(cpc, lab):
     cpc("wait", "run")
 
     assert "1 skipped" in cpc("status").out
+    assert cpc("get", "run.out.last").err.strip() == "cpc: left out: run[1]: skipped by admin"
+    assert cpc("get", "run.out.last", "--json").data["left_out"] == ["run[1]: skipped by admin"]
+    assert "leaves out 1: run[1]: skipped by admin" in cpc("show", "run").out
+    assert "run[1]: skipped by admin" in cpc("trace", "run.out.last").out
+    assert "failed" in cpc("trace", "run[1]").out
 
 
 def test_history_trace_and_show_tell_what_was_done(cpc, lab):
@@ -111,7 +114,8 @@ def test_history_trace_and_show_tell_what_was_done(cpc, lab):
     shown = cpc("show", "run").out
     assert "Count slowly" in shown
     assert "run[0]" in shown
-    assert json.loads(cpc("trace", "run.out.last[0]", "--json").out)["function"] == "steps.count"
+    told = cpc("trace", "run.out.last[0]", "--json").data
+    assert told["steps"][told["roots"][0]]["function"] == "steps.count"
 
 
 def test_jobs_of_an_unknown_program_say_why_they_wait(cpc, lab):

@@ -87,7 +87,10 @@ def test_a_result_fires_what_depends_on_it(admin, worker):
     value = admin.get(f"{root}/value", path="two.out.said")
     assert (value["value"], value["state"]) == ("hello!!", "current")
     trace = admin.get(f"{root}/trace", path="two.out.said")
-    assert trace["attempts"][0]["worker"] == worker.id
+    (made,) = trace["roots"]
+    assert trace["steps"][made]["attempts"][0]["worker"] == worker.id
+    assert trace["steps"][made]["origins"] == {"text": ["a1"]}
+    assert set(trace["steps"]) == {"a1", "a2"}
     assert [r["number"] for r in admin.get(f"{root}/history")] == [1]
     detail = admin.get(f"{root}/instance", path="two")
     assert detail["elements"][0]["state"] == "done"

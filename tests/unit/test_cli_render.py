@@ -6,10 +6,10 @@ from copernicus.cli.render.details import (
     failure_text,
     function_text,
     instance_text,
-    trace_text,
 )
 from copernicus.cli.render.events import event_line
 from copernicus.cli.render.tables import duration, find_id, short_id, short_job, size, table
+from copernicus.cli.render.traces import trace_text
 from copernicus.cli.workers import workers_table
 from copernicus.errors import BadValue, NotFound
 from copernicus.model.functions import FunctionSpec, Port
@@ -21,7 +21,8 @@ from copernicus.protocol import (
     FeedEntry,
     InstanceDetail,
     PortView,
-    TraceNode,
+    Trace,
+    TraceStep,
     WorkerView,
 )
 from support.cli_views import failure, instance, lines
@@ -125,27 +126,50 @@ def test_a_function_shows_what_it_takes_and_how_changes_act():
 def test_a_trace_goes_back_to_inputs_and_machines_and_shows_each_origin_once():
     attempt = AttemptRecord(1, "w1", "desk", "2022.5", 2, 100.0, 160.0, "completed", 0)
     top = {"$file": "0" * 64, "size": 2000, "name": "start.gro"}
-    prep = TraceNode("prep[0]", "a1", "gromacs.grompp", "1.0", "succeeded", "d", {"conf": top})
-    run = TraceNode(
-        "run[0]",
+    prep = TraceStep(
+        "a1", "prep[0]", "gromacs.grompp", "1.0", "succeeded", "d", inputs={"conf": top}
+    )
+    run = TraceStep(
         "a2",
+        "run[0]",
         "gromacs.mdrun",
         "1.0",
         "succeeded",
         "d",
-        {"nsteps": 1000, "tpr": top},
-        (attempt,),
-        origins={"tpr": (prep, prep)},
+        inputs={"nsteps": 1000},
+        origins={"tpr": ("a1", "a1")},
+        program="gromacs >=2020",
+        attempts=(attempt,),
+        left_out={"tpr": ("prep[1]: skipped by ann",)},
+        parent="a0",
     )
+    found = Trace("run.out.xtc[0]", "current", ("a2",), {"a2": run, "a1": prep}, ("x: failed",))
 
-    shown = "\n".join(lines(trace_text(run, 4)))
+    shown = "\n".join(lines(trace_text(found, 4)))
 
     assert "run[0]  gromacs.mdrun 1.0  a2" in shown
-    assert "attempt 1 on desk, program 2022.5, 2 cores, 1 min" in shown
+    assert "attempt 1 on desk (worker w1), gromacs 2022.5, 2 cores, 1 min" in shown
+    assert "exit 0" in shown
     assert "nsteps = 1000" in shown
     assert "tpr <- prep[0]  gromacs.grompp 1.0  a1" in shown
-    assert shown.count("conf = start.gro (2,000 bytes)") == 1
+    assert shown.count("conf = start.gro (2,000 bytes, sha256 000000000000…)") == 1
     assert "shown above" in shown
+    assert "tpr: 1 left out: prep[1]: skipped by ann" in shown
+    assert "continues a0 …" in shown
+    assert "1 left out on the way:" in shown
+    assert "x: failed" in shown
+
+
+def test_a_trace_of_a_thousand_steps_shows_as_many_as_are_asked_for():
+    steps = {
+        f"a{i}": TraceStep(
+            f"a{i}", f"s{i}", "m.f", "1", "succeeded", "d", origins={"x": (f"a{i + 1}",)}
+        )
+        for i in range(1000)
+    }
+    shown = lines(trace_text(Trace("s0.out.y", "current", ("a0",), steps), 3))
+    assert len(shown) == 4
+    assert len(lines(trace_text(Trace("s0.out.y", "current", ("a0",), steps), 0))) == 18
 
 
 def test_workers_are_shown_with_what_they_offer():

@@ -197,7 +197,7 @@ def test_case_3c_a_skipped_element_leaves_pairs_rightly_paired():
     expected = [[[i, None], f"label{i}"] for i in range(10) if i != 3]
     assert w.value("pool.out.y") == expected
     made = w.state.activations[w.state.instances["pool"].elements[""].success]
-    assert made.left_out == {"xs": ("pair[3]: skipped",)}
+    assert made.left_out == {"xs": ("pair[3]: skipped with its input",)}
     w.check()
 
 

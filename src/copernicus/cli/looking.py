@@ -9,8 +9,10 @@ from cyclopts import Parameter
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit
 from copernicus.cli.session import project_for
+from copernicus.errors import BadValue
 
 _PAGE = 20
+_DEPTH = 6
 
 
 def show(
@@ -54,20 +56,23 @@ def trace(
     path: str,
     /,
     *,
-    depth: int = 4,
+    depth: int | None = None,
     options: InProject = IN_PROJECT,
 ) -> None:
-    """Show where a value comes from.
+    """Show where something comes from.
 
     Args:
-        path: An output, or an element of it: run.out.xtc[0]
-        depth: How many steps back to show.
+        path: A value (run.out.xtc[0]), what ran last (run, run[3]), or an activation (a12).
+        depth: How many steps back (16 at most in text); 0: all. Default: 6, or all with --json.
         options: Common ones.
     """
-    from copernicus.cli.render.details import trace_text
+    from copernicus.cli.render.traces import trace_text
 
-    node = project_for(options).trace(path)
-    emit(options.json, node, lambda: trace_text(node, depth))
+    wanted = depth if depth is not None else 0 if options.json else _DEPTH
+    if wanted < 0:
+        raise BadValue(f"--depth must be 0 or more, not {wanted}")
+    found = project_for(options).trace(path, wanted)
+    emit(options.json, found, lambda: trace_text(found, wanted))
 
 
 def history(

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from copernicus.client.edits import Transaction
 
 
+_MOST_LEFT_OUT = 20
+
+
 def set_value(
     path: str,
     value: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
@@ -180,8 +183,10 @@ def get(
 
 
 def _tell_left_out(left_out: tuple[str, ...]) -> None:
-    for reason in left_out:
+    for reason in left_out[:_MOST_LEFT_OUT]:
         note(f"cpc: left out: {reason}")
+    if len(left_out) > _MOST_LEFT_OUT:
+        note(f"cpc: left out: {len(left_out) - _MOST_LEFT_OUT} more (--json has all)")
 
 
 def _fetch(

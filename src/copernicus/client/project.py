@@ -28,7 +28,7 @@ from copernicus.protocol import (
     PinView,
     ProjectView,
     RevisionView,
-    TraceNode,
+    Trace,
     ValueView,
     WhyView,
 )
@@ -103,9 +103,14 @@ class Project(Editing):
             raise NotFound(f"{path} has no value yet (it is {view.state})")
         return revive(view.value, self.files)
 
-    def trace(self, path: str) -> TraceNode:
-        """Where the value at a path comes from."""
-        return self._transport.get(f"{self._base}/trace", TraceNode, path=path)
+    def trace(self, path: str, depth: int = 0) -> Trace:
+        """Where a value comes from, or what an instance, element or activation did.
+
+        Args:
+            path: as ``run.out.xtc[0]``, ``run``, ``run[3]``, or an activation: ``a12``.
+            depth: how many steps back; 0 goes to the end.
+        """
+        return self._transport.get(f"{self._base}/trace", Trace, path=path, depth=depth)
 
     def why(self, path: str = "") -> WhyView:
         """Why an instance or an element (``run[3]``; default: anything) is not done.

@@ -7,14 +7,14 @@ instance takes, ``shape`` the identities of a list's elements.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from copernicus.engine.digests import element_ids, list_digest, value_digest
 from copernicus.engine.state import Activation, Decision, Element, Instance, ProjectState
 from copernicus.model.functions import Port
-from copernicus.model.network import Collect, InRef, OutRef, Source
+from copernicus.model.network import Collect, InRef, Item, OutRef, Source
 from copernicus.model.network import Literal as Plain
 
 Status = Literal["current", "stale", "waiting", "hole"]
@@ -141,7 +141,8 @@ def _output(
     if element is None:
         return Resolved("waiting", blocker=upstream.path)
     if element.hole and not latest:
-        return Resolved("hole", blocker=f"{upstream.path}, which was skipped")
+        reason = (absence(state, upstream, element),)
+        return Resolved("hole", left_out=reason, blocker=f"{upstream.path}, which was skipped")
     if state.spec(upstream).kind == "workflow":
         return _workflow_output(state, upstream, element, port, latest=latest)
     if element.success is None:
@@ -169,6 +170,9 @@ def _workflow_output(
     if binding is None or binding.effective is None:
         return Resolved("waiting", blocker=blocker)
     found = resolve(state, binding.effective, latest=latest)
+    tolerated = settled_failures(element)
+    if tolerated and found.status in ("current", "stale"):
+        found = dataclasses.replace(found, left_out=(*found.left_out, *tolerated))
     if latest or (element.current and not unset):
         return found
     if found.status == "hole":
@@ -188,24 +192,38 @@ def _mapped_output(state: ProjectState, upstream: Instance, port: str, *, latest
             return Resolved("waiting", blocker=blocker_of(state, upstream, waiting))
     parts = [_output(state, upstream, eid, port, latest=latest) for eid in eids]
     names = [f"{upstream.path}[{i}]" for i in range(len(eids))]
-    return gathered(parts, names, latest=latest)
+
+    def why(index: int) -> str:
+        return absence(state, upstream, upstream.elements.get(eids[index]))
+
+    return gathered(parts, names, latest=latest, why=why)
 
 
-def gathered(parts: Iterable[Resolved], names: Sequence[str], *, latest: bool) -> Resolved:
-    """A list from its parts: holes are dropped and noted; with ``latest``, what is there."""
+def gathered(
+    parts: Iterable[Resolved],
+    names: Sequence[str],
+    *,
+    latest: bool,
+    why: Callable[[int], str] = str,
+) -> Resolved:
+    """A list from its parts: holes are dropped and noted; with ``latest``, what is there.
+
+    ``why`` says why a part is not there, by its position.
+    """
     values: list[Any] = []
     digests: list[str] = []
     origins: list[str] = []
     left_out: list[str] = []
     stale = ""
-    for part, name in zip(parts, names, strict=True):
+    for index, (part, name) in enumerate(zip(parts, names, strict=True)):
         if part.status == "hole":
-            left_out.append(f"{name}: skipped")
+            left_out.append(f"{name}: {why(index)}")
         elif part.status == "waiting":
             if not latest:
                 return part
-            left_out.append(f"{name}: not done yet")
+            left_out.append(f"{name}: {why(index)}")
         else:
+            left_out.extend(part.left_out)
             stale = stale or (part.blocker or name if part.status == "stale" else "")
             values.append(part.value)
             digests.append(part.digest)
@@ -225,8 +243,16 @@ def _collect(state: ProjectState, source: Collect, *, latest: bool) -> Resolved:
         blocked = _last_blocked(state, source.items)
         if blocked is not None:
             return blocked
-    parts = [resolve(state, item.source, latest=latest) for item in source.items]
-    return gathered(parts, _item_names(source), latest=latest)
+    return _parts(state, source.items, _item_names(state, source), latest=latest)
+
+
+def _parts(
+    state: ProjectState, items: Sequence[Item], names: Sequence[str], *, latest: bool
+) -> Resolved:
+    parts = [resolve(state, item.source, latest=latest) for item in items]
+    return gathered(
+        parts, names, latest=latest, why=lambda index: _source_absence(state, items[index].source)
+    )
 
 
 def _decided(state: ProjectState, source: Collect) -> Resolved:
@@ -234,23 +260,22 @@ def _decided(state: ProjectState, source: Collect) -> Resolved:
     if decision is None:
         return Resolved("waiting", blocker=UNDECIDED)
     chosen = set(decision.chosen)
-    named = list(zip(source.items, _item_names(source), strict=True))
+    named = list(zip(source.items, _item_names(state, source), strict=True))
     kept = [(item, name) for item, name in named if item.eid in chosen]
     rest = tuple(
-        f"{name}: {_why_left_out(decision, item.eid)}"
+        f"{name}: {_why_left_out(state, decision, item)}"
         for item, name in named
         if item.eid not in chosen
     )
-    parts = [resolve(state, item.source) for item, _ in kept]
-    found = gathered(parts, [name for _, name in kept], latest=False)
+    found = _parts(state, [item for item, _ in kept], [name for _, name in kept], latest=False)
     return dataclasses.replace(found, left_out=(*found.left_out, *rest))
 
 
-def _why_left_out(decision: Decision, eid: str) -> str:
-    failed = (decision.outcome or {}).get(eid)
+def _why_left_out(state: ProjectState, decision: Decision, item: Item) -> str:
+    failed = (decision.outcome or {}).get(item.eid)
     if failed is not None:
-        return f"failed: {failed['failure']['reason']}"
-    return f"not among the first {len(decision.chosen)}"
+        return f"failed: {_reason_of(failed)}"
+    return f"not among the first {len(decision.chosen)} ({_source_absence(state, item.source)})"
 
 
 def _late(state: ProjectState, source: Collect) -> Resolved:
@@ -264,8 +289,8 @@ def _late(state: ProjectState, source: Collect) -> Resolved:
     return gathered(parts, [""] * len(parts), latest=False)
 
 
-def _item_names(source: Collect) -> list[str]:
-    return [item_name(item.source, position) for position, item in enumerate(source.items)]
+def _item_names(state: ProjectState, source: Collect) -> list[str]:
+    return [item_name(state, item.source, position) for position, item in enumerate(source.items)]
 
 
 def _last_blocked(state: ProjectState, items: Sequence[Any]) -> Resolved | None:
@@ -281,12 +306,61 @@ def _last_blocked(state: ProjectState, items: Sequence[Any]) -> Resolved | None:
     return None
 
 
-def item_name(source: Source, position: int) -> str:
+def item_name(state: ProjectState, source: Source, position: int) -> str:
     """How an element of a collected list is called in notes."""
     if isinstance(source, OutRef):
-        element = f"[{source.element}]" if source.element else ""
-        return f"{source.path}{element}"
+        upstream = state.instances.get(source.path)
+        return element_name(upstream, source.element or "") if upstream else source.path
     return f"[{position}]"
+
+
+def _source_absence(state: ProjectState, source: Source) -> str:
+    """Why a source is not among the elements of a list that goes on without it."""
+    upstream = state.instances.get(getattr(source, "path", ""))
+    if upstream is None:
+        return "not there"
+    eid = getattr(source, "element", None) or getattr(source, "eid", None) or ""
+    return absence(state, upstream, upstream.elements.get(eid))
+
+
+def absence(state: ProjectState, instance: Instance, element: Element | None) -> str:
+    """Why an element has no value for those who go on without it: for people, in a few words."""
+    if element is None:
+        return "not there"
+    if element.hole:
+        return (
+            f"skipped by {element.skipped_by}" if element.skipped_by else "skipped with its input"
+        )
+    failed = failed_activation(state, element)
+    if failed is not None:
+        return f"failed: {first_line(failed)}"
+    if instance.held:
+        return "held"
+    if element.current:
+        return "done since"
+    return "not done yet"
+
+
+def first_line(failed: Activation) -> str:
+    """Why an activation failed, in one line."""
+    reason = failed.failure.reason if failed.failure else "without saying why"
+    return reason.strip().split("\n", 1)[0][:200]
+
+
+def settled_failures(element: Element) -> tuple[str, ...]:
+    """The failures with which an evaluation went on (``net.settle``): name and reason of each."""
+    decisions = element.evaluation.decisions if element.evaluation else {}
+    return tuple(
+        f"{name}: tolerated, failed: {_reason_of(kept)}"
+        for decision in decisions.values()
+        if decision.kind == "settle"
+        for name, kept in decision.outcome.items()
+    )
+
+
+def _reason_of(kept: Any) -> str:
+    reason = str(kept["failure"].get("reason", "")).strip()
+    return reason.split("\n", 1)[0][:200] or "without saying why"
 
 
 def decision_of(state: ProjectState, source: Collect) -> Decision | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Literal
 
+import msgspec
+
+from copernicus.engine import tracing
 from copernicus.engine.resolve import (
     Resolved,
     element_name,
@@ -17,7 +20,7 @@ from copernicus.engine.resolve import (
     resolve_input,
 )
 from copernicus.engine.showing import shorten
-from copernicus.engine.state import Activation, Decision, Element, Instance, ProjectState
+from copernicus.engine.state import Decision, Element, Instance, ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.engine.waiting import waits_for
 from copernicus.errors import NotFound
@@ -33,7 +36,7 @@ from copernicus.protocol import (
     InstanceView,
     PinView,
     PortView,
-    TraceNode,
+    Trace,
     ValueView,
 )
 
@@ -261,6 +264,7 @@ def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
         shown=shorten(held.value) if has_value else "",
         doc=port.doc,
         required=port.required,
+        left_out=_lacking(state, held, deep=False) if has_value else (),
     )
 
 
@@ -340,63 +344,57 @@ def value(state: ProjectState, address: Address) -> ValueView:
         value=held.value if held.status in ("current", "stale") else None,
         digest=held.digest,
         activation=held.origins[0] if len(held.origins) == 1 else "",
-        left_out=held.left_out or ((held.blocker,) if held.status == "waiting" else ()),
+        left_out=_lacking(state, held),
     )
 
 
-def trace(state: ProjectState, address: Address) -> TraceNode:
-    """Where the value at an output comes from: activations, inputs, attempts, recursively.
+def _lacking(state: ProjectState, held: Resolved, *, deep: bool = True) -> tuple[str, ...]:
+    if held.status == "waiting":
+        return (held.blocker,)
+    inherited = tracing.left_out_of(state, held.origins, deep=deep)
+    return tuple(dict.fromkeys((*held.left_out, *inherited)))
+
+
+def trace(state: ProjectState, address: Address, depth: int = 0) -> Trace:
+    """Where a value, or what an instance or element did last, comes from.
+
+    Args:
+        state: of the project.
+        address: an output or input, an instance, an element, or an activation such as ``a12``.
+        depth: how many steps back to go; 0 goes to the end.
 
     Raises:
-        NotFound: There is no such value yet.
+        NotFound: There is no such thing, or nothing computed in it yet.
     """
+    if address.port is None and address.instance in state.activations:
+        made = state.activations[address.instance]
+        return tracing.trace(state, str(address), made.outcome or "running", (made.id,), depth)
+    if address.port is None:
+        return _trace_instance(state, address, depth)
     _, _, _, held = _located(state, address)
     if not held.origins:
-        raise NotFound(f"{address} holds no computed value yet: {held.blocker or 'set by hand'}")
-    if len(held.origins) == 1:
-        return trace_activation(state, held.origins[0])
-    nodes = tuple(trace_activation(state, origin) for origin in held.origins)
-    return TraceNode(
-        path=str(address),
-        activation="",
-        function="a list of results",
-        version="",
-        outcome=held.status,
-        digest=held.digest,
-        origins={"elements": nodes},
-        left_out={"elements": held.left_out} if held.left_out else {},
-    )
+        waits = held.status == "waiting"
+        why = f"waits for {held.blocker}" if waits else "it was set by hand"
+        raise NotFound(f"{address} comes from no activation: {why}")
+    roots = tuple(dict.fromkeys(held.origins))
+    found = tracing.trace(state, str(address), _standing(held), roots, depth)
+    own = tuple(dict.fromkeys((*held.left_out, *found.left_out)))
+    return msgspec.structs.replace(found, left_out=own)
 
 
-def trace_activation(state: ProjectState, activation: str) -> TraceNode:
-    """The trace of one activation."""
-    made = state.activations[activation]
-    found = state.instances.get(made.path)
-    name = element_name(found, made.eid) if found else made.path
-    function = found.function if found else (made.job.function if made.job else "")
-    return TraceNode(
-        path=name,
-        activation=made.id,
-        function=function,
-        version=made.version,
-        outcome=made.outcome or "running",
-        digest=made.digest,
-        inputs=made.inputs,
-        attempts=made.attempts,
-        parent=made.parent,
-        origins={
-            port: tuple(trace_activation(state, origin) for origin in origins)
-            for port, origins in made.origins.items()
-        },
-        left_out=made.left_out,
-        units=_units(state, made, function),
-    )
-
-
-def _units(state: ProjectState, made: Activation, function: str) -> dict[str, str]:
-    spec = state.functions.get(function, {}).get(made.version)
-    units = {port.name: unit_of(port.type) for port in spec.inputs} if spec else {}
-    return {name: units[name] for name in made.inputs if units.get(name)}
+def _trace_instance(state: ProjectState, address: Address, depth: int) -> Trace:
+    found = state.instance(address.instance)
+    elements = list(found.listed())
+    if address.element is not None:
+        if address.element >= len(elements):
+            raise NotFound(f"{address}: {found.path} has {len(elements)} elements")
+        elements = [elements[address.element]]
+    shown = [element.open or element.ended or element.success for element in elements]
+    roots = tuple(activation for activation in shown if activation)
+    if not roots:
+        raise NotFound(f"{address} has not run yet: cpc why {address}")
+    states = {element_state(state, found, element) for element in elements}
+    return tracing.trace(state, str(address), ", ".join(sorted(states)), roots, depth)
 
 
 def path_of_activation(state: ProjectState, activation: str) -> str:

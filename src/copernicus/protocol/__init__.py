@@ -31,6 +31,7 @@ from copernicus.protocol.machine import (
     ResultsReply,
     ResultsRequest,
 )
+from copernicus.protocol.trace import Trace, TraceStep
 from copernicus.protocol.user import (
     BundleReply,
     BundleRequest,
@@ -58,7 +59,6 @@ from copernicus.protocol.user import (
     ProjectView,
     RenewRequest,
     RevisionView,
-    TraceNode,
     UserView,
     ValueView,
     WorkerFacts,
@@ -119,7 +119,8 @@ __all__ = [
     "ResultsReply",
     "ResultsRequest",
     "RevisionView",
-    "TraceNode",
+    "Trace",
+    "TraceStep",
     "UserView",
     "ValueView",
     "WhyView",

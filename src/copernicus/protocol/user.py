@@ -9,7 +9,7 @@ import msgspec
 from copernicus.model.budgets import Budget, Use
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
-from copernicus.model.jobs import AttemptRecord, Failure
+from copernicus.model.jobs import Failure
 from copernicus.model.resources import ProgramOffer
 from copernicus.model.types import PortType
 from copernicus.protocol.common import PROTOCOL
@@ -225,6 +225,7 @@ class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
     pinned: bool = False
     declared: str = ""
     port_type: PortType | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class PinView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -275,7 +276,7 @@ class InstanceDetail(msgspec.Struct, frozen=True, omit_defaults=True):
 class ValueView(msgspec.Struct, frozen=True, omit_defaults=True):
     """The value at a path, its type in words, and the unit that its numbers have.
 
-    ``left_out`` lists what a collected list does not hold, and why.
+    ``left_out`` lists what it, and what it was made from, does not hold, and why.
     """
 
     path: str
@@ -286,26 +287,6 @@ class ValueView(msgspec.Struct, frozen=True, omit_defaults=True):
     activation: str = ""
     left_out: tuple[str, ...] = ()
     unit: str = ""
-
-
-class TraceNode(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a value comes from: an activation, its inputs' origins, its attempts.
-
-    ``units`` are those of the inputs that have one.
-    """
-
-    path: str
-    activation: str
-    function: str
-    version: str
-    outcome: str
-    digest: str
-    inputs: dict[str, Any] = {}
-    attempts: tuple[AttemptRecord, ...] = ()
-    parent: str | None = None
-    origins: dict[str, tuple[TraceNode, ...]] = {}
-    left_out: dict[str, tuple[str, ...]] = {}
-    units: dict[str, str] = {}
 
 
 class RevisionView(msgspec.Struct, frozen=True):

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
-from rich.tree import Tree
 
 from copernicus.cli.output import one_line, printable
 from copernicus.cli.render.states import progress_text, state_text
-from copernicus.cli.render.tables import counted, duration, facts, moment, short_job, table
+from copernicus.cli.render.tables import counted, facts, moment, short_job, table
+from copernicus.cli.render.traces import short_value
 from copernicus.model.functions import FunctionSpec, Port
-from copernicus.model.jobs import AttemptRecord, Failure
+from copernicus.model.jobs import Failure
 from copernicus.model.types import (
     DictType,
     Field,
@@ -22,9 +22,10 @@ from copernicus.model.types import (
     RecordType,
     describe,
 )
-from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView, TraceNode
+from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView
 
 _LOG_LINES = 15
+_MOST_LEFT_OUT = 3
 
 
 def instance_text(detail: InstanceDetail, *, docs: bool = False) -> RenderableType:
@@ -40,6 +41,7 @@ def instance_text(detail: InstanceDetail, *, docs: bool = False) -> RenderableTy
         parts.append(Text(f"waits: {printable(view.waits_for)}"))
     for title, ports in (("input", detail.inputs), ("output", detail.outputs)):
         parts += [Text(""), table((title, "type", "", "value"), _ports(ports, docs), wide="value")]
+        parts += [_lacks(port) for port in ports if port.left_out]
     if view.mapped or len(detail.elements) > 1:
         rows = [_element(view.path, element) for element in detail.elements]
         parts += [Text(""), table(("element", "state", "job", ""), rows, wide="")]
@@ -79,6 +81,12 @@ def members(port_type: PortType | None) -> tuple[Field, ...]:
 
 def _field_doc(field: Field) -> str:
     return _noted(field.doc, [] if field.required else [_default(field.default)])
+
+
+def _lacks(port: PortView) -> Text:
+    more = "; …" if len(port.left_out) > _MOST_LEFT_OUT else ""
+    said = "; ".join(map(one_line, port.left_out[:_MOST_LEFT_OUT]))
+    return Text(f"{port.name} leaves out {len(port.left_out)}: {said}{more}", style="yellow")
 
 
 def _sign(state: str, *, required: bool) -> Text:
@@ -180,76 +188,4 @@ def _noted(doc: str, notes: Sequence[str]) -> str:
 
 
 def _default(value: object) -> str:
-    return "optional" if value is None else f"default {_short(value)}"
-
-
-def trace_text(node: TraceNode, depth: int) -> RenderableType:
-    """``cpc trace``: what made it, from what, where; inner steps below."""
-    tree = Tree(_trace_line(node), guide_style="dim")
-    _grow(tree, node, depth, set())
-    return tree
-
-
-def _trace_line(node: TraceNode) -> Text:
-    line = Text().append(printable(node.path), style="bold")
-    line.append(f"  {node.function} {node.version}".rstrip())
-    if node.activation:
-        line.append(f"  {node.activation}", style="dim")
-    if node.outcome not in ("succeeded", "current"):
-        line.append(f"  {node.outcome}", style="red")
-    return line
-
-
-def _grow(tree: Tree, node: TraceNode, depth: int, seen: set[str]) -> None:
-    if node.activation in seen:
-        tree.add(Text("shown above", style="dim"))
-        return
-    seen.add(node.activation)
-    for attempt in node.attempts:
-        tree.add(Text(_attempt(attempt), style="dim"))
-    for port, value in node.inputs.items():
-        if not node.origins.get(port):
-            unit = node.units.get(port, "") if value is not None else ""
-            tree.add(Text(f"{port} = {_short(value)} {unit}".rstrip()))
-    for port, reasons in node.left_out.items():
-        tree.add(Text(f"{port}: {len(reasons)} left out: {'; '.join(reasons[:3])}", "yellow"))
-    if node.parent:
-        tree.add(Text(f"continues {node.parent}", style="dim"))
-    _grow_origins(tree, node, depth, seen)
-
-
-def _grow_origins(tree: Tree, node: TraceNode, depth: int, seen: set[str]) -> None:
-    for port, origins in node.origins.items():
-        for origin in origins[:10]:
-            if depth <= 1:
-                tree.add(Text(f"{port} <- {printable(origin.path)} …", style="dim"))
-            else:
-                line = Text(f"{port} <- ", style="dim").append_text(_trace_line(origin))
-                _grow(tree.add(line), origin, depth - 1, seen)
-        if len(origins) > 10:
-            tree.add(Text(f"{port} <- … {len(origins) - 10} more", style="dim"))
-
-
-def _attempt(attempt: AttemptRecord) -> str:
-    took = f", {duration(attempt.ended - attempt.started)}" if attempt.ended else ""
-    version = f", program {attempt.program_version}" if attempt.program_version else ""
-    code = f", exit {attempt.exit_code}" if attempt.exit_code else ""
-    return (
-        f"attempt {attempt.number} on {printable(attempt.host or attempt.worker)}{version}, "
-        f"{counted(attempt.cores, 'core')}{took}, {moment(attempt.started)} {attempt.outcome}{code}"
-    )
-
-
-def _short(value: object) -> str:
-    import msgspec
-
-    from copernicus.model.values import is_file
-
-    if isinstance(value, dict) and is_file(value):
-        return f"{printable(str(value['name']))} ({value['size']:,} bytes)"
-    if isinstance(value, list) and len(value) > 3:
-        return f"{len(value)} elements: {_short(value[0])}, …, {_short(value[-1])}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_short(item) for item in value) + "]"
-    text = msgspec.json.encode(value).decode()
-    return printable(text if len(text) <= 60 else text[:57] + "...")
+    return "optional" if value is None else f"default {short_value(value)}"

@@ -50,7 +50,7 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /instances                                      -> [InstanceView]
     GET  /instance?path=&start=&count=                   -> InstanceDetail
     GET  /value?path=                                    -> ValueView
-    GET  /trace?path=                                    -> TraceNode
+    GET  /trace?path=&depth=                             -> Trace
     GET  /saved                       (protocol.saved)   -> frames
     GET  /why?path=                                      -> WhyView
     GET  /history                                        -> [RevisionView]

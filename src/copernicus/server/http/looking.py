@@ -24,7 +24,7 @@ from copernicus.protocol import (
     JobView,
     PinView,
     RevisionView,
-    TraceNode,
+    Trace,
     ValueView,
     WhyView,
 )
@@ -54,6 +54,7 @@ _PAGE = 1000
 _SEE = does(Action.SEE_PROJECT)
 Start = Annotated[int, QueryParameter(name="start", ge=0)]
 Count = Annotated[int, QueryParameter(name="count", ge=1, le=_PAGE)]
+Depth = Annotated[int, QueryParameter(name="depth", ge=0)]
 Since = Annotated[int, QueryParameter(name="since", ge=0)]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_PAGE)]
 
@@ -100,11 +101,11 @@ async def show_value(request: AnyRequest, path: FromQuery[str]) -> ValueView:
 
 
 @get("/trace", opt=_SEE)
-async def show_trace(request: AnyRequest, path: FromQuery[str]) -> TraceNode:
-    """Where a value comes from."""
-    address = value_of_address(path, parse(path))
+async def show_trace(request: AnyRequest, path: FromQuery[str], depth: Depth = 0) -> Trace:
+    """Where a value (or what an instance, element or activation did) comes from."""
+    address = parse(path)
     return await site_of(request).runtime.do(
-        lambda batch: views.trace(check_role(request, batch).state, address)
+        lambda batch: views.trace(check_role(request, batch).state, address, depth)
     )
 
 
