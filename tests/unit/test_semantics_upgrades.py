@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from copernicus.engine.views import trace_activation
+from copernicus.engine.tracing import trace_step
 from copernicus.errors import Conflict
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
@@ -84,7 +84,7 @@ def test_an_upgrade_obeys_the_new_code_and_keeps_every_result():
     w.work(compute)
     assert w.status("ad") == "done"
     made = w.state.activations[w.state.instances["ad"].elements[""].success or ""]
-    assert trace_activation(w.state, made.id).version == "2"
+    assert trace_step(w.state, made).version == "2"
     w.check()
 
 
@@ -152,10 +152,9 @@ def test_jobs_that_exist_keep_what_they_are_and_the_next_use_the_new_version():
     w.done("one[2]", y=3)
     w.done("one[3]", y=4)
     assert w.standing("one.out.y") == "current"
-    versions = [
-        trace_activation(w.state, w.state.instances["one"].elements[e].success).version
-        for e in w.state.instances["one"].eids
-    ]
+    one = w.state.instances["one"]
+    made = [w.state.activations[one.elements[eid].success] for eid in one.eids]
+    versions = [trace_step(w.state, activation).version for activation in made]
     assert versions == ["1", "1", "1", "2"]
     w.check()
 
