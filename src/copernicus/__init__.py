@@ -1,7 +1,7 @@
 """Copernicus: distributed computing for statistical problems.
 
-``Client`` is the way to a server from Python, ``File`` what a file is in the hands of a module's
-author; both are loaded when they are first asked for.
+``Client`` is the way to a server from Python (``AsyncClient`` with ``asyncio``), ``File`` what a
+file is in the hands of a module's author; they are loaded when they are first asked for.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 from copernicus.version import __version__
 
 if TYPE_CHECKING:
-    from copernicus.client import Client
+    from copernicus.client import AsyncClient, Client
     from copernicus.sdk import File
 
-_HOMES = {"Client": "copernicus.client", "File": "copernicus.sdk"}
+_HOMES = {
+    "AsyncClient": "copernicus.client",
+    "Client": "copernicus.client",
+    "File": "copernicus.sdk",
+}
 
-__all__ = ["Client", "File", "__version__"]
+__all__ = ["AsyncClient", "Client", "File", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

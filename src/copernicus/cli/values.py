@@ -157,7 +157,7 @@ def get(
         toml: Print TOML, which cpc set --toml takes.
         options: Common ones.
     """
-    from copernicus.client.files import revive
+    from copernicus.client.values import revive
 
     project = project_for(options)
     view = project.value(path)
@@ -210,7 +210,7 @@ def _fetch(
 
 
 def _files_in(value: Any) -> list[RemoteFile]:
-    from copernicus.client.files import RemoteFile
+    from copernicus.client.values import RemoteFile
 
     if isinstance(value, RemoteFile):
         return [value]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from importlib import import_module
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -44,11 +45,46 @@ class WaitingBar:
 
     def update(self, views: Sequence[InstanceView]) -> None:
         """Show how far they are."""
-        total = sum(view.elements for view in views)
-        done = sum(view.counts.get("done", int(view.state == "done")) for view in views)
-        first = next((view for view in views if view.state != "done"), None)
-        note = "" if first is None else first.state
+        done, total, note = _far(views)
         self._bar.update(self._task, completed=done, total=total or None, note=note)
+
+
+class NotebookBar:
+    """The same in a notebook: one line of the cell's output, drawn anew."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._drawn: tuple[int, int, str] | None = None
+        self._line: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, views: Sequence[InstanceView]) -> None:
+        """Show how far they are."""
+        from copernicus.client.display import progress_html
+
+        far = _far(views)
+        if far == self._drawn:
+            return
+        self._drawn = far
+        display: Any = import_module("IPython.display")
+        html = display.HTML(progress_html(self._label, *far))
+        if self._line is None:
+            self._line = display.display(html, display_id=True)
+        else:
+            self._line.update(html)
+
+
+def _far(views: Sequence[InstanceView]) -> tuple[int, int, str]:
+    """Elements done, elements in all, and the state of the first that is not done."""
+    total = sum(view.elements for view in views)
+    done = sum(view.counts.get("done", int(view.state == "done")) for view in views)
+    first = next((view for view in views if view.state != "done"), None)
+    return done, total, "" if first is None else first.state
 
 
 class TransferBars:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from copernicus.errors import (
     BadValue,
     Conflict,
-    InternalError,
     NotFound,
     ServerBusy,
     ServerUnreachable,
@@ -69,7 +66,7 @@ class BlobPort:
         absent = self._missing([source.manifest for source in sources])
         blobs, chunks = set(absent.blobs), set(absent.chunks)
         for source in sources:
-            tell = _telling(progress, source.name, source.manifest.size)
+            tell = telling(progress, source.name, source.manifest.size)
             if source.manifest.sha256 in blobs:
                 self._send(source, chunks, tell)
             else:
@@ -135,80 +132,15 @@ class BlobPort:
         self._transport.send("POST", f"{self._base}/blobs", source.manifest)
 
 
-class RemoteFile(File, frozen=True):
-    """A file of a project, as a value: fetched when it is asked for."""
-
-    port: Any = None
-
-    def __repr__(self) -> str:
-        return f"<{self.name}, {self.size:,} bytes>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, File) and (self.sha256, self.name) == (other.sha256, other.name)
-
-    def __hash__(self) -> int:
-        return hash((self.sha256, self.name))
-
-    def download(self, path: Path | str | None = None, progress: Progress | None = None) -> Path:
-        """Fetch the file; it is there whole and verified, or not at all.
-
-        Args:
-            path: a file, or a folder that exists to put it in under its own name (default: here).
-            progress: called with (name, bytes done, bytes in all).
-
-        Returns:
-            Where it lies.
-
-        Raises:
-            BadValue: It cannot be written there.
-        """
-        target = target_for(self.name, Path(path or "."))
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        tell = _telling(progress, self.name, self.size)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("xb") as stream:
-                self._copy_to(stream, tell)
-            part.replace(target)
-        except OSError as error:
-            raise BadValue(f"Cannot write {target}: {error.strerror}") from error
-        finally:
-            part.unlink(missing_ok=True)
-        return target
-
-    def read_bytes(self) -> bytes:
-        """All its bytes."""
-        return self.open().read()
-
-    def read_text(self, encoding: str = "utf-8") -> str:
-        """All its bytes, as text."""
-        return self.read_bytes().decode(encoding)
-
-    def open(self) -> BinaryIO:
-        """The file to read from, in memory."""
-        stream = io.BytesIO()
-        self._copy_to(stream, _telling(None, self.name, self.size))
-        stream.seek(0)
-        return stream
-
-    def _copy_to(self, stream: BinaryIO, tell: Callable[[int], None]) -> None:
-        if not isinstance(self.port, BlobPort):
-            raise NotFound(f"file {self.name!r} belongs to no project that is open here")
-        whole, done = hashlib.sha256(), 0
-        tell(0)
-        for piece in self.port.pieces(self):
-            whole.update(piece)
-            stream.write(piece)
-            done += len(piece)
-            tell(done)
-        if whole.hexdigest() != self.sha256:
-            raise InternalError(f"{self.name} came damaged (its SHA-256 is another): try again")
+def safe_name(name: str) -> str:
+    """The last part of a name that came from elsewhere: it leads out of no folder."""
+    plain = Path(name.replace("\\", "/")).name
+    return plain if plain not in ("", "..") else "file"
 
 
 def target_for(name: str, path: Path) -> Path:
     """Where a file of this name goes: ``path`` itself, or inside it if it is a folder."""
-    safe = Path(name.replace("\\", "/")).name
-    return path / (safe if safe not in ("", "..") else "file") if path.is_dir() else path
+    return path / safe_name(name) if path.is_dir() else path
 
 
 def distinct_names(files: Iterable[File]) -> list[str]:
@@ -220,7 +152,9 @@ def distinct_names(files: Iterable[File]) -> list[str]:
     return [f"{index:0{width}d}-{file.name}" for index, file in enumerate(listed)]
 
 
-def _telling(progress: Progress | None, name: str, size: int) -> Callable[[int], None]:
+def telling(progress: Progress | None, name: str, size: int) -> Callable[[int], None]:
+    """``progress`` for one file: called with the bytes done."""
+
     def tell(done: int) -> None:
         if progress is not None:
             progress(name, done, size)
@@ -280,10 +214,3 @@ def _replace(value: Any, stored: dict[Path, File]) -> Any:
     if isinstance(value, list | tuple):
         return [_replace(inner, stored) for inner in value]
     return value
-
-
-def revive(value: Any, port: BlobPort) -> Any:
-    """A plain value with its files as ``RemoteFile``."""
-    from copernicus.sdk.convert import revive as revive_plain
-
-    return revive_plain(value, lambda file: RemoteFile(file.sha256, file.size, file.name, port))

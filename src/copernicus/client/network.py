@@ -7,18 +7,51 @@ from typing import TYPE_CHECKING, Any
 
 from copernicus.errors import BadValue
 from copernicus.model.paths import written_step
-from copernicus.protocol import InstanceDetail
+from copernicus.protocol import InstanceDetail, ValueView, WhyView
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from copernicus.client.project import Project
 
 
-class Output:
-    """An output, an element or a member of it: to connect, or to look at."""
+class Place:
+    """An input or output, an element or a member of it; ``path`` is its address."""
 
     def __init__(self, project: Project, path: str) -> None:
         self.project = project
         self.path = path
+
+    @property
+    def value(self) -> Any:
+        """What it holds now; files as ``RemoteFile``, records as ``Record``.
+
+        Raises:
+            NotFound: It has no value yet.
+        """
+        return self.project.get(self.path)
+
+    @property
+    def unit(self) -> str:
+        """The unit of its numbers; empty if they have none."""
+        return self.view().unit
+
+    def view(self) -> ValueView:
+        """Its value as plain data, with its type, its unit and whether it is current."""
+        return self.project.value(self.path)
+
+    def table(self) -> pd.DataFrame:
+        """Its value as a pandas ``DataFrame``: see ``Project.table``."""
+        return self.project.table(self.path)
+
+    def _repr_html_(self) -> str:
+        from copernicus.client.display import value_html
+
+        return value_html(self)
+
+
+class Output(Place):
+    """An output: to connect, or to look at."""
 
     def __repr__(self) -> str:
         return f"<Output {self.path}>"
@@ -29,11 +62,6 @@ class Output:
     def __iter__(self) -> Iterator[Output]:
         raise BadValue(f"{self.path} is an output: its elements are known only when it has a value")
 
-    @property
-    def value(self) -> Any:
-        """What it holds now; files as ``RemoteFile``."""
-        return self.project.get(self.path)
-
 
 class Outputs:
     """The outputs of an instance: ``run.out.xtc``."""
@@ -43,20 +71,20 @@ class Outputs:
         self._instance = instance
 
     def __getattr__(self, port: str) -> Output:
-        if port.startswith("__"):
+        if port.startswith("_"):
             raise AttributeError(port)
-        return Output(self._project, f"{self._instance}.out.{port}")
+        return self[port]
 
     def __getitem__(self, port: str) -> Output:
         return Output(self._project, f"{self._instance}.out.{port}")
 
+    def __dir__(self) -> list[str]:
+        detail = self._project.instance_detail(self._instance, 0, 1)
+        return [port.name for port in detail.outputs]
 
-class Input:
-    """An input, an element or a member of it: ``prep["conf"]``, ``prep["conf"][2]``."""
 
-    def __init__(self, project: Project, path: str) -> None:
-        self.project = project
-        self.path = path
+class Input(Place):
+    """An input: ``prep["conf"]``, or ``prep.inputs.conf``; ``prep["conf"][2]`` is an element."""
 
     def __repr__(self) -> str:
         return f"<Input {self.path}>"
@@ -81,10 +109,40 @@ class Input:
         """Add elements to a list, in one transaction."""
         self.project.extend(self.path, values)
 
+
+class Inputs:
+    """The inputs of an instance, as attributes: ``run.inputs.nsteps = 1000`` sets one."""
+
+    def __init__(self, project: Project, instance: str) -> None:
+        object.__setattr__(self, "_instance", Instance(project, instance))
+
+    def __getattr__(self, port: str) -> Input:
+        if port.startswith("_"):
+            raise AttributeError(port)
+        return self[port]
+
+    def __setattr__(self, port: str, value: Any) -> None:
+        self[port] = value
+
+    def __delattr__(self, port: str) -> None:
+        del self[port]
+
+    def __getitem__(self, port: str) -> Input:
+        return self._owner[port]
+
+    def __setitem__(self, port: str, value: Any) -> None:
+        self._owner[port] = value
+
+    def __delitem__(self, port: str) -> None:
+        del self._owner[port]
+
+    def __dir__(self) -> list[str]:
+        return [port.name for port in self._owner.detail(count=1).inputs]
+
     @property
-    def value(self) -> Any:
-        """What it holds now; files as ``RemoteFile``."""
-        return self.project.get(self.path)
+    def _owner(self) -> Instance:
+        owner: Instance = object.__getattribute__(self, "_instance")
+        return owner
 
 
 class Instance:
@@ -107,9 +165,19 @@ class Instance:
         self.project.unset(f"{self.path}.in.{port}")
 
     @property
+    def inputs(self) -> Inputs:
+        """Its inputs, as attributes: ``run.inputs.nsteps = 1000`` is ``run["nsteps"] = 1000``."""
+        return Inputs(self.project, self.path)
+
+    @property
     def out(self) -> Outputs:
         """Its outputs, as attributes."""
         return Outputs(self.project, self.path)
+
+    @property
+    def outputs(self) -> Outputs:
+        """The same as ``out``."""
+        return self.out
 
     @property
     def state(self) -> str:
@@ -119,6 +187,19 @@ class Instance:
     def detail(self, start: int = 0, count: int = 100) -> InstanceDetail:
         """Everything about it, with a page of its elements."""
         return self.project.instance_detail(self.path, start, count)
+
+    def wait(self, timeout: float | None = None, *, show: bool | None = None) -> None:
+        """Wait until it is done: see ``Project.wait``."""
+        self.project.wait(self.path, timeout, show=show)
+
+    def why(self) -> WhyView:
+        """Why it is not done: see ``Project.why``."""
+        return self.project.why(self.path)
+
+    def _repr_html_(self) -> str:
+        from copernicus.client.display import instance_html
+
+        return instance_html(self)
 
     def activate(self) -> None:
         """Let it fire."""

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import msgspec
 
 from copernicus.client.edits import Editing
-from copernicus.client.files import BlobPort, revive
+from copernicus.client.files import BlobPort
 from copernicus.client.network import Instance
 from copernicus.client.transport import Transport
+from copernicus.client.values import revive
 from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
 from copernicus.model.edits import Edit
 from copernicus.protocol import (
@@ -34,6 +35,8 @@ from copernicus.protocol import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from copernicus.client.moving import Manifest
 
 _RECONNECT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -73,6 +76,14 @@ class Project(Editing):
     def __getitem__(self, path: str) -> Instance:
         return Instance(self, path)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return [view.path for view in self.instances()]
+
+    def _repr_html_(self) -> str:
+        from copernicus.client.display import project_html
+
+        return project_html(self)
+
     def instance(self, path: str) -> Instance:
         """A handle on an instance.
 
@@ -93,15 +104,40 @@ class Project(Editing):
         return self._transport.get(f"{self._base}/value", ValueView, path=path)
 
     def get(self, path: str) -> Any:
-        """The value at a path as a Python object; files as ``RemoteFile``.
+        """The value at a path as a Python object.
+
+        Numbers are plain numbers (``value(path).unit`` is their unit), records are ``Record``,
+        files are ``RemoteFile``: fetched when they are opened.
 
         Raises:
             NotFound: There is no such path, or no value yet.
         """
+        return revive(self._valued(path).value, self.files)
+
+    def _valued(self, path: str) -> ValueView:
         view = self.value(path)
         if view.state in ("unset", "waiting"):
-            raise NotFound(f"{path} has no value yet (it is {view.state})")
-        return revive(view.value, self.files)
+            reason = f"; it waits for {'; '.join(view.left_out)}" if view.left_out else ""
+            raise NotFound(f"{path} has no value yet (it is {view.state}{reason})")
+        return view
+
+    def table(self, path: str) -> pd.DataFrame:
+        """The value at a path as a pandas ``DataFrame`` (``pip install 'copernicus[pandas]'``).
+
+        A list of records has a row for each element and a column for each member; a list of
+        anything else has the column ``value``; a ``.csv`` or ``.tsv`` file is read. The units of
+        the numbers, if they have one, are in ``frame.attrs["unit"]``.
+
+        Raises:
+            BadValue: It is no table.
+            NotFound: There is no such path, or no value yet.
+        """
+        from copernicus.client.tables import table_of
+
+        view = self._valued(path)
+        made = table_of(revive(view.value, self.files), path)
+        made.attrs["unit"] = view.unit
+        return made
 
     def trace(self, path: str, depth: int = 0) -> Trace:
         """Where a value comes from, or what an instance, element or activation did.
@@ -194,15 +230,16 @@ class Project(Editing):
         Args:
             path: of the instance.
             timeout: seconds.
-            show: progress on the terminal; default: if there is one.
+            show: progress on the terminal or in the notebook; default: if there is one.
 
         Raises:
             WorkFailed: It failed, or waits for something that failed or is held.
             TimeoutError: The time is over; the project goes on.
         """
-        from copernicus.client.waiting import wait
+        from copernicus.client.waiting import waits
 
-        wait(self, path, timeout, show)
+        for pause in waits(self, path, timeout, show):
+            time.sleep(pause)
 
     # --- who may do what
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -64,11 +64,13 @@ def why_not(target: Sequence[InstanceView], everything: Sequence[InstanceView]) 
     return "; ".join(parts) or "nothing is under way"
 
 
-def wait(project: Project, path: str, timeout: float | None, show: bool | None) -> None:
-    """See ``Project.wait``."""
+def waits(
+    project: Project, path: str, timeout: float | None, show: bool | None
+) -> Generator[float]:
+    """The pauses, in seconds, between looks at a project, until it is done: ``Project.wait``."""
     end = None if timeout is None else time.monotonic() + timeout
     pause, quiet, position = _FIRST_S, 0, -1
-    with _shown(sys.stderr.isatty() if show is None else show, path or project.name) as display:
+    with _shown(_is_visible() if show is None else show, path or project.name) as display:
         while True:
             found = _look(project)
             if found is not None:
@@ -88,7 +90,7 @@ def wait(project: Project, path: str, timeout: float | None, show: bool | None) 
                     f"{path or project.name} is not done after {timeout:g} s; the project goes on"
                 )
             remaining = _LONGEST_S if end is None else max(end - time.monotonic(), 0.0)
-            time.sleep(min(pause, remaining))
+            yield min(pause, remaining)
             pause = min(pause * 1.5, _LONGEST_S)
 
 
@@ -125,7 +127,18 @@ def _shown(visible: bool, label: str) -> Iterator[_Display]:
     if not visible:
         yield _Silent()
         return
-    from copernicus.client.bars import WaitingBar
+    from copernicus.client.bars import NotebookBar, WaitingBar
 
-    with WaitingBar(label) as bar:
+    with NotebookBar(label) if in_notebook() else WaitingBar(label) as bar:
         yield bar
+
+
+def _is_visible() -> bool:
+    return sys.stderr.isatty() or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.engine import tracing
+from copernicus.engine.indexes import references
 from copernicus.engine.resolve import (
     Resolved,
     element_name,
@@ -120,7 +121,13 @@ def summary(state: ProjectState, instance: Instance) -> InstanceView:
         waits_for=waiting,
         failure=failure,
         parent=instance.owner.path if instance.owner else "",
+        sources=_sources(instance),
     )
+
+
+def _sources(instance: Instance) -> tuple[str, ...]:
+    found = (ref.path for source in instance.inputs.values() for ref in references(source))
+    return tuple(dict.fromkeys(found))
 
 
 def instance(state: ProjectState, path: str, start: int = 0, count: int = 100) -> InstanceDetail:

@@ -190,7 +190,10 @@ class EditReply(msgspec.Struct, frozen=True):
 
 
 class InstanceView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An instance in a list: what it is, in what state, how far, what it waits for."""
+    """An instance in a list: what it is, in what state, how far, what it waits for.
+
+    ``sources`` are the instances that its inputs are connected to.
+    """
 
     path: str
     function: str
@@ -205,6 +208,7 @@ class InstanceView(msgspec.Struct, frozen=True, omit_defaults=True):
     progress: ProgressReport | None = None
     failure: Failure | None = None
     parent: str = ""
+    sources: tuple[str, ...] = ()
 
 
 class PortView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,0 +1,242 @@
+"""The client for ``asyncio``: the same calls, awaited; each runs in a thread beside the loop.
+
+There is one implementation, the synchronous one. ``in_thread`` makes a coroutine function of one
+of its methods, with the same arguments, types and documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from copernicus.client.client import Client
+from copernicus.client.live import Watcher
+from copernicus.client.project import Project
+from copernicus.client.waiting import waits
+from copernicus.protocol import EditReply, FeedEntry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+_LOOK_S = 0.25
+
+
+class in_thread(Generic[S, P, R]):  # noqa: N801  # stands where a decorator would
+    """A method of the synchronous object as a coroutine function of the one that wraps it."""
+
+    def __init__(self, method: Callable[Concatenate[S, P], R]) -> None:
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, wrapping: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(
+        self, wrapping: _Wrapping[S], owner: type
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
+
+    def __get__(self, wrapping: _Wrapping[S] | None, owner: type) -> Any:
+        if wrapping is None:
+            return self
+        bound = functools.partial(self.method, wrapping.sync)
+
+        @functools.wraps(self.method)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return await asyncio.to_thread(bound, *args, **kwargs)
+
+        return call
+
+
+class _Wrapping(Generic[S]):
+    """Something with a synchronous object inside: ``sync``."""
+
+    def __init__(self, sync: S) -> None:
+        self.sync = sync
+
+    def __repr__(self) -> str:
+        return repr(self.sync).replace("<", "<Async", 1)
+
+
+class AsyncProject(_Wrapping[Project]):
+    """A project: every method of ``Project``, awaited. ``sync`` is the ``Project`` itself."""
+
+    view = in_thread(Project.view)
+    instances = in_thread(Project.instances)
+    status = in_thread(Project.status)
+    instance_detail = in_thread(Project.instance_detail)
+    value = in_thread(Project.value)
+    get = in_thread(Project.get)
+    table = in_thread(Project.table)
+    trace = in_thread(Project.trace)
+    why = in_thread(Project.why)
+    history = in_thread(Project.history)
+    jobs = in_thread(Project.jobs)
+    job = in_thread(Project.job)
+    journal = in_thread(Project.journal)
+    share = in_thread(Project.share)
+    unshare = in_thread(Project.unshare)
+    delete = in_thread(Project.delete)
+    save = in_thread(Project.save)
+
+    add = in_thread(Project.add)
+    remove = in_thread(Project.remove)
+    rename = in_thread(Project.rename)
+    connect = in_thread(Project.connect)
+    set = in_thread(Project.set)
+    append = in_thread(Project.append)
+    extend = in_thread(Project.extend)
+    unset = in_thread(Project.unset)
+    activate = in_thread(Project.activate)
+    hold = in_thread(Project.hold)
+    pause = in_thread(Project.pause)
+    resume = in_thread(Project.resume)
+    retry = in_thread(Project.retry)
+    cancel = in_thread(Project.cancel)
+    skip = in_thread(Project.skip)
+    define = in_thread(Project.define)
+    edit = in_thread(Project.edit)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.sync.name
+
+    @asynccontextmanager
+    async def transaction(
+        self, expected_revision: int | None = None
+    ) -> AsyncIterator[AsyncTransaction]:
+        """Edits that are sent as one: make them through what ``async with`` gives.
+
+        Args:
+            expected_revision: refuse if the project has another one by then.
+
+        Raises:
+            UserError: What is wrong with them; nothing was changed.
+        """
+        # A copy of its own: what other tasks do to the project meanwhile is not part of it.
+        inside = AsyncTransaction(copy.copy(self.sync))
+        manager = inside.sync.transaction(expected_revision)
+        collected = manager.__enter__()
+        try:
+            yield inside
+        except BaseException as error:
+            manager.__exit__(type(error), error, error.__traceback__)
+            raise
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+        inside.reply = collected.reply
+
+    async def wait(
+        self,
+        path: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109  # as in Project.wait
+        *,
+        show: bool | None = None,
+    ) -> None:
+        """Wait until an instance is done; see ``Project.wait``. Cancelling it ends the waiting."""
+        pauses = waits(self.sync, path, timeout, show)
+        try:
+            while True:
+                pause = await asyncio.to_thread(next, pauses, None)
+                if pause is None:
+                    return
+                await asyncio.sleep(pause)
+        finally:
+            _close(pauses)
+
+    async def events(self, since: int | None = None) -> AsyncIterator[FeedEntry]:
+        """What happens, as it happens; goes on by itself after a broken line, missing nothing.
+
+        Args:
+            since: begin after this position; default: from now on.
+        """
+        begin = (await self.view()).position if since is None else since
+        watcher = Watcher(self.sync, begin)
+        while True:
+            for entry in await asyncio.to_thread(watcher.take, _LOOK_S):
+                yield entry
+
+
+class AsyncTransaction(AsyncProject):
+    """A project whose edits are collected; ``reply`` is there after the end."""
+
+    reply: EditReply | None = None
+
+
+class AsyncClient(_Wrapping[Client]):
+    """A server, as the user of a profile sees it: every method of ``Client``, awaited.
+
+    Args:
+        profile: the name of one; default: the current one.
+        config: the folder with the profiles.
+
+    Raises:
+        NotAuthenticated: there is no login.
+    """
+
+    def __init__(self, profile: str | None = None, *, config: Path | None = None) -> None:
+        super().__init__(Client(profile, config=config))
+
+    @classmethod
+    def of(cls, client: Client) -> Self:
+        """The same client, for ``asyncio``."""
+        made = cls.__new__(cls)
+        made.sync = client
+        return made
+
+    @classmethod
+    async def login(cls, *args: Any, **kwargs: Any) -> Self:
+        """Log in; the arguments are those of ``Client.login``."""
+        return cls.of(await asyncio.to_thread(Client.login, *args, **kwargs))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    close = in_thread(Client.close)
+    logout = in_thread(Client.logout)
+    health = in_thread(Client.health)
+    me = in_thread(Client.me)
+    projects = in_thread(Client.projects)
+    functions = in_thread(Client.functions)
+    project_functions = in_thread(Client.project_functions)
+    function = in_thread(Client.function)
+    jobs = in_thread(Client.jobs)
+    workers = in_thread(Client.workers)
+    worker_bundle = in_thread(Client.worker_bundle)
+    drain = in_thread(Client.drain)
+    revoke = in_thread(Client.revoke)
+    users = in_thread(Client.users)
+    add_user = in_thread(Client.add_user)
+    remove_user = in_thread(Client.remove_user)
+    set_password = in_thread(Client.set_password)
+
+    async def create_project(self, name: str, seed: int | None = None) -> AsyncProject:
+        """Make a project, owned by oneself.
+
+        Raises:
+            Conflict: There is one of this name.
+        """
+        return AsyncProject(await asyncio.to_thread(self.sync.create_project, name, seed))
+
+    async def project(self, name: str | None = None, *, check: bool = True) -> AsyncProject:
+        """A project by name or id; the current one of the profile if none is named.
+
+        Raises:
+            NotFound: There is none, or one may not see it; or there is no current one.
+        """
+        return AsyncProject(await asyncio.to_thread(self.sync.project, name, check=check))
+
+
+def _close(pauses: Iterator[float]) -> None:
+    # After a cancelled wait its thread may still be looking; it ends by itself after that look.
+    with suppress(ValueError):
+        pauses.close()  # type: ignore[attr-defined]  # it is a generator
