@@ -3,8 +3,9 @@
 import pytest
 
 from copernicus.client.edits import Editing
-from copernicus.client.files import File, RemoteFile, distinct_names, plain_of, target_for
+from copernicus.client.files import File, distinct_names, plain_of, target_for
 from copernicus.client.network import Instance
+from copernicus.client.values import RemoteFile
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import edits
 from copernicus.protocol import EditReply
@@ -54,6 +55,24 @@ def test_a_transaction_is_sent_once_at_its_end_with_everything_in_order(project)
         )
     ]
     assert transaction.reply == EditReply(1, 0)
+
+
+def test_inputs_are_also_attributes(project):
+    run = Instance(project, "fe/coulomb")
+    with project.transaction():
+        run.inputs.x = 3
+        run.inputs["in"] = 4
+        run.inputs.conf[2] = 5
+        del run.inputs.x
+        run.inputs.conf.append(run.outputs.y)
+
+    assert only(project) == [
+        edits.SetInput("fe/coulomb.in.x", 3),
+        edits.SetInput("fe/coulomb.in.in", 4),
+        edits.SetInput("fe/coulomb.in.conf[2]", 5),
+        edits.ClearInput("fe/coulomb.in.x"),
+        edits.Connect("fe/coulomb.out.y", "fe/coulomb.in.conf[+]"),
+    ]
 
 
 def test_a_transaction_that_breaks_sends_nothing_and_can_be_tried_again(project):

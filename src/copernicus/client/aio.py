@@ -12,7 +12,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from copernicus.client.client import Client
 from copernicus.client.live import Watcher
@@ -27,33 +27,6 @@ S = TypeVar("S")
 _LOOK_S = 0.25
 
 
-class in_thread(Generic[S, P, R]):  # noqa: N801  # stands where a decorator would
-    """A method of the synchronous object as a coroutine function of the one that wraps it."""
-
-    def __init__(self, method: Callable[Concatenate[S, P], R]) -> None:
-        self.method = method
-        self.__doc__ = method.__doc__
-
-    @overload
-    def __get__(self, wrapping: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(
-        self, wrapping: _Wrapping[S], owner: type
-    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
-
-    def __get__(self, wrapping: _Wrapping[S] | None, owner: type) -> Any:
-        if wrapping is None:
-            return self
-        bound = functools.partial(self.method, wrapping.sync)
-
-        @functools.wraps(self.method)
-        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            return await asyncio.to_thread(bound, *args, **kwargs)
-
-        return call
-
-
 class _Wrapping(Generic[S]):
     """Something with a synchronous object inside: ``sync``."""
 
@@ -62,6 +35,30 @@ class _Wrapping(Generic[S]):
 
     def __repr__(self) -> str:
         return repr(self.sync).replace("<", "<Async", 1)
+
+
+def in_thread(
+    method: Callable[Concatenate[S, P], R],
+) -> Callable[Concatenate[_Wrapping[S], P], Coroutine[Any, Any, R]]:
+    """A method of the synchronous object as a coroutine function of the one that wraps it."""
+
+    @functools.wraps(method)
+    async def call(self: _Wrapping[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.to_thread(method, self.sync, *args, **kwargs)
+
+    return call
+
+
+def opening(
+    method: Callable[Concatenate[Client, P], Project],
+) -> Callable[Concatenate[_Wrapping[Client], P], Coroutine[Any, Any, AsyncProject]]:
+    """The same for a method that gives a project."""
+
+    @functools.wraps(method)
+    async def call(self: _Wrapping[Client], /, *args: P.args, **kwargs: P.kwargs) -> AsyncProject:
+        return AsyncProject(await asyncio.to_thread(method, self.sync, *args, **kwargs))
+
+    return call
 
 
 class AsyncProject(_Wrapping[Project]):
@@ -158,9 +155,12 @@ class AsyncProject(_Wrapping[Project]):
         """
         begin = (await self.view()).position if since is None else since
         watcher = Watcher(self.sync, begin)
-        while True:
-            for entry in await asyncio.to_thread(watcher.take, _LOOK_S):
-                yield entry
+        try:
+            while True:
+                for entry in await asyncio.to_thread(watcher.take, _LOOK_S):
+                    yield entry
+        finally:
+            watcher.close()
 
 
 class AsyncTransaction(AsyncProject):
@@ -218,22 +218,9 @@ class AsyncClient(_Wrapping[Client]):
     add_user = in_thread(Client.add_user)
     remove_user = in_thread(Client.remove_user)
     set_password = in_thread(Client.set_password)
-
-    async def create_project(self, name: str, seed: int | None = None) -> AsyncProject:
-        """Make a project, owned by oneself.
-
-        Raises:
-            Conflict: There is one of this name.
-        """
-        return AsyncProject(await asyncio.to_thread(self.sync.create_project, name, seed))
-
-    async def project(self, name: str | None = None, *, check: bool = True) -> AsyncProject:
-        """A project by name or id; the current one of the profile if none is named.
-
-        Raises:
-            NotFound: There is none, or one may not see it; or there is no current one.
-        """
-        return AsyncProject(await asyncio.to_thread(self.sync.project, name, check=check))
+    create_project = opening(Client.create_project)
+    project = opening(Client.project)
+    load_project = opening(Client.load_project)
 
 
 def _close(pauses: Iterator[float]) -> None:

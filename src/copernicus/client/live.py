@@ -22,6 +22,7 @@ class Watcher:
 
     def __init__(self, project: Project, since: int | None = None) -> None:
         self.problem = ""
+        self._closed = False
         self._project = project
         self._since = since
         self._entries: queue.SimpleQueue[FeedEntry | CopernicusError] = queue.SimpleQueue()
@@ -45,9 +46,15 @@ class Watcher:
         except queue.Empty:
             return found
 
+    def close(self) -> None:
+        """Listen no more; the line ends with the next event, or with the client."""
+        self._closed = True
+
     def _listen(self) -> None:
         try:
             for entry in self._project.events(self._since, lost=self._note):
+                if self._closed:
+                    return
                 self._entries.put(entry)
         except CopernicusError as error:
             self._entries.put(error)

@@ -16,6 +16,7 @@ from copernicus.errors import (
     InternalError,
     NotAuthenticated,
     ServerUnreachable,
+    UserError,
     error_for_code,
 )
 from copernicus.protocol import ErrorBody
@@ -136,6 +137,8 @@ class Transport:
         raise ServerUnreachable("This login knows no address of its server: cpc login")
 
     def _build(self, method: str, url: str, **options: Any) -> httpx2.Request:
+        if self._http.is_closed:
+            raise UserError("This client is closed: make a new Client")
         headers = dict(options.pop("headers", {}))
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
