@@ -12,7 +12,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from copernicus.client.client import Client
 from copernicus.client.live import Watcher
@@ -23,6 +23,7 @@ from copernicus.protocol import EditReply, FeedEntry
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 _LOOK_S = 0.25
 
@@ -37,13 +38,21 @@ class _Wrapping(Generic[S]):
         return repr(self.sync).replace("<", "<Async", 1)
 
 
+class _Wraps(Protocol[S_co]):
+    """What has a synchronous object inside."""
+
+    @property
+    def sync(self) -> S_co:
+        """That object."""
+
+
 def in_thread(
     method: Callable[Concatenate[S, P], R],
-) -> Callable[Concatenate[_Wrapping[S], P], Coroutine[Any, Any, R]]:
+) -> Callable[Concatenate[_Wraps[S], P], Coroutine[Any, Any, R]]:
     """A method of the synchronous object as a coroutine function of the one that wraps it."""
 
     @functools.wraps(method)
-    async def call(self: _Wrapping[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(self: _Wraps[S], /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await asyncio.to_thread(method, self.sync, *args, **kwargs)
 
     return call
