@@ -1,12 +1,11 @@
 """A project in Python: the same thing as one from the shell; also with ``asyncio``."""
 
 import asyncio
-import inspect
 
 import pytest
 
 from copernicus import AsyncClient, Client
-from copernicus.client import AsyncProject, Project, WorkFailed
+from copernicus.client import WorkFailed
 from copernicus.errors import Conflict, NotFound
 from copernicus.server.embedded import EmbeddedServer
 from support.cli_world import COUNT, PASSWORD, Terminal, counting, worker
@@ -158,17 +157,3 @@ def test_an_async_transaction_that_breaks_sends_nothing_and_a_wait_can_be_cancel
             assert waiting.cancelled()
 
     asyncio.run(main())
-
-
-@pytest.mark.parametrize(("wrapped", "wrapping"), [(Client, AsyncClient), (Project, AsyncProject)])
-def test_everything_can_be_awaited(wrapped, wrapping):
-    public = {
-        name
-        for name, member in inspect.getmembers(wrapped)
-        if callable(member) and not name.startswith("_")
-    }
-    left_out = {"current_project", "use_project", "instance"}  # ask no server, or give handles
-    missing = public - left_out - set(dir(wrapping))
-    assert not missing
-    for name in public - left_out - missing:
-        assert inspect.getdoc(inspect.getattr_static(wrapping, name)), name
