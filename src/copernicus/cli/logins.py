@@ -13,7 +13,7 @@ from copernicus.cli.output import emit, note
 from copernicus.cli.session import client_for, confirm, read_password
 from copernicus.errors import CopernicusError, UserError
 
-PasswordFile = Annotated[Path | None, Parameter(name="--password-file")]
+PasswordFile = Annotated[Path | None, Parameter(name="--password-file", allow_leading_hyphen=True)]
 
 
 def login(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from copernicus.errors import CopernicusError
@@ -21,12 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     With ``CPC_DEBUG=1`` in the environment, errors are raised with all their details.
     """
-    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    return failing(_run, list(sys.argv[1:] if arguments is None else arguments))
+
+
+def failing(run: Callable[[list[str]], int], tokens: list[str], program: str = "cpc") -> int:
+    """The exit code of a command; what ends it is said in one line."""
     try:
-        return _run(tokens)
+        return run(tokens)
     except CopernicusError as error:
         _debug()
-        _say(tokens, error.code, error.message)
+        _say(tokens, error.code, error.message, program)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -36,15 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except TimeoutError as error:
         _debug()
-        _say(tokens, "timeout", str(error))
+        _say(tokens, "timeout", str(error), program)
         return 1
     except Exception as error:  # noqa: BLE001  # a bug is one line, too
         _debug()
         _say(
             tokens,
             "internal",
-            f"This is a bug of cpc: {type(error).__name__}: {error} "
-            "(CPC_DEBUG=1 cpc ... shows where)",
+            f"This is a bug of {program}: {type(error).__name__}: {error} "
+            f"(CPC_DEBUG=1 {program} ... shows where)",
+            program,
         )
         return 1
 
@@ -91,7 +96,7 @@ def _debug() -> None:
         raise  # called inside an except clause
 
 
-def _say(tokens: Sequence[str], code: str, message: str) -> None:
+def _say(tokens: Sequence[str], code: str, message: str, program: str = "cpc") -> None:
     if "--json" in tokens:
         import msgspec
 
@@ -100,4 +105,4 @@ def _say(tokens: Sequence[str], code: str, message: str) -> None:
     else:
         from copernicus.cli.output import printable
 
-        print(f"cpc: {printable(_flat(message))}", file=sys.stderr)
+        print(f"{program}: {printable(_flat(message))}", file=sys.stderr)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _MOST_LEFT_OUT = 20
+FromFile = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
 
 
 def set_value(
@@ -37,9 +38,9 @@ def set_value(
     value: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
-    json_file: Path | None = None,
-    toml: Path | None = None,
-    text_file: Path | None = None,
+    json_file: FromFile = None,
+    toml: FromFile = None,
+    text_file: FromFile = None,
     options: InProject = IN_PROJECT,
 ) -> None:
     """Set an input.
@@ -173,7 +174,7 @@ def get(
     value = revive(view.value, project.files)
     files = _files_in(value)
     if not files or (options.json and output is None):
-        emit(options.json, view if options.json else None, lambda: _text(value, view.unit))
+        emit(options.json, view if options.json else None, lambda: text_of(value, view.unit))
         _tell_left_out(view.left_out)
         return
     with transfers(project, "fetching"):
@@ -218,14 +219,15 @@ def _files_in(value: Any) -> list[RemoteFile]:
     return [file for part in inner for file in _files_in(part)]
 
 
-def _text(value: Any, unit: str = "") -> str:
+def text_of(value: Any, unit: str = "") -> str:
+    """A value as it is printed: text as it is, else JSON; with its unit at a terminal."""
     import msgspec
 
     if isinstance(value, str):
         return value
     if unit and value is not None and sys.stdout.isatty():
         # A person wants the unit; a program that reads the number knows it from --json.
-        return f"{_text(value)} {unit}"
+        return f"{text_of(value)} {unit}"
     return msgspec.json.format(
         msgspec.json.encode(value), indent=2 if _is_deep(value) else 0
     ).decode()
