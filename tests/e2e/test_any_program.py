@@ -19,7 +19,7 @@ def test_a_program_is_named_described_mapped_and_its_files_fetched(env: Env) -> 
     assert f"worker {worker.id} of server {env.client.profile.server_id}" in worker.said
     assert "1 cores" in worker.said
     shown = env.json("worker", "programs", "--file", env.root / "programs.toml")
-    assert ("shift", "4.2") in {(p["name"], p["version"]) for p in shown}
+    assert ("shift", "4.2") in {(p["name"], p["version"]) for p in shown["offered"]}
 
     source = random.Random(4)
     data = [b"", bytes(range(256)) * 3, source.randbytes(300_000), b"line\r\n\x00\xff"]

@@ -213,3 +213,19 @@ def test_the_standard_input_can_be_a_file_of_the_folder(run):
         outputs=(Output("y", how="text", pattern="out.txt"),),
     )
     assert run(command).outputs == {"y": "QUIET"}
+
+
+def test_a_script_is_refused_without_consent_even_if_a_server_sends_it(site, run):
+    _, running = site
+    line = Line(("{program}", "-c", "open('/tmp/never', 'w')"))
+    result = run([line], program="python")
+    assert result.outcome == "failed"
+    assert "does not offer python" in result.failure.reason
+    assert result.failure.cause == "infrastructure"
+
+
+def test_an_attempt_that_takes_longer_than_its_limit_fails(run):
+    result = run(Command(lines=(sh("echo begun; sleep 100"),), timeout_s=0.5))
+    assert result.outcome == "failed"
+    assert "sh took longer than 0.5 s" in result.failure.reason
+    assert "begun" in result.failure.log

@@ -138,8 +138,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "define",
         f"{_NETWORK}:define",
-        "Add a function described by a TOML file to the project.",
-        ("cpc define wordcount.toml",),
+        "Add a function described by a TOML file, or a script, to the project.",
+        ("cpc define wordcount.toml", "cpc define analyse.py"),
         BUILD,
     ),
     Entry(

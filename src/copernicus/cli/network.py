@@ -120,7 +120,7 @@ def define(file: Path, /, *, options: InProject = IN_PROJECT) -> None:
     """Define a function.
 
     Args:
-        file: The TOML file that describes it.
+        file: What describes it: a TOML file, or a script (.py, .sh) with its description in it.
         options: Common ones.
     """
     project = project_for(options)

@@ -12,7 +12,7 @@ import msgspec
 
 from copernicus.client.files import BlobPort, Progress, plain_of
 from copernicus.client.network import Instance, Output
-from copernicus.errors import BadDefinition, BadValue, Conflict, NotFound
+from copernicus.errors import BadValue, Conflict
 from copernicus.model import edits
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
@@ -157,7 +157,7 @@ class Editing(ABC):
         self.edit(edits.Skip(path))
 
     def define(self, described: Path | str | FunctionSpec) -> FunctionSpec:
-        """Make a function described by a TOML file known to the project.
+        """Make a function known that a TOML file, or a script, describes, to the project.
 
         Raises:
             BadDefinition: The description is wrong; the message says where.
@@ -165,9 +165,9 @@ class Editing(ABC):
         if isinstance(described, FunctionSpec):
             spec = described
         else:
-            from copernicus.sdk.toml_functions import read_function
+            from copernicus.sdk.toml_functions import read_function_file
 
-            spec = read_function(_text_of(Path(described)), str(described))
+            spec = read_function_file(Path(described))
         self.edit(edits.Define(spec))
         return spec
 
@@ -190,15 +190,6 @@ class Editing(ABC):
                 f"{type(value).__name__} is no value that can be sent: {error}"
             ) from None
         return plain
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFound(f"There is no file {file}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadDefinition(f"Cannot read {file}: {error}") from error
 
 
 def _path(source: str | Output) -> str:

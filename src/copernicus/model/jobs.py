@@ -39,13 +39,15 @@ class Placed(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file put into the work folder before the first line: a plain ``file``, or ``text``.
 
     ``port`` places the file (or, with ``{index}`` in ``path``, the files) that an input port holds;
-    nothing if it holds nothing.
+    nothing if it holds nothing. ``fill`` is what a template's text is filled with: ``mentions``;
+    ``nothing``; ``inputs``: the text becomes a JSON object of all inputs, files as their paths.
     """
 
     path: str
     file: dict[str, Any] | None = None
     text: str | None = None
     port: str | None = None
+    fill: Literal["mentions", "nothing", "inputs"] = "mentions"
 
 
 class Output(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,7 +57,8 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     ``number`` and ``regex`` (first group of ``regex`` in the file, last match; number converts it),
     ``exit_code`` (of the last line). ``partial``: it means something while the job runs (a
     trajectory, a log); what there is of it so far may be read then, from ``so_far`` (a pattern) if
-    the job has it in other files than at its end.
+    the job has it in other files than at its end. ``key`` names the member of
+    a JSON object that is meant, with dots for members of members.
     """
 
     port: str
@@ -65,6 +68,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     optional: bool = False
     name: str | None = None
     partial: bool = False
+    key: str | None = None
     so_far: str = ""
 
 
@@ -120,7 +124,11 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Command(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a program function describes; also, with ``{in.PORT}`` in its texts, a template."""
+    """What a program function describes; also, with ``{in.PORT}`` in its texts, a template.
+
+    An attempt that takes longer than ``timeout_s`` fails. ``from_inputs`` of a template: numbers
+    that are those of inputs, by their place (``FOLLOWING``).
+    """
 
     lines: tuple[Line, ...]
     outputs: tuple[Output, ...] = ()
@@ -130,6 +138,16 @@ class Command(msgspec.Struct, frozen=True, omit_defaults=True):
     done_when: Done = Done()
     environment: dict[str, str] = {}
     resources: Resources | None = None
+    timeout_s: float | None = None
+    from_inputs: dict[str, str] = {}
+
+
+FOLLOWING = (
+    *("timeout_s", "done_when.at_least", "checkpoint.limit", "checkpoint.interval_s"),
+    *("progress.total", "resources.cores", "resources.max_cores", "resources.memory_mb"),
+    *("resources.gpus", "resources.disk_mb", "resources.expected_s", "resources.priority"),
+)
+"""The numbers of a command that may follow from inputs."""
 
 
 class TaskCall(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ it is placed, a number or a text itself, anything else JSON. Among the arguments
 
 - ``{in.PORT}`` alone with a list becomes one argument for every element;
 - an argument that mentions an input that holds nothing is left out;
+- an argument that mentions ``{in.PORT*}`` is repeated for every element of that list;
 - ``{in.PORT?}`` at its beginning becomes nothing, and keeps the argument only if the input holds
   something that is not false: ``{in.verbose?}--verbose``.
 """
@@ -22,14 +23,16 @@ from copernicus.model.functions import Port
 from copernicus.model.jobs import Command, Line, Placed
 from copernicus.model.values import is_file
 
-MENTION = re.compile(r"\{in\.([A-Za-z_]\w*)(\?)?\}")
+MENTION = re.compile(r"\{in\.([A-Za-z_]\w*)([?*])?\}")
+TOGETHER = "\x1f"
+"""Between arguments that are repeated together."""
 FOLDER = "in"
 _UNSAFE = re.compile(r"[^\w.+=@,-]+|^[.-]+")
 
 
 def mentions(text: str) -> list[tuple[str, bool]]:
     """The inputs that a text mentions, and whether only as a condition."""
-    return [(port, bool(mark)) for port, mark in MENTION.findall(text)]
+    return [(port, mark == "?") for port, mark in MENTION.findall(text)]
 
 
 def render(template: Command, inputs: Mapping[str, Any], ports: Sequence[Port] = ()) -> Command:
@@ -49,14 +52,22 @@ def render(template: Command, inputs: Mapping[str, Any], ports: Sequence[Port] =
     given = {name: value for name, value in inputs.items() if value is not None}
     values = {**dict.fromkeys(named | placed_ports), **defaults, **given}
     placed, paths = _place(template.files, values)
+    named |= set(template.from_inputs.values())
     fill = _Filler(values, paths)
     filled = fill.anything(msgspec.to_builtins(msgspec.structs.replace(template, files=())))
     filled["lines"] = [fill.line(line) for line in template.lines]
-    filled["files"] = [
-        msgspec.structs.replace(file, text=fill.text(file.text)) if file.text else file
-        for file in placed
-    ]
+    filled["files"] = [fill.placed(file) for file in placed]
+    _follow(filled, template.from_inputs, values)
     return msgspec.convert(filled, Command)
+
+
+def _follow(filled: dict[str, Any], places: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """Put the numbers that follow from inputs where they belong."""
+    filled.pop("from_inputs", None)
+    for place, port in places.items():
+        section, _, key = place.rpartition(".")
+        if values[port] is not None:
+            (filled.setdefault(section, {}) if section else filled)[key] = values[port]
 
 
 def safe_name(name: str) -> str:
@@ -146,14 +157,41 @@ class _Filler:
         ]
         if any(left_out):
             return []
+        starred = next((name for name, mark in MENTION.findall(argument) if mark == "*"), None)
+        if starred is not None:
+            return self._repeated(argument, starred)
         bare = MENTION.sub(lambda found: "" if found[2] else found[0], argument)
         alone = MENTION.fullmatch(bare)
         if alone and isinstance(self._values[alone[1]], list):
             return self._elements(alone[1])
         return [self.text(bare)]
 
-    def text(self, text: str) -> str:
-        return MENTION.sub(lambda found: "" if found[2] else self._shown(found[1]), text)
+    def _repeated(self, argument: str, port: str) -> list[str]:
+        parts = argument.split(TOGETHER)
+        return [self.text(part, element) for element in self._elements(port) for part in parts]
+
+    def placed(self, file: Placed) -> Placed:
+        if file.text is None or file.fill == "nothing":
+            return Placed(file.path, file.file, file.text)
+        if file.fill == "inputs":
+            shown = {port: self._pathed(port, value) for port, value in self._values.items()}
+            return Placed(file.path, text=msgspec.json.encode(shown).decode())
+        return Placed(file.path, text=self.text(file.text))
+
+    def _pathed(self, port: str, value: Any) -> Any:
+        """A value with its files as paths."""
+        paths = self._paths.get(port)
+        if not paths:
+            return value
+        return list(paths) if isinstance(value, list) else paths[0]
+
+    def text(self, text: str, element: str = "") -> str:
+        def shown(found: re.Match[str]) -> str:
+            if found[2]:
+                return element if found[2] == "*" else ""
+            return self._shown(found[1])
+
+        return MENTION.sub(shown, text)
 
     def anything(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -13,6 +13,8 @@ default = 1                          # an input without a default must be set
 [inputs.only]
 type = "str | None"                  # may be left empty
 
+timeout_s = 3600.0                   # an attempt that takes longer fails
+
 [[run]]                              # one command line; several run one after the other
 argv = ["{program}", "-n", "{in.count}", ["--only", "{in.only}"], "{in.text}"]
 stdin_file = "{in.text}"             # or stdin = "a text"
@@ -24,27 +26,32 @@ file = "out.txt"                     # files= json= text= number= regex= exit_co
 
 A file that is mentioned lies in the work folder under ``in/`` by its name, or where the input's
 ``path`` says; its mention becomes that path. A list alone becomes several arguments. A group in
-brackets is left out when an input that it mentions holds nothing.
+brackets is left out when an input that it mentions holds nothing. ``script = "x.py"`` takes the
+place of ``program`` and ``run`` (``toml_scripts``). Limits may be those of inputs: ``at_least =
+"{in.steps}"`` (``toml_numbers``).
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from copernicus.errors import BadDefinition, UserError
+from copernicus.errors import BadDefinition, NotFound, UserError
 from copernicus.model.functions import FunctionSpec, Port, RetryPolicy, check_spec
 from copernicus.model.jobs import Checkpoint, Command, Done, Line, Output, Placed, Progress
 from copernicus.model.resources import ProgramNeed, Resources, specifiers
-from copernicus.model.templates import FOLDER, MENTION, mentions, texts_in
+from copernicus.model.templates import FOLDER, MENTION, TOGETHER, mentions, texts_in
 from copernicus.model.types import FileType, ListType, strip_optional
 from copernicus.model.values import digest
 from copernicus.sdk.commands import check_command
+from copernicus.sdk.toml_numbers import check_numbers, take_numbers
 from copernicus.sdk.toml_ports import port_type_of, read_input, read_output
+from copernicus.sdk.toml_scripts import described_in, expand_script, is_script, read_beside
 from copernicus.sdk.toml_tables import (
     demand,
     flag,
@@ -58,10 +65,29 @@ from copernicus.sdk.toml_tables import (
 
 _TOP = (
     *("name", "program", "doc", "inputs", "outputs", "run", "files", "checkpoint", "progress"),
-    *("done_when", "environment", "resources", "retry", "cache"),
+    *("done_when", "environment", "resources", "retry", "cache", "timeout_s", "script", "args"),
 )
 _NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*\Z")
 _VERSION_LENGTH = 12
+
+
+def read_function_file(path: Path) -> FunctionSpec:
+    """The function that a file describes: TOML, or a script with its description in it.
+
+    Raises:
+        NotFound: There is no such file.
+        BadDefinition: It cannot be read, or describes no function; the message says where.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDefinition(f"Cannot read {path}: {error}") from error
+    if is_script(path):
+        block = described_in(source, str(path))
+        return _from(block, str(path), path.parent, {"script": path.name})
+    return _from(source, str(path), path.parent, {})
 
 
 def read_function(source: str, where: str) -> FunctionSpec:
@@ -74,22 +100,34 @@ def read_function(source: str, where: str) -> FunctionSpec:
     Raises:
         BadDefinition: The text is no TOML, or describes no function; the message says where.
     """
+    return _from(source, where, None, {})
+
+
+def _from(source: str, where: str, folder: Path | None, more: Mapping[str, Any]) -> FunctionSpec:
     try:
-        return _read(tomllib.loads(source))
+        return _read({**tomllib.loads(source), **more}, folder)
     except tomllib.TOMLDecodeError as error:
         raise BadDefinition(f"{where}: {error}") from None
     except UserError as error:
         raise BadDefinition(f"{where}: {error.message}") from None
 
 
-def _read(table: dict[str, Any]) -> FunctionSpec:
+def _read(table: dict[str, Any], folder: Path | None) -> FunctionSpec:
     known_keys(table, _TOP, "the function")
+    files: list[Placed] = []
+    if "script" in table:
+        table, files = expand_script(table, folder)
+    elif "args" in table:
+        raise BadDefinition("args are those of a script: other programs have [[run]] with argv")
+    table, numbers = take_numbers(table)
     demand(table, ("name", "program", "run"), "the function")
     name = text(table, "name", "the function")
     if not _NAME.match(name):
         raise BadDefinition(f"name {name!r} must be two words with a dot, as in 'rot13.convert'")
     inputs = tables(table, "inputs", read_input)
     outputs = tables(table, "outputs", read_output)
+    files += _written(table, folder)
+    template = _command(table, [output for _, output in outputs.values()], files, numbers)
     spec = FunctionSpec(
         name=name,
         version="",
@@ -98,12 +136,13 @@ def _read(table: dict[str, Any]) -> FunctionSpec:
         outputs=tuple(port for port, _ in outputs.values()),
         doc=text(table, "doc", "the function"),
         program=_program(table["program"]),
-        template=_command(table, [output for _, output in outputs.values()]),
+        template=template,
         resources=struct(Resources, table.get("resources", {}), "resources"),
         retry=struct(RetryPolicy, table.get("retry", {}), "retry"),
         cache=flag(table, "cache", "the function"),
     )
     _check_mentions(spec)
+    check_numbers(numbers, {port.name: port for port in spec.inputs})
     assert spec.template is not None
     check_command(spec, msgspec.structs.replace(spec.template, files=_fixed(spec.template)))
     return check_spec(msgspec.structs.replace(spec, version=_version(spec)))
@@ -136,27 +175,36 @@ def _program(value: Any) -> ProgramNeed:
     raise BadDefinition("program must be a name, or {name = ..., versions = '>=2020'}")
 
 
-def _command(table: dict[str, Any], outputs: Sequence[Output]) -> Command:
+def _command(
+    table: dict[str, Any],
+    outputs: Sequence[Output],
+    files: Sequence[Placed],
+    numbers: Mapping[str, str],
+) -> Command:
     runs = table["run"]
     if not isinstance(runs, list) or not runs:
         raise BadDefinition("write every command line as a table [[run]] with argv")
     lines = tuple(_line(run, f"run {number}") for number, run in enumerate(runs, 1))
-    written = [struct(_Written, file, "files") for file in table.get("files", [])]
     optional: dict[str, Any] = {
         name: struct(cls, patterns(table[name]), name)
         for name, cls in (("checkpoint", Checkpoint), ("progress", Progress))
         if name in table
     }
+    if any(place.startswith("resources.") for place in numbers):
+        optional["resources"] = struct(Resources, table.get("resources", {}), "resources")
     command = Command(
         lines=lines,
         outputs=tuple(outputs),
-        files=tuple(Placed(file.path, text=file.text) for file in written),
+        files=tuple(files),
         done_when=struct(Done, patterns(table.get("done_when", {})), "done_when"),
         environment=_environment(table.get("environment", {})),
+        timeout_s=_seconds(table.get("timeout_s")),
+        from_inputs=dict(numbers),
         **optional,
     )
-    written_down = texts_in(msgspec.to_builtins(command))
-    mentioned = {port for words in written_down for port, _ in mentions(words)}
+    mentioned = {port for words in _texts(command) for port, _ in mentions(words)}
+    if any(file.fill == "inputs" for file in files):
+        mentioned.update(table.get("inputs", {}))
     return msgspec.structs.replace(
         command, files=(*command.files, *_placed(table.get("inputs", {}), mentioned))
     )
@@ -169,11 +217,37 @@ def _environment(table: Any) -> dict[str, str]:
         raise BadDefinition(f"environment: {error}") from None
 
 
+def _seconds(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise BadDefinition(f"timeout_s is {value!r}: write a number of seconds, or '{{in.NAME}}'")
+    return float(value)
+
+
 class _Written(msgspec.Struct):
-    """A text that is written into the work folder."""
+    """A text that is written into the work folder, or where it lies."""
 
     path: str
-    text: str
+    text: str | None = None
+    source: str | None = None
+
+
+def _written(table: Mapping[str, Any], folder: Path | None) -> list[Placed]:
+    found = []
+    for each in table.get("files", []):
+        file = struct(_Written, each, "files")
+        if (file.text is None) == (file.source is None):
+            raise BadDefinition(f"files: {file.path!r} needs either text or source, a file's name")
+        text = file.text if file.source is None else read_beside(file.source, folder)
+        found.append(Placed(file.path, text=text))
+    return found
+
+
+def _texts(command: Command) -> Iterator[str]:
+    """The texts in which inputs may be mentioned."""
+    files = tuple(file for file in command.files if file.fill == "mentions")
+    return texts_in(msgspec.to_builtins(msgspec.structs.replace(command, files=files)))
 
 
 def _placed(inputs: Mapping[str, Any], mentioned: set[str]) -> list[Placed]:
@@ -218,6 +292,8 @@ def _arguments(part: Any, where: str) -> list[str]:
         ports = dict.fromkeys(port for each in parts for port, _ in mentions(each))
         if not ports:
             raise BadDefinition(f"{where}: the group {part} mentions no input")
+        if any("*}" in each for each in parts):
+            return [TOGETHER.join(parts)]
         condition = "".join(f"{{in.{port}?}}" for port in ports)
         return [f"{condition}{each}" for each in parts]
     return [_argument(part, where)]
@@ -236,7 +312,7 @@ def _check_mentions(spec: FunctionSpec) -> None:
     """Every mention is of an input, and in a form that can be filled in."""
     ports = {port.name: port for port in spec.inputs}
     assert spec.template is not None
-    for words in texts_in(msgspec.to_builtins(spec.template)):
+    for words in _texts(spec.template):
         for port, _ in mentions(words):
             if port not in ports:
                 raise BadDefinition(f"{words!r}: there is no input {port!r}{nearest(port, ports)}")
@@ -248,7 +324,17 @@ def _check_mentions(spec: FunctionSpec) -> None:
             raise BadDefinition(f"{words!r}: to mention the input {bare}, write {{in.{bare}}}")
     for line in spec.template.lines:
         for argument in line.argv:
+            _check_starred(argument, ports)
             _check_list(argument, ports)
+
+
+def _check_starred(argument: str, ports: Mapping[str, Port]) -> None:
+    starred = {name for name, mark in MENTION.findall(argument) if mark == "*"}
+    if len(starred) > 1:
+        raise BadDefinition(f"{argument!r}: only one list can be gone through at a time")
+    for name in starred:
+        if not isinstance(strip_optional(ports[name].type), ListType):
+            raise BadDefinition(f"{argument!r}: the input {name} is no list: write {{in.{name}}}")
 
 
 def _check_list(argument: str, ports: Mapping[str, Port]) -> None:
@@ -257,5 +343,6 @@ def _check_list(argument: str, ports: Mapping[str, Port]) -> None:
         is_list = isinstance(strip_optional(ports[port].type), ListType)
         if is_list and not MENTION.fullmatch(bare):
             raise BadDefinition(
-                f"{bare!r}: the list {port} must stand alone; it becomes several arguments"
+                f"{bare!r}: the list {port} must stand alone; it becomes several arguments "
+                f"(or write {{in.{port}*}}: the whole argument is repeated)"
             )

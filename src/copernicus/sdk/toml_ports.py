@@ -78,6 +78,7 @@ def read_output(name: str, table: dict[str, Any]) -> tuple[Port, Output]:
     optional = flag(table, "optional", where) or isinstance(port_type, OptionalType)
     if optional:
         port_type = OptionalType(strip_optional(port_type))
+    source, key = _member(how, source, where)
     pattern, regex = _source(how, source, where)
     return (
         Port(name, port_type, required=not optional, doc=text(table, "doc", where)),
@@ -89,6 +90,7 @@ def read_output(name: str, table: dict[str, Any]) -> tuple[Port, Output]:
                 "regex": regex,
                 "optional": optional,
                 "name": text(table, "name", where) or None,
+                "key": key,
                 "partial": _partial(how, table, where),
                 "so_far": text(table, "so_far", where),
             },
@@ -105,6 +107,15 @@ def _partial(how: str, table: dict[str, Any], where: str) -> bool:
     if "so_far" in table and not partial:
         raise BadDefinition(f"{where}: so_far is only read with partial = true")
     return partial
+
+
+def _member(how: str, source: Any, where: str) -> tuple[Any, str | None]:
+    """Of ``json = {file, key}`` the file and the key; anything else as it is."""
+    if how != "json" or not isinstance(source, dict):
+        return source, None
+    if set(source) != {"file", "key"} or not all(isinstance(v, str) for v in source.values()):
+        raise BadDefinition(f"{where}: write json = {{file = 'result.json', key = 'energy.mean'}}")
+    return source["file"], source["key"]
 
 
 def _same_kind(asked: PortType, given: PortType) -> bool:

@@ -97,7 +97,7 @@ class Project(Editing):
 
         Args:
             path: its name.
-            function: the function, its full name, or a TOML file that describes it.
+            function: the function, its full name, or a file that describes it: TOML, or a script.
             map: list inputs to map over: one run per element.
             active: False leaves it held until ``activate``.
             resources: what its jobs ask for, if not what the function says.
@@ -105,7 +105,7 @@ class Project(Editing):
         """
         if not isinstance(function, str):
             function = self._known(function)
-        elif function.endswith(".toml"):
+        elif function.endswith((".toml", ".py", ".sh")):
             function = self.define(function).name
         made = super().add(path, function, map, active=active, resources=resources)
         for port, value in inputs.items():

@@ -92,10 +92,7 @@ def _read(folder: JobFolder, output: Output, path: str) -> Any:
     if output.how == "text":
         return text
     if output.how == "json":
-        try:
-            return msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
-            raise failed(f"output {output.port}: {path!r} is not JSON: {error}") from None
+        return _json(output, path, text)
     found = text.strip()
     if output.regex:
         matches = list(re.finditer(output.regex, text, re.MULTILINE))
@@ -105,6 +102,23 @@ def _read(folder: JobFolder, output: Output, path: str) -> Any:
             raise failed(f"output {output.port}: {output.regex!r} matches nothing in {path!r}")
         found = matches[-1].group(1) if matches[-1].re.groups else matches[-1].group()
     return found if output.how == "regex" else _number(output, path, found)
+
+
+def _json(output: Output, path: str, text: str) -> Any:
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise failed(f"output {output.port}: {path!r} is not JSON: {error}") from None
+    for key in output.key.split(".") if output.key else ():
+        if not isinstance(found, dict) or key not in found:
+            if output.optional:
+                return None
+            there = ", ".join(found) if isinstance(found, dict) else type(found).__name__
+            raise failed(
+                f"output {output.port}: {path!r} has no {output.key!r}; there is: {there or 'none'}"
+            )
+        found = found[key]
+    return found
 
 
 def _number(output: Output, path: str, text: str) -> int | float:

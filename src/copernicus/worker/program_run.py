@@ -68,8 +68,12 @@ class ProgramRun:
         needs_files = self._command.files or self._bench.assignment.checkpoint
         if needs_files and not await unless_stopped(self._stage_in(), self._stop):
             return Outcome("stopped")
+        limit = self._command.timeout_s
         try:
-            complete = await self._run_lines()
+            async with asyncio.timeout(limit):
+                complete = await self._run_lines()
+        except TimeoutError:
+            raise failed(f"{self._program.name} took longer than {limit:g} s") from None
         finally:
             if self._killer is not None:
                 self._killer.cancel()
