@@ -216,9 +216,12 @@ def test_the_standard_input_can_be_a_file_of_the_folder(run):
 
 
 def test_a_script_is_refused_without_consent_even_if_a_server_sends_it(site, run):
-    _, running = site
-    line = Line(("{program}", "-c", "open('/tmp/never', 'w')"))
-    result = run([line], program="python")
+    server, _ = site
+    server.grants_all = True
+    try:
+        result = run([Line(("{program}", "-c", "print('run')"))], program="python")
+    finally:
+        server.grants_all = False
     assert result.outcome == "failed"
     assert "does not offer python" in result.failure.reason
     assert result.failure.cause == "infrastructure"

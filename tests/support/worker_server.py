@@ -259,7 +259,8 @@ class ScriptedServer:
         names = {program.name for program in request.offer.programs}
         with self.changed:
             for assignment in list(self.queue):
-                if assignment.cores <= free and assignment.spec.program.name in names:
+                offered = self.grants_all or assignment.spec.program.name in names
+                if assignment.cores <= free and offered:
                     self.queue.remove(assignment)
                     found.append(assignment)
                     free -= assignment.cores
@@ -328,7 +329,7 @@ def program_job(
 
 
 def task_job(name: int, entry: str, inputs: dict, **fields) -> Assignment:
-    return _assignment(name, "python", task=TaskCall(entry, inputs), **fields)
+    return _assignment(name, "module/analysis", task=TaskCall(entry, inputs), **fields)
 
 
 def _assignment(name: int, program: str, *, command=None, task=None, **fields) -> Assignment:
