@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from copernicus.engine.cycles import check_cycles
+from copernicus.engine.document import document_of
 from copernicus.engine.draft import Draft
 from copernicus.engine.inputs import clear_input, connect, set_input
 from copernicus.engine.showing import summarise
@@ -18,6 +19,7 @@ from copernicus.errors import BadDefinition, BadValue, Conflict
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
 from copernicus.model.budgets import exceeded, limited
+from copernicus.model.document import NetworkDocument
 from copernicus.model.functions import check_spec
 from copernicus.model.paths import parse
 
@@ -39,8 +41,20 @@ def draft_edits(
     return draft
 
 
-def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str) -> None:
-    """Carry out a transaction: all edits, or none.
+def check_edits(
+    state: ProjectState, edits: Sequence[ed.Edit], author: str, catalog: Catalog
+) -> tuple[bool, NetworkDocument]:
+    """Whether a transaction would change anything, and the network after it.
+
+    Raises:
+        UserError: One of the edits is impossible.
+    """
+    draft = draft_edits(state, edits, author, catalog)
+    return bool(draft.events), document_of(draft.state, draft.eids)
+
+
+def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str, note: str = "") -> None:
+    """Carry out a transaction: all edits, or none. ``note`` comes first in its summary.
 
     What connects or activates as it is already makes no revision. Setting an equal value does:
     that somebody stood by it belongs to the history.
@@ -51,7 +65,7 @@ def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str) -> None:
     draft = draft_edits(step.state, edits, author, step.catalog)
     if not draft.events and all(isinstance(edit, _QUIET) for edit in edits):
         return
-    summary = tuple(summarise(edit) for edit in edits)
+    summary = (*([note] if note else ()), *(summarise(edit) for edit in edits))
     step.emit(ev.RevisionMade(step.state.revision + 1, author, summary))
     for event in draft.events:
         step.emit(event)

@@ -52,7 +52,7 @@ def set_input(draft: Draft, address: Address, value: Any) -> None:
     where = str(address)
     if not address.steps:
         plain = check(port_type, value, where)
-        replace_source(draft, instance, port, _as_source(draft, instance, port, port_type, plain))
+        replace_source(draft, instance, port, as_source(draft, instance, port, port_type, plain))
         return
     inner = strip_optional(port_type)
     if isinstance(inner, ListType):
@@ -75,9 +75,10 @@ def _held(instance: Instance, port: Port, where: str) -> Any:
     return source.value
 
 
-def _as_source(
+def as_source(
     draft: Draft, instance: Instance, port: Port, port_type: PortType, plain: Any
 ) -> Source:
+    """A plain value as an input holds it: a list in elements with identities."""
     if plain is None or not isinstance(strip_optional(port_type), ListType):
         return Literal(plain)
     present = instance.inputs.get(port.name) or instance.former.get(port.name)

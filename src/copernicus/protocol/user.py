@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.model.budgets import Budget, Use
+from copernicus.model.document import NetworkDocument
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
@@ -176,17 +177,31 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A transaction. With ``expected_revision`` it is refused if the project has moved on."""
+    """A transaction. With ``expected_revision`` it is refused if the project has moved on.
+
+    With ``base_revision`` it is refused if one of the paths that it touches was changed after that
+    (SEMANTICS 10.1). ``check_only`` changes nothing: the reply says what the network would be.
+    ``note`` stands first in the history.
+    """
 
     edits: tuple[Edit, ...]
     expected_revision: int | None = None
+    base_revision: int | None = None
+    check_only: bool = False
+    note: str = ""
 
 
-class EditReply(msgspec.Struct, frozen=True):
-    """The revision that the transaction made, and the journal's position after it."""
+class EditReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The revision that the transaction made, and the journal's position after it.
+
+    ``changed`` is false where everything was so already, and no revision was made. ``network`` is
+    there after a check: what the transaction would make of the network.
+    """
 
     revision: int
     position: int
+    changed: bool = True
+    network: NetworkDocument | None = None
 
 
 class InstanceView(msgspec.Struct, frozen=True, omit_defaults=True):
