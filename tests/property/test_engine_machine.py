@@ -167,7 +167,7 @@ class EngineMachine(RuleBasedStateMachine):
     def reorganise(self, name: str, new: str, remove: bool) -> None:
         self.attempt(ed.RemoveInstance(name) if remove else ed.RenameInstance(name, new))
 
-    @rule(name=st.sampled_from((*NAMES, "ad", "two", "nes")), again=st.booleans())
+    @rule(name=st.sampled_from((*NAMES, "ad", "two", "out", "later")), again=st.booleans())
     def take_out(self, name: str, again: bool) -> None:
         """Remove what is there, and put it back as it was, now or later."""
         found = self.world.state.instances.get(name)

@@ -90,8 +90,9 @@ class World:
 
     # --- driving ---------------------------------------------------------------------------
 
-    def edit(self, *edits: ed.Edit, author: str = "ann") -> list[ev.Event]:
-        return self._took(submit_edits(self.state, edits, author, self.catalog, self.limit))
+    def edit(self, *edits: ed.Edit, author: str = "ann", reuse: bool = False) -> list[ev.Event]:
+        made = submit_edits(self.state, edits, author, self.catalog, self.limit, reuse=reuse)
+        return self._took(made)
 
     def report(self, report: Report) -> list[ev.Event]:
         return self._took(submit_report(self.state, report, self.catalog, self.limit))

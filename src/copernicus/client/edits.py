@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,14 @@ class Transaction:
     def __init__(self, expected_revision: int | None = None) -> None:
         self.edits: list[Edit] = []
         self.expected_revision = expected_revision
+        self.check: Callable[[Sequence[Edit]], object] | None = None
         self.reply: EditReply | None = None
+
+    def add(self, made: Sequence[Edit]) -> None:
+        """Take edits in; if each is to be checked at once and is refused, they are left out."""
+        if self.check is not None:
+            self.check([*self.edits, *made])
+        self.edits += made
 
 
 class Editing(ABC):
@@ -69,7 +76,7 @@ class Editing(ABC):
     def edit(self, *made: Edit) -> None:
         """Send edits as one transaction, or leave them to the one that is open."""
         if self._open is not None:
-            self._open.edits += made
+            self._open.add(made)
         else:
             self._commit(made, None)
 
@@ -102,6 +109,17 @@ class Editing(ABC):
     def rename(self, path: str, name: str) -> None:
         """Give an instance another name."""
         self.edit(edits.RenameInstance(path, name))
+
+    def copy(self, names: Mapping[str, str], *, active: bool = False) -> None:
+        """Place instances again under other names, with their inputs.
+
+        Connections among those that are copied go to the copies; results are not copied.
+
+        Args:
+            names: the new name of each: ``{"prep": "prep2", "run": "run2"}``.
+            active: False leaves the copies held until ``activate``.
+        """
+        self.edit(edits.CopyInstances(dict(names), not active))
 
     def connect(self, source: str | Output, target: str) -> None:
         """Connect an output to an input (or to an element of it, or ``[+]``)."""

@@ -1,4 +1,4 @@
-"""``Project``: what is in it, what it holds, what happens; and, from ``Editing``, changing it."""
+"""``Project``: what is in it, what it holds, what happens; and, from ``Drafting``, changing it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from copernicus.client.edits import Editing
+from copernicus.client.diff import Change, differences
+from copernicus.client.drafting import Drafting
 from copernicus.client.files import BlobPort
 from copernicus.client.network import Instance
 from copernicus.client.transport import Transport
 from copernicus.client.values import revive
 from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
+from copernicus.model.document import NetworkDocument
 from copernicus.model.edits import Edit
 from copernicus.protocol import (
     DecisionView,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 _RECONNECT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class Project(Editing):
+class Project(Drafting):
     """A project on a server. Closing the program loses nothing: all of it is at the server."""
 
     def __init__(self, transport: Transport, name: str) -> None:
@@ -56,7 +58,9 @@ class Project(Editing):
         return f"<Project {self.name}>"
 
     def _commit(self, edits: Sequence[Edit], expected_revision: int | None) -> EditReply:
-        request = EditRequest(tuple(edits), expected_revision)
+        return self._send(EditRequest(tuple(edits), expected_revision))
+
+    def _send(self, request: EditRequest) -> EditReply:
         return self._transport.post(f"{self._base}/edits", request, EditReply)
 
     # --- what is in it
@@ -167,6 +171,21 @@ class Project(Editing):
     def history(self) -> list[RevisionView]:
         """The revisions: who changed what, when."""
         return self._transport.get(f"{self._base}/history", list[RevisionView])
+
+    def network(self, revision: int | None = None) -> NetworkDocument:
+        """The top network as a document: of now, or as it was at a revision.
+
+        Raises:
+            NotFound: There is no such revision (yet).
+        """
+        place = f"{self._base}/network"
+        if revision is None:
+            return self._transport.get(place, NetworkDocument)
+        return self._transport.get(place, NetworkDocument, revision=revision)
+
+    def diff(self, first: int, second: int | None = None) -> list[Change]:
+        """What is different in the network of ``second`` (default: now) from that of ``first``."""
+        return differences(self.network(first), self.network(second))
 
     def jobs(self) -> list[JobView]:
         """The project's jobs."""

@@ -38,6 +38,7 @@ def _(event: ev.ProjectLoaded, state: ProjectState) -> None:
 @record.register
 def _(event: ev.RevisionMade, state: ProjectState) -> None:
     state.revision, state.author = event.number, event.author
+    state.reusing = event.reuse
 
 
 @record.register

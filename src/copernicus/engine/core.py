@@ -97,16 +97,20 @@ def submit_edits(
     author: str,
     catalog: Catalog,
     limit: int | None = None,
+    *,
+    note: str = "",
+    reuse: bool = False,
 ) -> list[ev.Event]:
     """Carry out a user's transaction, and all that follows from it.
 
     With a ``limit``, no more activations are opened at once; ``go_on`` while ``has_more_to_fire``.
+    ``note`` is for the history; ``reuse`` takes earlier results where inputs are equal again.
 
     Raises:
         UserError: An edit is impossible; then nothing has changed.
     """
     step = Step(state, catalog, limit)
-    apply_edits(step, edits, author)
+    apply_edits(step, edits, author, note, reuse=reuse)
     settle(step)
     return step.events
 

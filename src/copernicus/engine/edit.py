@@ -53,8 +53,12 @@ def check_edits(
     return bool(draft.events), document_of(draft.state, draft.eids)
 
 
-def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str, note: str = "") -> None:
-    """Carry out a transaction: all edits, or none. ``note`` comes first in its summary.
+def apply_edits(
+    step: Step, edits: Sequence[ed.Edit], author: str, note: str = "", *, reuse: bool = False
+) -> None:
+    """Carry out a transaction: all edits, or none.
+
+    ``note`` comes first in its summary; ``reuse`` is as in ``RevisionMade``.
 
     What connects or activates as it is already makes no revision. Setting an equal value does:
     that somebody stood by it belongs to the history.
@@ -66,7 +70,7 @@ def apply_edits(step: Step, edits: Sequence[ed.Edit], author: str, note: str = "
     if not draft.events and all(isinstance(edit, _QUIET) for edit in edits):
         return
     summary = (*([note] if note else ()), *(summarise(edit) for edit in edits))
-    step.emit(ev.RevisionMade(step.state.revision + 1, author, summary))
+    step.emit(ev.RevisionMade(step.state.revision + 1, author, summary, reuse))
     for event in draft.events:
         step.emit(event)
 

@@ -102,7 +102,8 @@ def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
     if not workflow and not element.retry and element.digest in element.successes:
         earlier = state.activations[element.successes[element.digest]]
         late = earlier.outcome in ("stopped", "superseded")
-        if late or state.spec(instance).extends:
+        taken_back = state.reusing and earlier.version == instance.version
+        if late or taken_back or state.spec(instance).extends:
             step.emit(ev.ActivationReused(instance.path, element.eid, earlier.id))
             return
     open_activation(step, instance, element)

@@ -247,6 +247,7 @@ class ProjectState:
 
     ``removed`` keeps what was taken out by hand, with what was inside it, by the incarnation of
     the outermost. ``touched`` says of every path that an edit changed when that was (10.1).
+    ``reusing`` is true after a revision that takes others back, until the next one.
     """
 
     project: str = ""
@@ -274,6 +275,7 @@ class ProjectState:
     removed: dict[int, dict[str, Instance]] = field(default_factory=dict)
     touched: dict[str, Touch] = field(default_factory=dict)
     author: str = ""
+    reusing: bool = False
     # derived
     jobs_open: int = 0
     backlog: list[tuple[int, int, str, str]] = field(default_factory=list)
@@ -364,6 +366,7 @@ class ProjectState:
                 for number, members in self.removed.items()
             },
             "touched": self.touched,
+            "reusing": self.reusing,
         }
 
 

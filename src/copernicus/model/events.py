@@ -42,11 +42,16 @@ class ProjectLoaded(msgspec.Struct, frozen=True, tag="project_loaded"):
 
 
 class RevisionMade(msgspec.Struct, frozen=True, tag="revision_made"):
-    """A user's transaction was accepted; its facts follow. ``summary`` is one line per edit."""
+    """A user's transaction was accepted; its facts follow. ``summary`` is one line per edit.
+
+    With ``reuse`` it takes others back: until the next revision, an element whose inputs are again
+    those of any earlier success has that result, and does not run again.
+    """
 
     number: int
     author: str
     summary: tuple[str, ...]
+    reuse: bool = False
 
 
 class FunctionDefined(msgspec.Struct, frozen=True, tag="function_defined"):

@@ -181,7 +181,8 @@ class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     With ``base_revision`` it is refused if one of the paths that it touches was changed after that
     (SEMANTICS 10.1). ``check_only`` changes nothing: the reply says what the network would be.
-    ``note`` stands first in the history.
+    ``note`` stands first in the history. ``reuse`` takes earlier results where inputs are equal
+    again, until the next transaction: for one that takes others back.
     """
 
     edits: tuple[Edit, ...]
@@ -189,6 +190,7 @@ class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     base_revision: int | None = None
     check_only: bool = False
     note: str = ""
+    reuse: bool = False
 
 
 class EditReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -196,15 +196,24 @@ class Batch:
             raise Conflict(f"There is already a project {name!r}: choose another name.")
 
     def edit(
-        self, project: Project, edits: Sequence[Edit], author: str, expected: int | None
+        self,
+        project: Project,
+        edits: Sequence[Edit],
+        author: str,
+        expected: int | None = None,
+        *,
+        note: str = "",
+        reuse: bool = False,
     ) -> EditReply:
-        """A user's transaction.
+        """A user's transaction; ``note`` stands first in the history.
+
+        ``reuse`` takes earlier results where inputs are equal again.
 
         Raises:
             Conflict: the project is at another revision than ``expected``.
             UserError: it cannot be; the state is unchanged.
         """
-        state = project.state
+        state, before = project.state, project.record.position
         if expected is not None and expected != state.revision:
             raise Conflict(
                 f"Project {project.record.name!r} is at revision {state.revision}, not at "
@@ -212,8 +221,15 @@ class Batch:
             )
         self.touched.add(project.record.id)
         catalog = self.holdings.catalog
-        self._record(project, submit_edits(state, edits, author, catalog, FIRED_AT_ONCE))
-        return EditReply(state.revision, project.record.position)
+        made = submit_edits(state, edits, author, catalog, FIRED_AT_ONCE, note=note, reuse=reuse)
+        self._record(project, made)
+        position = project.record.position
+        return EditReply(state.revision, position, changed=position > before)
+
+    def revision_at(self, project: Project, revision: int) -> float:
+        """When a revision was made (epoch seconds)."""
+        found = self._store.revision_at(project.record.id, revision)
+        return self.now if found is None else found
 
     def report(self, project_id: str, report: Report) -> None:
         """What was asked for outside has come; a project that is gone has no use of it."""

@@ -72,6 +72,18 @@ class Reads:
             for position, revision, at, data in found
         ]
 
+    def revision_at(self, project: str, revision: int) -> float | None:
+        """When a revision was made; ``None`` if it is not there (yet)."""
+        query = (
+            select(JOURNAL.c.at)
+            .where(JOURNAL.c.project == project, JOURNAL.c.revision == revision)
+            .order_by(JOURNAL.c.position)
+            .limit(1)
+        )
+        with self._reading() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else float(found)
+
     def load_project(self, project: str) -> Iterator[Event]:
         """All events of a project in order, read as they are asked for."""
         position = 0

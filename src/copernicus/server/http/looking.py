@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import takewhile
 from typing import Annotated
 
 import msgspec
@@ -12,8 +13,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from copernicus.engine import views
-from copernicus.errors import BadValue, Conflict
-from copernicus.model.events import RevisionMade
+from copernicus.engine.core import fold
+from copernicus.engine.document import document_of
+from copernicus.errors import BadValue, Conflict, NotFound
+from copernicus.model.document import NetworkDocument
+from copernicus.model.events import Event, RevisionMade
 from copernicus.model.paths import parse
 from copernicus.protocol import (
     DecisionView,
@@ -139,6 +143,32 @@ async def show_history(request: AnyRequest) -> list[RevisionView]:
     return await asyncio.to_thread(_history, site_of(request), project_of(request).record.id)
 
 
+@get("/network", opt=_SEE)
+async def show_network(
+    request: AnyRequest, revision: Annotated[int, QueryParameter(name="revision", ge=-1)] = -1
+) -> NetworkDocument:
+    """The top network as a document: of now, or as it was at a revision."""
+    if revision < 0:
+        return await site_of(request).runtime.do(
+            lambda batch: document_of(check_role(request, batch).state)
+        )
+    site, project = site_of(request), project_of(request)
+    return await asyncio.to_thread(_network_at, site, project.record.id, revision)
+
+
+def _network_at(site: Site, project: str, revision: int) -> NetworkDocument:
+    def before(event: Event) -> bool:
+        return not (isinstance(event, RevisionMade) and event.number > revision)
+
+    state = fold(takewhile(before, site.store.load_project(project)))
+    if state.revision < revision:
+        raise NotFound(
+            f"{state.name!r} has no revision {revision}: its newest is {state.revision} "
+            "(cpc history)"
+        )
+    return document_of(state)
+
+
 @get("/jobs", opt=_SEE)
 async def list_jobs(request: AnyRequest) -> list[JobView]:
     """The project's live jobs, and those that ended of late."""
@@ -258,6 +288,7 @@ LOOKING_ROUTES = Router(
         list_decisions,
         list_pins,
         show_history,
+        show_network,
         list_jobs,
         show_job,
         show_journal,

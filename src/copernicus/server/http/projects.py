@@ -14,6 +14,7 @@ from copernicus.errors import BadValue, Conflict
 from copernicus.protocol import EditReply, EditRequest, Member, NewProject, ProjectView
 from copernicus.security.policy import Action, Role
 from copernicus.server.batch import Batch
+from copernicus.server.editing import edit
 from copernicus.server.files import files_in_edits, missing_file
 from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
 from copernicus.server.site import Site
@@ -139,7 +140,7 @@ async def remove_member(request: AnyRequest, user: FromPath[str]) -> ProjectView
 
 @post("/projects/{project:str}/edits", opt=does(Action.EDIT_PROJECT), status_code=200)
 async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> EditReply:
-    """A transaction: all edits are applied, or none."""
+    """A transaction: all edits are applied, or none; or they are only checked."""
     caller, site = caller_of(request), site_of(request)
     if not data.edits:
         raise BadValue("A transaction needs at least one edit.")
@@ -147,14 +148,15 @@ async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> Edit
         raise BadValue(f"A transaction may have {_MANY_EDITS} edits, not {len(data.edits)}.")
     await asyncio.to_thread(_check_files, site, data)
 
-    def edit(batch: Batch) -> EditReply:
+    def carry_out(batch: Batch) -> EditReply:
         project = check_role(request, batch)
-        reply = batch.edit(project, data.edits, caller.name, data.expected_revision)
-        thing = f"{project.record.name} revision {reply.revision}"
-        batch.audit(caller.name, caller.address, "project.edit", thing)
+        reply = edit(batch, project, data, caller.name)
+        if not data.check_only:
+            thing = f"{project.record.name} revision {reply.revision}"
+            batch.audit(caller.name, caller.address, "project.edit", thing)
         return reply
 
-    return await site.runtime.do(edit)
+    return await site.runtime.do(carry_out)
 
 
 def _check_files(site: Site, data: EditRequest) -> None:
