@@ -112,7 +112,7 @@ def _is_shared(detail: InstanceDetail, port: PortView, steps: tuple[str, ...]) -
 def _is_set(project: OldProject, item: Item, port: PortView) -> bool:
     target = f"{item.instance}.in.{port.name}"
     waiting = any(
-        getattr(edit, "target", "").partition("[")[0] == target for edit in project.draft or ()
+        getattr(edit, "target", "").partition("[")[0] == target for edit in project.waiting or ()
     )
     return waiting or (port.state != "unset" and "(default)" not in port.shown)
 
@@ -172,8 +172,8 @@ def _place_editor(project: OldProject, detail: InstanceDetail) -> str:
         made.append(edits.SetInput(new, project.value(old).value))
     made.append(edits.Connect(f"{name}.out.mdp", old))
     project.at_once(*made)
-    if project.draft is not None:
-        project.draft[:] = [_moved(edit, old, new) for edit in project.draft]
+    if project.waiting is not None:
+        project.waiting[:] = [_moved(edit, old, new) for edit in project.waiting]
     return name
 
 

@@ -162,7 +162,7 @@ def building_command(do: Callable[..., str], *kinds: type) -> Handler:
         project = call.opened()
         given = [kind(word) for kind, word in zip(kinds, call.arguments, strict=True)]
         done = do(project, *given)
-        waits = project.draft is not None and do is not building.place
+        waits = project.waiting is not None and do is not building.place
         return say(f"{done} (at cpcc commit)" if waits else done)
 
     return run

@@ -61,14 +61,14 @@ class OldProject(Project):
         self.key = f"{client.profile_name} {self.name}"
 
     @property
-    def draft(self) -> list[Edit] | None:
+    def waiting(self) -> list[Edit] | None:
         """The edits of the open transaction; None if none is open."""
         return self.session.kept.drafts.get(self.key)
 
     def _commit(self, edits: Sequence[Edit], expected_revision: int | None) -> EditReply:
-        if self.draft is None:
+        if self.waiting is None:
             return super()._commit(edits, expected_revision)
-        self.draft.extend(edits)
+        self.waiting.extend(edits)
         self.session.save()
         return EditReply(0, 0)
 
@@ -82,7 +82,7 @@ class OldProject(Project):
         Raises:
             Conflict: One is open.
         """
-        if self.draft is not None:
+        if self.waiting is not None:
             raise Conflict(f"A transaction is open in {self.name}: cpcc commit, or cpcc rollback")
         self.session.kept.drafts[self.key] = []
         self.session.save()
@@ -94,9 +94,9 @@ class OldProject(Project):
             Conflict: None is open.
             UserError: What is wrong with them: nothing was changed, and it stays open.
         """
-        if self.draft is None:
+        if self.waiting is None:
             raise Conflict(f"No transaction is open in {self.name}: cpcc transact opens one")
-        edits = list(self.draft)
+        edits = list(self.waiting)
         if commit and edits:
             super()._commit(edits, None)
         del self.session.kept.drafts[self.key]
