@@ -10,11 +10,12 @@ import asyncio
 import copy
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from copernicus.client.client import Client
+from copernicus.client.edits import Transaction
 from copernicus.client.live import Watcher
 from copernicus.client.project import Project
 from copernicus.client.waiting import waits
@@ -96,6 +97,7 @@ class AsyncProject(_Wrapping[Project]):
     add = in_thread(Project.add)
     remove = in_thread(Project.remove)
     rename = in_thread(Project.rename)
+    copy = in_thread(Project.copy)
     connect = in_thread(Project.connect)
     set = in_thread(Project.set)
     append = in_thread(Project.append)
@@ -110,6 +112,12 @@ class AsyncProject(_Wrapping[Project]):
     skip = in_thread(Project.skip)
     define = in_thread(Project.define)
     edit = in_thread(Project.edit)
+    check = in_thread(Project.check)
+    commit = in_thread(Project.commit)
+    network = in_thread(Project.network)
+    diff = in_thread(Project.diff)
+    revert = in_thread(Project.revert)
+    revert_edits = in_thread(Project.revert_edits)
 
     @property
     def name(self) -> str:
@@ -128,17 +136,22 @@ class AsyncProject(_Wrapping[Project]):
         Raises:
             UserError: What is wrong with them; nothing was changed.
         """
-        # A copy of its own: what other tasks do to the project meanwhile is not part of it.
-        inside = AsyncTransaction(copy.copy(self.sync))
-        manager = inside.sync.transaction(expected_revision)
-        collected = manager.__enter__()
-        try:
+        async with _collecting(self.sync, lambda own: own.transaction(expected_revision)) as inside:
             yield inside
-        except BaseException as error:
-            manager.__exit__(type(error), error, error.__traceback__)
-            raise
-        await asyncio.to_thread(manager.__exit__, None, None, None)
-        inside.reply = collected.reply
+
+    @asynccontextmanager
+    async def draft(self, base_revision: int | None = None) -> AsyncIterator[AsyncTransaction]:
+        """A transaction in which every edit is checked at once; see ``Project.draft``.
+
+        Args:
+            base_revision: refuse if a path that it touches was changed after this revision;
+                default: that of the beginning.
+
+        Raises:
+            UserError: What is wrong with an edit; nothing was changed.
+        """
+        async with _collecting(self.sync, lambda own: own.draft(base_revision)) as inside:
+            yield inside
 
     async def wait(
         self,
@@ -178,6 +191,23 @@ class AsyncTransaction(AsyncProject):
     """A project whose edits are collected; ``reply`` is there after the end."""
 
     reply: EditReply | None = None
+
+
+@asynccontextmanager
+async def _collecting(
+    project: Project, begin: Callable[[Project], AbstractContextManager[Transaction]]
+) -> AsyncIterator[AsyncTransaction]:
+    # A copy of its own: what other tasks do to the project meanwhile is not part of it.
+    inside = AsyncTransaction(copy.copy(project))
+    manager = begin(inside.sync)
+    collected = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield inside
+    except BaseException as error:
+        manager.__exit__(type(error), error, error.__traceback__)
+        raise
+    await asyncio.to_thread(manager.__exit__, None, None, None)
+    inside.reply = collected.reply
 
 
 class AsyncClient(_Wrapping[Client]):
