@@ -195,7 +195,7 @@ def _note_eid(state: ProjectState, eid: str) -> None:
 def _(event: ev.ItemAppended, state: ProjectState) -> None:
     instance = state.instances[event.path]
     source = collected(instance.inputs.get(event.port)) or Collect(())
-    instance.inputs[event.port] = replace(source, items=(*source.items, event.item))
+    instance.inputs[event.port] = state.appended(source, event.item)
     _note_eid(state, event.item.eid)
     index_source(state, event.path, event.item.source)
     # A list that only grows leaves the elements that are there as they are.

@@ -52,11 +52,20 @@ def _grow(
     if not _reshape(state, instance):
         return marked, False
     after = instance.eids
-    if before is None or after is None or after[: len(before)] != before:
+    new = added(before, after)
+    if new is None:
         return None, True
-    new = after[len(before) :]
     instance.not_current += len(new)
     return marked.union(new), True
+
+
+def added(
+    before: tuple[str, ...] | None, after: tuple[str, ...] | None
+) -> tuple[str, ...] | None:
+    """What a list has at its end that it had not before; ``None`` if it differs otherwise."""
+    if before is None or after is None or after[: len(before)] != before:
+        return None
+    return after[len(before) :]
 
 
 def _reshape(state: ProjectState, instance: Instance) -> bool:
@@ -64,11 +73,14 @@ def _reshape(state: ProjectState, instance: Instance) -> bool:
     instance.shape_problem = problem
     if eids == instance.eids:
         return False
-    before, after = set(instance.eids or ()), set(eids or ())
-    for eid in before - after:
-        instance.elements[eid].wanted = False
-    instance.eids = eids
-    for eid in eids or ():
+    before = instance.eids or ()
+    new = added(before, eids)
+    if new is None:
+        new = eids or ()
+        for eid in set(before).difference(new):
+            instance.elements[eid].wanted = False
+    instance.take_shape(eids)
+    for eid in new:
         instance.element(eid).wanted = True
     if before and instance.path in state.children:
         touch(state, instance.path)
@@ -297,10 +309,8 @@ def _touched(dependent: Instance, upstream: Instance, changed: list[str]) -> lis
     if before is after or before == after:
         known = all(eid in dependent.elements for eid in changed)
         return changed if known else None
-    if before is None or after is None or after[: len(before)] != before:
-        return None
-    new = after[len(before) :]
-    if any(eid in dependent.elements for eid in new):
+    new = added(before, after)
+    if new is None or any(eid in dependent.elements for eid in new):
         return None
     return [*(eid for eid in changed if eid in dependent.elements), *new]
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from copernicus.engine.draft import Draft
 from copernicus.engine.indexes import references
 from copernicus.errors import Conflict
-from copernicus.model.network import OutRef
+from copernicus.model import events as ev
+from copernicus.model.network import Literal, OutRef
 
 _TAKES = " takes"
 
@@ -22,7 +23,7 @@ def check_cycles(draft: Draft) -> None:
     Raises:
         Conflict: There is a cycle; the message shows it.
     """
-    touched = {getattr(event, "path", "") for event in draft.events}
+    touched = {getattr(event, "path", "") for event in draft.events if _may_connect(event)}
     # Only a pin can lead from outside into a workflow past what that takes.
     pinned = [path for path, instance in draft.state.instances.items() if instance.pinned]
     sound: set[str] = set()
@@ -30,6 +31,18 @@ def check_cycles(draft: Draft) -> None:
         way = _cycle_above(draft, start, sound, pinned)
         if way:
             raise Conflict(f"this makes a cycle: {' -> '.join(_readable(way))}")
+
+
+def _may_connect(event: ev.Event) -> bool:
+    """Plain values make no cycle: the long list that they go to is not looked through."""
+    match event:
+        case ev.ItemAppended(item=item):
+            return not isinstance(item.source, Literal)
+        case ev.ItemReplaced(source=source):
+            return not isinstance(source, Literal)
+        case ev.ItemRemoved():
+            return False
+    return True
 
 
 def _readable(way: list[str]) -> list[str]:

@@ -192,6 +192,8 @@ def _append(
 def _former_eid(instance: Instance, port: Port, source: Single) -> str | None:
     """The identity that an equal element had when the instance was removed, if it is free."""
     former, present = instance.former.get(port.name), instance.inputs.get(port.name)
+    if not former:
+        return None
     taken = {item.eid for item in present.items} if isinstance(present, Collect) else set()
     for item in former.items if isinstance(former, Collect) else ():
         if item.source == source and item.eid not in taken:

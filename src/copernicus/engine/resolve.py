@@ -82,7 +82,7 @@ def resolve_element(
     """The element ``eid`` of the list that a source holds."""
     match source:
         case Collect():
-            inside = state.item(source, eid)
+            inside = state.indexed(source).sources.get(eid)
             if inside is None:
                 return Resolved("waiting", blocker="an element that is gone")
             return resolve(state, inside, latest=latest)
@@ -106,8 +106,8 @@ def resolve_element(
 def shape(state: ProjectState, source: Source) -> tuple[str, ...] | None:
     """The identities of a list's elements; ``None`` where no list is known yet."""
     match source:
-        case Collect(items=items, at_least=None):
-            return tuple(item.eid for item in items)
+        case Collect(at_least=None):
+            return state.indexed(source).eids
         case OutRef(path=path, element=None, steps=()) if (
             path in state.instances and state.instances[path].mapped
         ):

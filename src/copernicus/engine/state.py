@@ -212,6 +212,14 @@ class Instance:
         """The source of an input, pins aside."""
         return self.pinned[port] if port in self.pinned else self.inputs.get(port)
 
+    def take_shape(self, eids: tuple[str, ...] | None) -> None:
+        """Have these elements; places that are known stay so where a list only grew."""
+        known, places = self.places
+        if known and eids is not None and known is self.eids and eids[: len(known)] == known:
+            places.update(zip(eids[len(known) :], range(len(known), len(eids)), strict=True))
+            self.places = eids, places
+        self.eids = eids
+
     def place(self, eid: str) -> int | None:
         """The position of an element in the list; ``None`` if it is not in it."""
         eids = self.eids or ()
@@ -239,6 +247,15 @@ class Touch(NamedTuple):
 
     revision: int
     author: str
+
+
+@dataclass(slots=True)
+class ItemIndex:
+    """The elements of a list by identity; ``items`` is the list that it belongs to."""
+
+    items: tuple[Item, ...]
+    sources: dict[str, Single]
+    eids: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -288,7 +305,7 @@ class ProjectState:
     dirty: dict[str, set[str] | None] = field(default_factory=dict)
     candidates: set[ElementKey] = field(default_factory=set)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
-    items: dict[int, tuple[tuple[Item, ...], dict[str, Single]]] = field(default_factory=dict)
+    items: dict[int, ItemIndex] = field(default_factory=dict)
 
     def instance(self, path: str) -> Instance:
         """The instance at a path.
@@ -328,15 +345,29 @@ class ProjectState:
         hours = self.core_seconds / 3600
         return Use(len(self.instances), self.jobs_open, hours, self.bytes_made)
 
-    def item(self, source: Collect, eid: str) -> Single | None:
-        """Where the element ``eid`` of a list comes from: found without looking through it."""
+    def indexed(self, source: Collect) -> ItemIndex:
+        """The index of a list's elements, made when it is first asked for."""
         known = self.items.get(id(source.items))
-        if known is None or known[0] is not source.items:
+        if known is None or known.items is not source.items:
             if len(self.items) > INDEXED_LISTS:
                 self.items.clear()
-            known = (source.items, {item.eid: item.source for item in source.items})
+            known = ItemIndex(
+                source.items,
+                {item.eid: item.source for item in source.items},
+                tuple(item.eid for item in source.items),
+            )
             self.items[id(source.items)] = known
-        return known[1].get(eid)
+        return known
+
+    def appended(self, source: Collect, item: Item) -> Collect:
+        """A list with one more element; the index of the list before becomes its own."""
+        longer = replace(source, items=(*source.items, item))
+        known = self.items.pop(id(source.items), None)
+        if known is not None and known.items is source.items:
+            known.items, known.eids = longer.items, (*known.eids, item.eid)
+            known.sources[item.eid] = item.source
+            self.items[id(longer.items)] = known
+        return longer
 
     def mark(self, path: str, eid: str | None = None) -> None:
         """Note that an element (or with ``None`` the whole instance) must be looked at again."""
