@@ -59,9 +59,7 @@ def _grow(
     return marked.union(new), True
 
 
-def added(
-    before: tuple[str, ...] | None, after: tuple[str, ...] | None
-) -> tuple[str, ...] | None:
+def added(before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """What a list has at its end that it had not before; ``None`` if it differs otherwise."""
     if before is None or after is None or after[: len(before)] != before:
         return None

@@ -61,7 +61,7 @@ def decide_list(step: Step, source: Collect) -> None:
     if source.tolerate is not None:
         _decide_tolerant(step, source, source.tolerate)
         return
-    standing = [resolve(state, item.source).status for item in source.items]
+    standing = [_standing(state, item.source) for item in source.items]
     done = [item for item, one in zip(source.items, standing, strict=True) if one == "current"]
     possible = len(source.items) - standing.count("hole")
     needed = min(max(1, source.at_least or 0), possible)
@@ -72,6 +72,21 @@ def decide_list(step: Step, source: Collect) -> None:
         needed = len(done)
     chosen = tuple(item.eid for item in done[:needed])
     step.emit(ev.Decided(path, eid, source.decision, "at_least", candidates, chosen))
+
+
+def _standing(state: ProjectState, source: Source) -> Status:
+    """The status of a candidate; that of a task's output is known without its value.
+
+    A list of thousands is looked through at each of their ends, until it is decided.
+    """
+    if isinstance(source, OutRef) and not source.steps:
+        upstream = state.instances.get(source.path)
+        element = upstream.elements.get(source.element or "") if upstream else None
+        whole = source.element is None and upstream is not None and upstream.mapped
+        if upstream is not None and element is not None and not whole and not element.hole:
+            if element.success is None and element.evaluation is None:
+                return "waiting"
+    return resolve(state, source).status
 
 
 def _decide_tolerant(step: Step, source: Collect, tolerate: int) -> None:

@@ -6,15 +6,15 @@ elements with a job are ``queued`` here, and whoever shows them lays progress ov
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, Literal
 
 import msgspec
 
 from copernicus.engine import tracing
-from copernicus.engine.indexes import references
+from copernicus.engine.glances import glance
 from copernicus.engine.resolve import (
     Resolved,
+    Status,
     element_name,
     failed_activation,
     resolve,
@@ -22,7 +22,10 @@ from copernicus.engine.resolve import (
 )
 from copernicus.engine.showing import shorten
 from copernicus.engine.state import Decision, Element, Instance, ProjectState
-from copernicus.engine.transaction import unwanted
+from copernicus.engine.summaries import element_state as element_state
+from copernicus.engine.summaries import instances as instances
+from copernicus.engine.summaries import project_states as project_states
+from copernicus.engine.summaries import summary as summary
 from copernicus.engine.waiting import waits_for
 from copernicus.errors import NotFound
 from copernicus.model.functions import Port
@@ -34,100 +37,13 @@ from copernicus.protocol import (
     DecisionView,
     ElementView,
     InstanceDetail,
-    InstanceView,
     PinView,
     PortView,
     Trace,
     ValueView,
 )
 
-PRECEDENCE = (
-    "failed",
-    "running",
-    "queued",
-    "waiting",
-    "stale",
-    "held",
-    "skipped",
-    "done",
-    "retired",
-)
 Standing = Literal["current", "stale", "unset", "waiting"]
-
-
-def element_state(state: ProjectState, instance: Instance, element: Element) -> str:
-    """The one word for the state of an element (DESIGN 5.1)."""
-    if not element.wanted or unwanted(state, instance):
-        return "retired"
-    if element.hole:
-        return "skipped"
-    if element.evaluation is not None and element.evaluation.departure is not None:
-        return "waiting"
-    if element.open is not None:
-        return "running" if state.spec(instance).kind == "workflow" else "queued"
-    if failed_activation(state, element) is not None:
-        return "failed"
-    if element.current:
-        return "done"
-    if instance.held:
-        return "held"
-    return "stale" if element.success is not None else "waiting"
-
-
-def instances(state: ProjectState) -> list[InstanceView]:
-    """All instances, in the order of their coming to be."""
-    ordered = sorted(state.instances.values(), key=lambda i: i.order)
-    return [summary(state, instance) for instance in ordered]
-
-
-def project_states(state: ProjectState) -> dict[str, int]:
-    """How many elements are in which state."""
-    counts: Counter[str] = Counter()
-    for instance in state.instances.values():
-        counts.update(_counts(state, instance))
-    return dict(counts)
-
-
-def _counts(state: ProjectState, instance: Instance) -> Counter[str]:
-    counts = Counter(element_state(state, instance, e) for e in instance.listed())
-    if instance.eids is None:
-        counts["held" if instance.held else "waiting"] += 1
-    return counts
-
-
-def summary(state: ProjectState, instance: Instance) -> InstanceView:
-    """An instance in one line."""
-    spec = state.spec(instance)
-    counts = _counts(state, instance)
-    word = next((w for w in PRECEDENCE if counts.get(w)), "done")
-    failure = None
-    waiting = instance.shape_problem if instance.eids is None else ""
-    for element in instance.listed():
-        failed = failed_activation(state, element)
-        if failed is not None and failure is None:
-            failure = failed.failure
-        if not waiting and not element.current:
-            waiting = waits_for(state, instance, element)
-    return InstanceView(
-        path=instance.path,
-        function=instance.function,
-        version=instance.version,
-        kind=spec.kind,
-        state=word,
-        counts=dict(counts),
-        elements=len(instance.eids or ()),
-        mapped=instance.mapped,
-        held=instance.held,
-        waits_for=waiting,
-        failure=failure,
-        parent=instance.owner.path if instance.owner else "",
-        sources=_sources(instance),
-    )
-
-
-def _sources(instance: Instance) -> tuple[str, ...]:
-    found = (ref.path for source in instance.inputs.values() for ref in references(source))
-    return tuple(dict.fromkeys(found))
 
 
 def instance(state: ProjectState, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
@@ -172,9 +88,8 @@ def _input_view(state: ProjectState, found: Instance, port: Port) -> PortView:
     source = found.inputs.get(port.name)
     mapped = port.name in found.mapped
     if source is not None:
-        held = resolve(state, source, latest=port.latest)
-        standing = _standing(held)
-        shown = shorten(held.value) if held.status in ("current", "stale") else ""
+        held, shown = glance(state, source, latest=port.latest)
+        standing = _standing(held.status)
     else:
         standing = "unset"
         shown = "" if port.required else f"{shorten(port.default)} (default)"
@@ -253,22 +168,20 @@ def pins(state: ProjectState) -> list[PinView]:
     return sorted(held + gone, key=lambda pin: pin.target)
 
 
-def _standing(found: Resolved) -> Standing:
-    if found.status in ("current", "stale"):
-        return "current" if found.status == "current" else "stale"
-    return "waiting"
+def _standing(status: Status) -> Standing:
+    return "waiting" if status == "hole" else status
 
 
 def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
-    held = resolve(state, OutRef(found.path, port.name))
+    held, shown = glance(state, OutRef(found.path, port.name))
     has_value = held.status in ("current", "stale")
     port_type = ListType(port.type) if found.mapped else port.type
     return PortView(
         name=port.name,
         type=describe(port_type),
         port_type=port_type,
-        state=_standing(held),
-        shown=shorten(held.value) if has_value else "",
+        state=_standing(held.status),
+        shown=shown,
         doc=port.doc,
         required=port.required,
         left_out=_lacking(state, held, deep=False) if has_value else (),
@@ -340,7 +253,7 @@ def value(state: ProjectState, address: Address) -> ValueView:
         NotFound: There is no such instance, port or part.
     """
     found, port, port_type, held = _located(state, address)
-    standing = _standing(held)
+    standing = _standing(held.status)
     if address.side == "in" and port.name not in found.inputs and port.required:
         standing = "unset"
     return ValueView(
@@ -384,7 +297,7 @@ def trace(state: ProjectState, address: Address, depth: int = 0) -> Trace:
         why = f"waits for {held.blocker}" if waits else "it was set by hand"
         raise NotFound(f"{address} comes from no activation: {why}")
     roots = tuple(dict.fromkeys(held.origins))
-    found = tracing.trace(state, str(address), _standing(held), roots, depth)
+    found = tracing.trace(state, str(address), _standing(held.status), roots, depth)
     own = tuple(dict.fromkeys((*held.left_out, *found.left_out)))
     return msgspec.structs.replace(found, left_out=own)
 

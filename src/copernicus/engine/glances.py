@@ -1,0 +1,52 @@
+"""A long list at one glance: how it stands, and its two ends, without building it as a whole."""
+
+from __future__ import annotations
+
+from copernicus.engine.resolve import Resolved, Status, resolve
+from copernicus.engine.showing import shorten
+from copernicus.engine.state import Instance, ProjectState
+from copernicus.model.network import Collect, Literal, OutRef, Source
+
+LONG = 50
+
+
+def glance(state: ProjectState, source: Source, *, latest: bool = False) -> tuple[Resolved, str]:
+    """How a source stands, and its value in at most one line; long lists come without it."""
+    found = None if latest else _long(state, source)
+    if found is not None:
+        return found
+    held = resolve(state, source, latest=latest)
+    return held, shorten(held.value) if held.status in ("current", "stale") else ""
+
+
+def _long(state: ProjectState, source: Source) -> tuple[Resolved, str] | None:
+    match source:
+        case Collect(items=items, at_least=None) if len(items) > LONG:
+            if all(isinstance(item.source, Literal) for item in items):
+                ends = (items[0].source, items[-1].source)
+                return Resolved("current"), _ends(state, len(items), *ends)
+        case OutRef(path=path, port=port, element=None, steps=()) if path in state.instances:
+            upstream = state.instances[path]
+            plain = upstream.mapped and state.spec(upstream).kind != "workflow"
+            if plain and len(upstream.eids or ()) > LONG:
+                return _long_output(state, upstream, port)
+    return None
+
+
+def _long_output(state: ProjectState, upstream: Instance, port: str) -> tuple[Resolved, str] | None:
+    origins = tuple(e.success for e in upstream.listed() if e.success and not e.hole)
+    holes = tuple(
+        f"{upstream.path}[{place}]: skipped" for place, e in enumerate(upstream.listed()) if e.hole
+    )
+    if not origins or len(origins) + len(holes) < len(upstream.eids or ()):
+        return None
+    held = [element.eid for element in upstream.listed() if not element.hole]
+    status: Status = "stale" if upstream.not_current or upstream.retired else "current"
+    ends = (OutRef(upstream.path, port, held[place]) for place in (0, -1))
+    shown = _ends(state, len(held), *ends)
+    return Resolved(status, origins=origins, left_out=holes), shown
+
+
+def _ends(state: ProjectState, count: int, first: Source, last: Source) -> str:
+    shown = [shorten(resolve(state, end).value) for end in (first, last)]
+    return f"{count} elements: {', ..., '.join(shown)}"
