@@ -104,6 +104,17 @@ def current_outputs_are_what_their_functions_give(state: ProjectState) -> None:
         assert made.outputs == compute(spec.name, made.inputs)
 
 
+def what_is_current_rests(state: ProjectState) -> None:
+    """Nothing current is being made again, or is made of what is not current (1.2)."""
+    for instance, element in _elements(state):
+        if element.current:
+            assert element.open is None, (instance.path, element.eid)
+            assert element.ready, (instance.path, element.eid)
+            found = inputs_of(state, instance, state.spec(instance), element.eid)
+            standing = {name: one.status for name, one in found.items()}
+            assert set(standing.values()) <= {"current", "hole"}, (instance.path, standing)
+
+
 def every_output_has_a_trace(state: ProjectState) -> None:
     """Down to what was set by hand, every value has the activations that it came from."""
     for made in state.activations.values():

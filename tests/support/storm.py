@@ -207,6 +207,7 @@ class Storm:
             rules.nothing_that_could_fire_is_idle(world.state)
             rules.no_evaluation_is_left_behind(world.state)
             rules.current_outputs_are_what_their_functions_give(world.state)
+            rules.what_is_current_rests(world.state)
             rules.every_output_has_a_trace(world.state)
 
     def _come_to_an_end(self) -> None:

@@ -13,7 +13,7 @@ from copernicus.engine.apply import apply
 from copernicus.engine.budget import has_more_to_fire, keep_within_budget, resume_backlog
 from copernicus.engine.currency import refresh
 from copernicus.engine.edit import apply_edits
-from copernicus.engine.effects import effects_of, open_effects
+from copernicus.engine.effects import effects_of, open_effects, wanted_start
 from copernicus.engine.firing import checked_outputs, fail, fire_candidates, job_described
 from copernicus.engine.state import Activation, ProjectState
 from copernicus.engine.transaction import Catalog, Step
@@ -44,6 +44,7 @@ __all__ = [
     "submit_edits",
     "submit_report",
     "take_over",
+    "wanted_start",
 ]
 
 

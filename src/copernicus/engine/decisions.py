@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from copernicus.engine.resolve import decision_of, failed_activation, resolve
+from copernicus.engine.resolve import Status, decision_of, failed_activation, resolve
 from copernicus.engine.state import Activation, Decision, Instance, ProjectState
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.model import events as ev
@@ -79,13 +79,12 @@ def _standing(state: ProjectState, source: Source) -> Status:
 
     A list of thousands is looked through at each of their ends, until it is decided.
     """
-    if isinstance(source, OutRef) and not source.steps:
+    if isinstance(source, OutRef):
         upstream = state.instances.get(source.path)
-        element = upstream.elements.get(source.element or "") if upstream else None
-        whole = source.element is None and upstream is not None and upstream.mapped
-        if upstream is not None and element is not None and not whole and not element.hole:
-            if element.success is None and element.evaluation is None:
-                return "waiting"
+        single = upstream is not None and (source.element is not None or not upstream.mapped)
+        element = upstream.elements.get(source.element or "") if upstream and single else None
+        if element is not None and not (element.success or element.hole or element.evaluation):
+            return "waiting"
     return resolve(state, source).status
 
 

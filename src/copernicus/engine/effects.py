@@ -137,6 +137,12 @@ def _wanted_evaluation(state: ProjectState, path: str, eid: str) -> Iterator[Eff
     )
 
 
+def wanted_start(state: ProjectState, path: str, eid: str) -> Start | None:
+    """How to begin an evaluation, with its recorded answers; ``None`` if it is not wanted."""
+    wanted = next(_wanted_evaluation(state, path, eid), None)
+    return wanted.start if isinstance(wanted, Evaluate) else None
+
+
 def _retired(state: ProjectState, instance: Instance) -> bool:
     """Whether it, or one around it, is retired: its evaluations are ended until it comes back.
 

@@ -21,6 +21,7 @@ from copernicus.engine.core import (
     submit_edits,
     submit_report,
     take_over,
+    wanted_start,
 )
 from copernicus.errors import Conflict
 from copernicus.model.edits import Edit
@@ -280,11 +281,8 @@ class Batch:
         project = self.holdings.projects.find(project_id)
         if project is None:
             return None
-        for effect in open_effects(project.state):
-            match effect:
-                case Evaluate(start=start) if (start.path, start.eid) == (path, eid):
-                    return start if start.number == number else None
-        return None
+        start = wanted_start(project.state, path, eid)
+        return start if start is not None and start.number == number else None
 
     # --- workers ----------------------------------------------------------------------------
 
