@@ -72,6 +72,7 @@ def test_failures_with_one_reason_are_told_once(cpc, lab):
     cpc("activate")
     cpc.refused(1, "wait", "run")
 
+    assert "◌ waiting (1/4 done)" in cpc("show", "run").out
     said = cpc("why").out
 
     assert said.count("stepper ended with exit code 3") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -181,3 +182,17 @@ def test_a_restart_in_the_same_process_finds_its_settings(folder):
         with EmbeddedServer(folder) as server:
             bundle = (folder / "client.cpc").read_text()
             assert json.dumps(server.user_url) in bundle
+
+
+def test_a_second_interrupt_does_not_break_the_ending(folder):
+    server = ServerProcess(folder)
+    with contextlib.ExitStack() as stack:
+        # A client that is still connected makes the ending take its time.
+        stack.enter_context(contextlib.closing(User(server)))
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.process.wait(0.02)
+
+    assert server.process.returncode == 0
+    assert not (folder / "run" / "server.json").exists()

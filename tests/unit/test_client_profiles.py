@@ -85,6 +85,19 @@ def test_a_server_that_was_met_is_known_by_its_address(profiles):
     assert profiles.known_id("https://other:14807") is None
 
 
+def test_two_servers_at_one_address_are_two_profiles(profiles):
+    url = "https://lab:14807"
+    assert profiles.free_name("ann", url, "id-lab") == "ann@lab"
+    profiles.put("ann@lab", profile())
+
+    assert profiles.free_name("ann", url, "id-lab") == "ann@lab"
+    other = profiles.free_name("ann", url, "id-another")
+    assert other == "ann@lab-nother"
+    profiles.put(other, profile(server_id="id-another"))
+    assert profiles.free_name("ann", url, "id-another") == other
+    assert profiles.known_id(url) is None
+
+
 def test_a_profile_never_shows_its_token():
     assert "secret-token" not in repr(profile())
 

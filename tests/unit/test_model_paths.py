@@ -52,3 +52,18 @@ def test_a_key_is_one_name_of_a_path(key):
     path = child("fe", "e1", key_name(key))
     assert path.count("/") == 1
     assert parse(f"{path}.out.x").instance == path
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("run.nsteps", "for an input write run.in.nsteps, for an output run.out.nsteps"),
+        ("fe/md.conf[2]", "for an input write fe/md.in.conf[2]"),
+        ("run[3].out.xtc", "the position comes last, as in run.out.xtc[3]"),
+        ("run..x", "write for example run.in.conf[0]"),
+    ],
+)
+def test_a_path_that_is_nearly_one_says_what_is_missing(text, hint):
+    with pytest.raises(BadValue) as refused:
+        parse(text)
+    assert hint in refused.value.message

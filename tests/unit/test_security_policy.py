@@ -92,8 +92,11 @@ def test_an_administrator_flag_means_nothing_but_for_users():
 
 def test_a_refusal_says_who_and_what():
     authorize(ANNA, Action.EDIT_PROJECT, Role.EDITOR)
-    with pytest.raises(NotAllowed, match=r"User anna may not do project\.edit"):
+    with pytest.raises(NotAllowed, match="User anna may not change this project") as refused:
         authorize(ANNA, Action.EDIT_PROJECT, Role.VIEWER)
+    assert "cpc project share anna --role editor" in refused.value.message
+    with pytest.raises(NotAllowed, match="may not make worker bundles: only administrators may"):
+        authorize(ANNA, Action.MAKE_BUNDLE)
     with pytest.raises(NotAllowed, match=r"Worker w-01 may not do attempt\.result"):
         authorize(WORKER, Action.REPORT_RESULT)
     with pytest.raises(NotAuthenticated, match="Log in"):
@@ -105,3 +108,10 @@ def test_a_role_is_read_as_it_is_written(role):
     assert Role.named(role.label) is role
     with pytest.raises(BadValue, match="not a role"):
         Role.named(role.name)
+
+
+def test_every_refusal_to_a_user_is_in_words():
+    for action in {*PROJECT_ACTIONS, *ADMIN_ACTIONS} - {Action.SEE_PROJECT}:
+        with pytest.raises(NotAllowed) as refused:
+            authorize(ANNA, action)
+        assert action.value not in refused.value.message

@@ -10,7 +10,7 @@ import msgspec
 
 from copernicus.client.files import Progress
 from copernicus.client.login import Confirm, find_server, server_url
-from copernicus.client.profiles import Profile, Profiles, profile_name
+from copernicus.client.profiles import Profile, Profiles
 from copernicus.client.project import Project
 from copernicus.client.transport import Transport
 from copernicus.errors import CopernicusError, NotAuthenticated, NotFound
@@ -103,7 +103,7 @@ class Client:
             reply = transport.post("/v1/login", LoginRequest(user, password), LoginReply)
         finally:
             transport.close()
-        name = profile or profile_name(reply.user, bundle.urls[0])
+        name = profile or profiles.free_name(reply.user, bundle.urls[0], bundle.server_id)
         made = Profile(
             bundle.server_id,
             bundle.urls,

@@ -122,7 +122,7 @@ def _instance_row(view: InstanceView) -> tuple[str, ...]:
 
 def _port_row(port: PortView) -> tuple[str, ...]:
     origin = f"← {port.source}" if port.source else ""
-    said = " ".join(filter(None, (port.shown, origin)))
+    said = " ".join(filter(None, (port.shown, port.note, origin)))
     return (_text(port.name), _text(port.type), _chip(port.state), _text(said))
 
 

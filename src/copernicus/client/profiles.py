@@ -104,11 +104,18 @@ class Profiles:
         return wanted, stored.profiles[wanted]
 
     def known_id(self, url: str) -> str | None:
-        """The id of the server that was met at this address before."""
-        for profile in self._load().profiles.values():
-            if url in profile.urls:
-                return profile.server_id
-        return None
+        """The id of the server that was met at this address before; None if there were several."""
+        profiles = self._load().profiles.values()
+        met = {profile.server_id for profile in profiles if url in profile.urls}
+        return met.pop() if len(met) == 1 else None
+
+    def free_name(self, user: str, url: str, server_id: str) -> str:
+        """The name for a login: with the end of the server's id where another server has it."""
+        name = profile_name(user, url)
+        known = self._load().profiles.get(name)
+        if known is None or known.server_id == server_id:
+            return name
+        return f"{name}-{server_id[-6:]}"
 
     def put(self, name: str, profile: Profile, *, current: bool = False) -> None:
         """Add or replace a profile; ``current`` makes it the one that is used."""

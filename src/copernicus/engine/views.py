@@ -185,7 +185,15 @@ def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
         doc=port.doc,
         required=port.required,
         left_out=_lacking(state, held, deep=False) if has_value else (),
+        note="" if has_value else _how_far(found),
     )
+
+
+def _how_far(found: Instance) -> str:
+    """Of a mapped instance that is partly done: how many elements are."""
+    total = len(found.eids or ())
+    done = sum(element.current or element.hole for element in found.listed())
+    return f"{done}/{total} done" if found.mapped and total else ""
 
 
 def source_text(state: ProjectState, source: Source | None) -> str:

@@ -72,7 +72,7 @@ def parse(text: str) -> Address:
     """
     found = _ADDRESS.match(text.strip())
     if not found:
-        raise BadValue(f"{text!r} is no path: write for example run.in.conf[0] or fe/md.out.xtc")
+        raise BadValue(f"{text!r} is no path{_meant(text.strip())}")
     steps: list[Step] = []
     for quoted, index, member in _STEP.findall(found["rest"] or ""):
         steps.append(_unquoted(quoted, text) if quoted else member or _index(index, text))
@@ -80,6 +80,21 @@ def parse(text: str) -> Address:
     if element is not None and not isinstance(element, int):
         raise BadValue(f"{text!r}: an instance's element is a number, as in run[2]")
     return Address(found["instance"], found["side"], found["port"], tuple(steps), element)
+
+
+_SIDELESS = re.compile(r"([^.\[\]\s]+)[.]([A-Za-z_]\w*(?:\[[^\]]*\]|[.]\w+)*)\Z")
+_ELEMENT_FIRST = re.compile(r"([^.\[\]\s]+)\[(\d+)\][.](in|out)[.](\w+)\Z")
+
+
+def _meant(text: str) -> str:
+    """What somebody who wrote this may have meant."""
+    if found := _SIDELESS.match(text):
+        name, rest = found.groups()
+        return f": for an input write {name}.in.{rest}, for an output {name}.out.{rest}"
+    if found := _ELEMENT_FIRST.match(text):
+        name, index, side, port = found.groups()
+        return f": the position comes last, as in {name}.{side}.{port}[{index}]"
+    return ": write for example run.in.conf[0] or fe/md.out.xtc"
 
 
 def _unquoted(quoted: str, whole: str) -> str:

@@ -232,6 +232,7 @@ class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A port and what it holds (long values are shortened: ``shown``).
 
     ``type`` is its type in words, ``port_type`` the type itself, with units and members.
+    ``note`` says how far one is that waits for elements (``3/10 done``).
     ``pinned``: a user's hand holds it; ``declared`` is what the workflow function says instead.
     """
 
@@ -247,6 +248,7 @@ class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
     declared: str = ""
     port_type: PortType | None = None
     left_out: tuple[str, ...] = ()
+    note: str = ""
 
 
 class PinView(msgspec.Struct, frozen=True, omit_defaults=True):

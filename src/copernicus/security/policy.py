@@ -177,7 +177,41 @@ def authorize(
         return
     if principal.kind is PrincipalKind.ANONYMOUS:
         raise NotAuthenticated("Log in first.")
-    raise NotAllowed(f"{principal.kind.capitalize()} {principal.name} may not do {action.value}.")
+    raise NotAllowed(_refusal(principal, action, role_in_project))
+
+
+_WORDS = {
+    Action.DOWNLOAD: "fetch files of this project",
+    Action.EDIT_PROJECT: "change this project",
+    Action.RUN_PROJECT: "run this project",
+    Action.CANCEL_JOB: "cancel jobs of this project",
+    Action.SHARE_PROJECT: "share this project",
+    Action.EXPORT_PROJECT: "save this project",
+    Action.DELETE_PROJECT: "delete this project",
+    Action.MANAGE_USERS: "manage users",
+    Action.MANAGE_WORKERS: "manage workers",
+    Action.MANAGE_POOLS: "manage pools",
+    Action.MAKE_BUNDLE: "make worker bundles",
+    Action.MANAGE_PEERS: "manage peers",
+    Action.READ_AUDIT: "read the audit log",
+    Action.MANAGE_SERVER: "manage the server",
+}
+
+
+def _refusal(principal: Principal, action: Action, role: Role | None) -> str:
+    """Who may not do what, and who could help."""
+    what = _WORDS.get(action, f"do {action.value}")
+    said = f"{principal.kind.capitalize()} {principal.name} may not {what}"
+    if principal.kind is not PrincipalKind.USER:
+        return f"{said}."
+    needed = PROJECT_ACTIONS.get(action)
+    if needed is None:
+        return f"{said}: only administrators may; ask one, or log in as one (cpc login --user NAME)"
+    is_now = f", not a {role.label}" if role is not None else ""
+    return (
+        f"{said}: that needs its {needed.label}{is_now}; ask an owner for "
+        f"cpc project share {principal.name} --role {needed.label}"
+    )
 
 
 def is_allowed(

@@ -99,6 +99,8 @@ def run_server(folder: Path, overrides: Mapping[str, Any] | None = None) -> None
     settings = settings_of(folder, overrides)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(folder, settings))
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 async def serve(
@@ -122,6 +124,8 @@ async def serve(
     ensure_logging(level=settings.log_level, as_json=settings.log_json)
     stop = stop or asyncio.Event()
     with contextlib.ExitStack() as stack:
+        # Until everything is closed: a second Ctrl-C must not break the ending.
+        stack.enter_context(_signals(stop))
         store = stack.enter_context(Store.open(folder))
         machine = stack.enter_context(_bind(settings.host, settings.machine_port, "machine_port"))
         user = stack.enter_context(_bind(settings.host, settings.user_port, "user_port"))
@@ -232,10 +236,9 @@ async def _listen(
         asyncio.create_task(_sweeping(site)),
     ]
     try:
-        with _signals(stop):
-            await _until_started(ports, tasks)
-            _announce(folder, site, ready)
-            await _first_of(stop, tasks)
+        await _until_started(ports, tasks)
+        _announce(folder, site, ready)
+        await _first_of(stop, tasks)
     finally:
         for task in upkeep:
             task.cancel()

@@ -64,7 +64,7 @@ def _ports(ports: Sequence[PortView], docs: bool) -> Iterator[Sequence[str | Tex
         shown = Text(printable(value.replace("\n", " ")) or ("not set" if missing else "-"))
         if port.doc and (docs or missing):
             shown.append(f"\n{paragraphs(port.doc)[0]}", style="dim")
-        yield (name, port.type, _sign(port.state, required=port.required), shown)
+        yield (name, port.type, _sign(port), shown)
         for field in members(port.port_type) if docs or missing else ():
             yield (f"  .{field.name}", describe(field.type), "", Text(_field_doc(field), "dim"))
 
@@ -89,10 +89,11 @@ def _lacks(port: PortView) -> Text:
     return Text(f"{port.name} leaves out {len(port.left_out)}: {said}{more}", style="yellow")
 
 
-def _sign(state: str, *, required: bool) -> Text:
-    if state == "unset":
-        return Text("needed", style="yellow") if required else Text("")
-    return Text("") if state == "current" else state_text(state)
+def _sign(port: PortView) -> Text:
+    if port.state == "unset":
+        return Text("needed", style="yellow") if port.required else Text("")
+    far = f" ({port.note})" if port.note else ""
+    return Text("") if port.state == "current" else state_text(port.state, f"{port.state}{far}")
 
 
 def _element(path: str, element: ElementView) -> Sequence[str | Text]:
