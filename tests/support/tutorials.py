@@ -139,7 +139,9 @@ class Reader:
 
     def _do(self, block: Block) -> None:
         if name := block.option("file"):
-            (self.here / name).write_text(block.text, encoding="utf-8")
+            file = self.here / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
         elif block.language == "python":
             code, said = self._run([sys.executable, "-c", block.text])
             assert code == 0, f"the script ended with {code}:\n{said}"

@@ -154,6 +154,7 @@ class World:
             done = self._jobs.run(made.path, job.spec)
         else:
             done = self._stand_in(made.path, job, stand_in, made.inputs)
+            self._jobs.done.append(done)
         if done.failure is not None:
             self._report(JobEnded(activation, failure=done.failure))
         else:
