@@ -46,7 +46,22 @@ def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str)
     if port.name in instance.mapped:
         part = part_of(instance, port.name, eid)
         return resolve_element(state, source, part, latest=port.latest)
-    return resolve(state, source, latest=port.latest)
+    # A workflow is looked at whenever a call inside it ends: its own list of a thousand values is
+    # not to be gone through each time.
+    known = instance.set_by_hand.get(port.name)
+    if known is not None and known[0] is source:
+        found: Resolved = known[1]
+        return found
+    found = resolve(state, source, latest=port.latest)
+    if _is_by_hand(source):
+        instance.set_by_hand[port.name] = source, found
+    return found
+
+
+def _is_by_hand(source: Source) -> bool:
+    if isinstance(source, Collect):
+        return source.at_least is None and all(isinstance(i.source, Plain) for i in source.items)
+    return isinstance(source, Plain)
 
 
 def part_of(instance: Instance, port: str, eid: str) -> str:

@@ -207,6 +207,7 @@ class Instance:
     shape_problem: str = ""
     places: tuple[tuple[str, ...], dict[str, int]] = ((), {})
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    set_by_hand: dict[str, tuple[Source, Any]] = field(default_factory=dict)
 
     def declared(self, port: str) -> Source | None:
         """The source of an input, pins aside."""
