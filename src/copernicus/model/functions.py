@@ -119,7 +119,8 @@ def check_spec(spec: FunctionSpec) -> FunctionSpec:
     """``spec`` if it is one that can be placed.
 
     Raises:
-        BadDefinition: Names are doubled, or a kind lacks what it needs.
+        BadDefinition: Names are doubled, a kind lacks what it needs, or a template would run
+            something else than its program.
     """
     for side, ports in (("input", spec.inputs), ("output", spec.outputs)):
         names = [port.name for port in ports]
@@ -130,4 +131,10 @@ def check_spec(spec: FunctionSpec) -> FunctionSpec:
         raise BadDefinition(f"{spec.name}: a program function must name its program")
     if not spec.entry and not spec.template:
         raise BadDefinition(f"{spec.name}: it has neither code nor a template")
+    for line in spec.template.lines if spec.template else ():
+        if line.argv[:1] != ("{program}",):
+            raise BadDefinition(
+                f"{spec.name}: a line of its template starts {line.argv[:1]}, not '{{program}}': "
+                "workers run nothing else"
+            )
     return spec
