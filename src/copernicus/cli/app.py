@@ -37,6 +37,7 @@ class Entry(NamedTuple):
 GROUPS: dict[str, tuple[str, str]] = {
     "project": ("Make, choose, share and delete projects.", PROJECTS),
     "module": ("Make modules, and see those that are installed.", PROJECTS),
+    "network": ("A project's network as a file.", BUILD),
     "functions": ("What can be placed in a project.", PROJECTS),
     "job": ("One job: what it does, or why it does not run.", LOOK),
     "server": ("Make and run a server.", MACHINES),
@@ -50,6 +51,8 @@ _VALUES = "copernicus.cli.values"
 _STEERING = "copernicus.cli.steering"
 _WORKFLOWS = "copernicus.cli.workflows"
 _LOOKING = "copernicus.cli.looking"
+_DRAFTS = "copernicus.cli.drafts"
+_REVISIONS = "copernicus.cli.revisions"
 _LIVE = "copernicus.cli.live"
 _LOGINS = "copernicus.cli.logins"
 _MOVING = "copernicus.cli.moving"
@@ -136,6 +139,60 @@ COMMANDS: tuple[Entry, ...] = (
         BUILD,
     ),
     Entry(
+        "copy",
+        f"{_REVISIONS}:copy",
+        "Place instances again under other names, with their inputs and connections.",
+        ("cpc copy run run2", "cpc copy prep run --suffix _hot"),
+        BUILD,
+    ),
+    Entry(
+        "begin",
+        f"{_DRAFTS}:begin",
+        "Collect the edits of the next commands in a draft.",
+        ("cpc begin",),
+        BUILD,
+    ),
+    Entry(
+        "draft",
+        f"{_DRAFTS}:draft",
+        "The edits that wait, and what they would change.",
+        ("cpc draft",),
+        BUILD,
+    ),
+    Entry(
+        "commit",
+        f"{_DRAFTS}:commit",
+        "Carry out the draft: all of it, or nothing.",
+        ("cpc commit", "cpc commit --preview"),
+        BUILD,
+    ),
+    Entry(
+        "rollback",
+        f"{_DRAFTS}:rollback",
+        "Drop the draft; nothing was changed.",
+        ("cpc rollback --yes",),
+        BUILD,
+    ),
+    Entry(
+        "revert",
+        f"{_REVISIONS}:revert",
+        "Make the network of a revision again; its results come back.",
+        ("cpc revert 3 --dry-run", "cpc revert 3"),
+        BUILD,
+    ),
+    Entry(
+        "network export",
+        f"{_REVISIONS}:export_network",
+        "Write the network as TOML.",
+        ("cpc network export ala.toml", "cpc network export ala.toml --with-files files"),
+    ),
+    Entry(
+        "network import",
+        f"{_REVISIONS}:import_network",
+        "Make the network of a file.",
+        ("cpc network import ala.toml --dry-run", "cpc network import ala.toml --files files"),
+    ),
+    Entry(
         "define",
         f"{_NETWORK}:define",
         "Add a function described by a TOML file, or a script, to the project.",
@@ -205,6 +262,13 @@ COMMANDS: tuple[Entry, ...] = (
         LOOK,
     ),
     Entry("history", f"{_LOOKING}:history", "Who changed what, when.", ("cpc history",), LOOK),
+    Entry(
+        "diff",
+        f"{_REVISIONS}:diff",
+        "What is different in the network of a revision from another, or from now.",
+        ("cpc diff 3", "cpc diff 3 5"),
+        LOOK,
+    ),
     Entry(
         "retry",
         f"{_STEERING}:retry",

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit
-from copernicus.cli.session import project_for
+from copernicus.cli.session import editing_project
 from copernicus.protocol import EditReply
 
 
@@ -40,7 +40,7 @@ def add(
     """
     from copernicus.model.resources import Resources
 
-    project = project_for(options)
+    project = editing_project(options)
     resources = Resources(cores=cores) if cores is not None else None
     with project.transaction() as transaction:
         project.add(path, function, map, active=active, resources=resources)
@@ -56,7 +56,7 @@ def remove(path: str, /, *, options: InProject = IN_PROJECT) -> None:
         path: The instance.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         project.remove(path)
     _report(options, transaction.reply, f"{path} is removed")
@@ -70,7 +70,7 @@ def rename(path: str, name: str, /, *, options: InProject = IN_PROJECT) -> None:
         name: Its new name.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         project.rename(path, name)
     _report(options, transaction.reply, f"{path} is now {name}")
@@ -84,7 +84,7 @@ def connect(source: str, target: str, /, *, options: InProject = IN_PROJECT) -> 
         target: An input, an element of it, or [+]: run.in.tpr
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         project.connect(source, target)
     _report(options, transaction.reply, f"{source} -> {target}")
@@ -97,7 +97,7 @@ def activate(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
         path: The instance; default: all of the top level.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         project.activate(path)
     _report(options, transaction.reply, f"{path or 'everything'} is active")
@@ -110,7 +110,7 @@ def hold(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
         path: The instance; default: all of the top level.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         project.hold(path)
     _report(options, transaction.reply, f"{path or 'everything'} is held")
@@ -123,7 +123,7 @@ def define(file: Path, /, *, options: InProject = IN_PROJECT) -> None:
         file: What describes it: a TOML file, or a script (.py, .sh) with its description in it.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         spec = project.define(file)
     _report(options, transaction.reply, f"{spec.name} can be placed: cpc add NAME {spec.name}")

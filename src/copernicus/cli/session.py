@@ -28,6 +28,13 @@ def project_for(options: InProject) -> Project:
     return client_for(options).project(options.project, check=False)
 
 
+def editing_project(options: InProject) -> Project:
+    """The chosen (or current) project, or its draft if one was begun (cpc begin)."""
+    from copernicus.cli.drafted import editing
+
+    return editing(options)
+
+
 def confirm(question: str, *, yes: bool, otherwise: str) -> None:
     """Ask before something that cannot be undone.
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit, note, printable
 from copernicus.cli.reading import read_document, read_text, read_word, write_toml
-from copernicus.cli.session import project_for, transfers
+from copernicus.cli.session import editing_project, project_for, transfers
 from copernicus.errors import BadValue, NotFound
 from copernicus.model.paths import APPEND, Address, parse
 from copernicus.model.types import (
@@ -53,7 +53,7 @@ def set_value(
         text_file: Take the text of a file as it is, line ends too.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     given = [source for source in (value, json_file, toml, text_file) if source is not None]
     if len(given) != 1:
         raise BadValue(f"Give one value for {path}: cpc set {path} VALUE, or --toml FILE")
@@ -88,7 +88,7 @@ def set_file(
         more: More files, for a list.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     address = _input(path)
     inner = strip_optional(_type_of(project, address))
     files = [file, *more]
@@ -115,7 +115,7 @@ def append(path: str, /, *values: str, options: InProject = IN_PROJECT) -> None:
     """
     if not values:
         raise BadValue(f"Nothing to append to {path}: cpc append {path} VALUE")
-    project = project_for(options)
+    project = editing_project(options)
     target = path.removesuffix("[+]")
     address = _input(f"{target}[+]")
     item_type = _type_of(project, address)
@@ -136,7 +136,7 @@ def unset(path: str, /, *, options: InProject = IN_PROJECT) -> None:
         path: The input, an element of a list (prep.in.conf[2]), or a member that is not needed.
         options: Common ones.
     """
-    project = project_for(options)
+    project = editing_project(options)
     with project.transaction() as transaction:
         project.unset(path)
     _report(options, transaction, f"{path} is unset")
