@@ -265,6 +265,86 @@ def http_api() -> str:
     )
 
 
+def python() -> str:
+    """The Python client."""
+    client = import_module("copernicus.client")
+    parts = [
+        "# Python",
+        "The client in Python; the [guide](../how-to/use-python.md) shows it at work. `Client` and "
+        "`AsyncClient` are also in `copernicus`, all else is in `copernicus.client`; errors are in "
+        "`copernicus.errors` ([list](errors.md)), what is shown of things in "
+        "`copernicus.protocol`.",
+    ]
+    for name in _PYTHON:
+        cls = getattr(client, name)
+        parts += [f"## {name}", _prose(cls)]
+        parts += [_member(cls, member) for member in _members(cls)]
+    parts += ["## asyncio"]
+    for name in ("AsyncClient", "AsyncProject"):
+        cls = getattr(client, name)
+        own = [m for m in _members(cls) if not _is_awaited(inspect.getattr_static(cls, m))]
+        parts += [f"### {name}", _prose(cls), *(_member(cls, member) for member in own)]
+    return "\n\n".join(part for part in parts if part)
+
+
+_PYTHON = ("Client", "Project", "Instance", "Input", "Output", "RemoteFile", "Record", "FileCache")
+
+
+_OWNERS = {"RemoteFile": "file", "FileCache": "cache", "AsyncProject": "project"}
+
+
+def _members(cls: type) -> list[str]:
+    ours = [c for c in cls.__mro__ if c.__module__.startswith("copernicus.client")]
+    return [n for c in reversed(ours) for n in vars(c) if not n.startswith("_") and _said(cls, n)]
+
+
+def _said(cls: type, name: str) -> str:
+    member = inspect.getattr_static(cls, name)
+    return inspect.getdoc(member) or "" if callable(member) or _is_special(member) else ""
+
+
+def _is_special(member: object) -> bool:
+    return isinstance(member, property | classmethod)
+
+
+def _is_awaited(member: object) -> bool:
+    """Whether it is a method of the synchronous class, awaited: described there."""
+    return hasattr(member, "__wrapped__") and not inspect.isasyncgenfunction(member.__wrapped__)
+
+
+def _member(cls: type, name: str) -> str:
+    member = inspect.getattr_static(cls, name)
+    owner = _OWNERS.get(cls.__name__, cls.__name__.lower())
+    if isinstance(member, property):
+        head = f"{owner}.{name}"
+    else:
+        function = member.__func__ if isinstance(member, classmethod) else member
+        before = f"{cls.__name__}." if isinstance(member, classmethod) else f"{owner}."
+        head = f"{before}{name}{_signature(function)}"
+    return f"`{head}`\n\n{_prose(member)}"
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    found = inspect.signature(function)
+    kept = [p for name, p in found.parameters.items() if name not in ("self", "cls")]
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(found.replace(parameters=kept)))
+
+
+def _prose(thing: object) -> str:
+    """A docstring as text, its sections as lists."""
+    lines = []
+    for line in (inspect.getdoc(thing) or "").splitlines():
+        section = re.fullmatch(r"(Args|Returns|Raises|Attributes):", line)
+        entry = re.fullmatch(r"    (\w+): (.*)", line)
+        if section:
+            lines.append(f"{section[1]}:\n")
+        elif entry:
+            lines.append(f"- `{entry[1]}`: {entry[2]}")
+        else:
+            lines.append(line if not line.startswith("    ") else f"  {line.strip()}")
+    return "\n".join(lines)
+
+
 def _flat(doc: str | None) -> str:
     return " ".join((doc or "").replace("``", "`").split())
 
@@ -276,6 +356,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "events.md": journal,
     "functions.md": functions,
     "http-api.md": http_api,
+    "python.md": python,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import inspect
 import re
 import typing
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from copernicus import client
 from copernicus.cli.app import COMMANDS
 from copernicus.errors import CopernicusError
 from copernicus.model import edits, events
@@ -49,6 +51,14 @@ def test_reference_is_up_to_date() -> None:
 def test_every_command_is_documented() -> None:
     page = _read("cli.md")
     assert [e.name for e in COMMANDS if f"### cpc {e.name}\n" not in page] == []
+
+
+def test_every_method_of_the_client_is_documented() -> None:
+    page = _read("python.md")
+    for cls in (client.Client, client.Project, client.Instance):
+        for name, member in inspect.getmembers(cls):
+            if not name.startswith("_") and callable(member):
+                assert f".{name}(" in page, f"{cls.__name__}.{name}"
 
 
 def test_every_setting_is_documented() -> None:
