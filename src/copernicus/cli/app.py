@@ -385,6 +385,15 @@ COMMANDS: tuple[Entry, ...] = (
         ("cpc project save ala.cpcproject",),
     ),
     Entry(
+        "project export",
+        f"{_MOVING}:export",
+        "Write all that a project did as a research object (RO-Crate).",
+        (
+            "cpc project export --ro-crate ala.zip",
+            "cpc project export --ro-crate ala --with-files --license CC-BY-4.0",
+        ),
+    ),
+    Entry(
         "project load",
         f"{_MOVING}:load",
         "Make a project of such a file; you own it, and it is paused.",

@@ -1,4 +1,4 @@
-"""Commands that take a whole project to another server."""
+"""Commands that take a whole project elsewhere: to another server, or into a research object."""
 
 from __future__ import annotations
 
@@ -53,3 +53,33 @@ def load(
     view = project.view()
     state = "goes on here" if resume else "is paused (cpc resume)"
     emit(options.json, view, f"{view.name} is loaded, is now the current project, and {state}")
+
+
+def export(
+    *,
+    ro_crate: Path,
+    with_files: Annotated[bool, Parameter(show_default=False)] = False,
+    license: str | None = None,  # noqa: A002 - the name that users know
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Export a project.
+
+    Args:
+        ro_crate: Where to: a folder, or a file whose name ends in .zip; it must not exist.
+        with_files: Put the files in, too; otherwise they are named by their SHA-256.
+        license: Under which others may use it (an address, or a text).
+        options: Common ones.
+    """
+    from copernicus.client.crate import UNSTATED, export_crate
+
+    project = project_for(options)
+    with transfer_bars("fetch") as bars:
+        count = export_crate(
+            project,
+            ro_crate,
+            with_files=with_files,
+            license_text=license or UNSTATED,
+            progress=bars,
+        )
+    data = {"path": str(ro_crate), "activations": count}
+    emit(options.json, data, f"{project.name} with {count} activations is in {ro_crate}")
