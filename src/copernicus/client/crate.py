@@ -18,9 +18,10 @@ from rocrate.model import ContextEntity, DataEntity
 from rocrate.rocrate import ROCrate
 
 from copernicus.client.crate_values import PROFILES, Values
-from copernicus.client.files import Progress, RemoteFile
+from copernicus.client.files import Progress
 from copernicus.client.history import History, read_history
 from copernicus.client.project import Project
+from copernicus.client.values import RemoteFile
 from copernicus.engine.resolve import element_name
 from copernicus.engine.state import Activation
 from copernicus.errors import BadValue, Conflict

@@ -8,6 +8,7 @@ from copernicus.engine.digests import value_digest
 from copernicus.engine.record import record
 from copernicus.engine.state import (
     Activation,
+    Instance,
     ProjectState,
 )
 from copernicus.model import events as ev
@@ -61,9 +62,9 @@ def _(event: ev.ActivationEnded, state: ProjectState) -> None:
     if not activation.outcome:
         state.jobs_open -= activation.works
     activation.outcome, activation.failure = event.outcome, event.failure
-    _account(state, event.attempts, event.outputs)
+    _account(state, event.attempts, {} if event.reused else event.outputs)
     activation.attempts, activation.checkpoint = event.attempts, event.checkpoint
-    activation.superseded_by = event.by
+    activation.superseded_by, activation.reused = event.by, event.reused
     if event.outcome in ("stopped", "superseded", "cancelled") and activation.job:
         state.cancelling[event.id] = 2
         if event.discard:
@@ -78,9 +79,18 @@ def _(event: ev.ActivationEnded, state: ProjectState) -> None:
         _succeed(activation, element_outputs=event.outputs)
         element.success = element.ended = event.id
         element.successes[activation.digest] = event.id
+        _note_reusable(state, instance, activation)
     elif event.outcome in ("failed", "cancelled"):
         element.ended = event.id
     state.mark(activation.path, activation.eid)
+
+
+def _note_reusable(state: ProjectState, instance: Instance, made: Activation) -> None:
+    """Remember a result for equal calls, if it is known which version of the program made it."""
+    spec = state.functions[instance.function][made.version]
+    known = any(a.outcome == "completed" and a.program_version for a in made.attempts)
+    if spec.cache and known:
+        state.reusable.setdefault((instance.function, made.version, made.digest), made.id)
 
 
 def _account(

@@ -116,6 +116,7 @@ def open_activation(
     state = step.state
     spec = state.spec(instance)
     code = _present_code(step, spec)
+    anew = element.retry or element.replay
     found = inputs_of(state, instance, spec, element.eid)
     base = inputs_digest({n: r.digest for n, r in found.items() if n not in spec.extends})
     activation = f"a{state.next_activation}"
@@ -143,7 +144,28 @@ def open_activation(
             parent=parent,
         )
     )
-    _begin(step, instance, element, code, state.activations[activation])
+    made = state.activations[activation]
+    earlier = None if anew else reusable(state, instance.function, code, made.digest)
+    if earlier is not None:
+        step.emit(
+            ev.ActivationEnded(made.id, "succeeded", outputs=earlier.outputs, reused=earlier.id)
+        )
+        return
+    _begin(step, instance, element, code, made)
+
+
+def reusable(
+    state: ProjectState, function: str, code: FunctionSpec, digest: str
+) -> Activation | None:
+    """The result of an equal call, of a function that says so: same version, same inputs.
+
+    The same version of a function asks for the same versions of its program, so that the version
+    that made the result is one that might make it now.
+    """
+    if not code.cache:
+        return None
+    earlier = state.reusable.get((function, code.version, digest))
+    return None if earlier is None else state.activations[earlier]
 
 
 def _present_code(step: Step, placed: FunctionSpec) -> FunctionSpec:

@@ -52,6 +52,7 @@ class Activation:
     checkpoint: CheckpointRef | None = None
     superseded_by: str | None = None
     replace: bool = False
+    reused: str = ""
 
 
 @dataclass(slots=True)
@@ -307,6 +308,7 @@ class ProjectState:
     candidates: set[ElementKey] = field(default_factory=set)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
     items: dict[int, ItemIndex] = field(default_factory=dict)
+    reusable: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     def instance(self, path: str) -> Instance:
         """The instance at a path.

@@ -72,6 +72,7 @@ def trace_step(state: ProjectState, made: Activation) -> TraceStep:
         program=f"{made.job.program.name} {made.job.program.versions}".strip() if made.job else "",
         attempts=made.attempts,
         parent=made.parent or "",
+        reused=made.reused,
         superseded_by=made.superseded_by or "",
         failure=made.failure,
         declared_by=_declarer(state, found),

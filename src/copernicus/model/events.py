@@ -214,6 +214,7 @@ class ActivationEnded(msgspec.Struct, frozen=True, tag="activation_ended", omit_
 
     ``stopped``: nobody wants it (retired, removed, input changed);
     ``superseded``: another continues it (``by``). Both may still get a late ``ResultKept``.
+    ``reused`` is the activation whose result it took instead of running.
     With ``discard`` its job is stopped without a last checkpoint.
     """
 
@@ -224,6 +225,7 @@ class ActivationEnded(msgspec.Struct, frozen=True, tag="activation_ended", omit_
     attempts: tuple[AttemptRecord, ...] = ()
     checkpoint: CheckpointRef | None = None
     by: str | None = None
+    reused: str = ""
     discard: bool = False
 
 

@@ -46,6 +46,8 @@ class FunctionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``entry`` (``module:qualified_name``) is where the code is, ``module`` the distribution that
     has it; a function described by a template (TOML) has ``template`` and no code at all.
+    ``cache``: within a project, an equal call takes the result of an earlier one. ``stochastic``:
+    the same inputs give different results, other than by a ``seed`` among them.
     """
 
     name: str
@@ -61,6 +63,7 @@ class FunctionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     resources: Resources = Resources()
     retry: RetryPolicy = RetryPolicy()
     cache: bool = False
+    stochastic: bool = False
 
     def input(self, name: str) -> Port:
         """The input port of this name.
@@ -115,6 +118,25 @@ def departure(old: FunctionSpec, new: FunctionSpec) -> str:
     return f"it needs {', '.join(sorted(missing))}" if missing else ""
 
 
+def _check_cache(spec: FunctionSpec) -> None:
+    if spec.kind == "workflow":
+        raise BadDefinition(
+            f"{spec.name}: a workflow has no result of its own to be used again: leave out cache"
+        )
+    if spec.extends:
+        ports = ", ".join(sorted(spec.extends))
+        raise BadDefinition(
+            f"{spec.name}: results that are extended ({ports}) cannot be used again elsewhere: "
+            "leave out cache, or on_change = extend"
+        )
+    seeded = any(port.name == "seed" or port.name.endswith("_seed") for port in spec.inputs)
+    if spec.stochastic and not seeded:
+        raise BadDefinition(
+            f"{spec.name}: it is stochastic and has no input for its seed, so equal inputs are "
+            "not equal samples: add an input named seed (or ..._seed), or leave out cache"
+        )
+
+
 def check_spec(spec: FunctionSpec) -> FunctionSpec:
     """``spec`` if it is one that can be placed.
 
@@ -129,6 +151,8 @@ def check_spec(spec: FunctionSpec) -> FunctionSpec:
             raise BadDefinition(f"{spec.name}: {side} {', '.join(sorted(doubled))} stands twice")
     if spec.kind == "program" and not spec.program:
         raise BadDefinition(f"{spec.name}: a program function must name its program")
+    if spec.cache:
+        _check_cache(spec)
     if not spec.entry and not spec.template:
         raise BadDefinition(f"{spec.name}: it has neither code nor a template")
     for line in spec.template.lines if spec.template else ():

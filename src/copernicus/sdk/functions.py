@@ -95,6 +95,7 @@ def program(
     resources: Resources | None = None,
     retry: RetryPolicy | None = None,
     cache: bool = False,
+    stochastic: bool = False,
 ) -> Callable[[Callable[P, R]], Function[P, R]]:
     """A function that describes, from its inputs, how to run a program: it returns a ``Command``.
 
@@ -106,6 +107,7 @@ def program(
         resources: What a job asks for unless the ``Command`` says otherwise.
         retry: How often a job is tried again.
         cache: Whether a result is used again for equal inputs.
+        stochastic: Whether equal inputs give different results (without a port ``seed``).
     """
     specifiers(versions)
 
@@ -118,6 +120,7 @@ def program(
             resources=resources or Resources(),
             retry=retry or RetryPolicy(),
             cache=cache,
+            stochastic=stochastic,
         )
         return Function(body, spec, hints)
 
@@ -155,6 +158,7 @@ def task(
     resources: Resources | None = None,
     retry: RetryPolicy | None = None,
     cache: bool = False,
+    stochastic: bool = False,
 ) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def task(
     body: Callable[P, R] | None = None,
@@ -165,6 +169,7 @@ def task(
     resources: Resources | None = None,
     retry: RetryPolicy | None = None,
     cache: bool = False,
+    stochastic: bool = False,
 ) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
     """A Python function that a worker runs which has its module.
 
@@ -177,6 +182,7 @@ def task(
         resources: What a job asks for.
         retry: How often a job is tried again.
         cache: Whether a result is used again for equal inputs.
+        stochastic: Whether equal inputs give different results (without a port ``seed``).
     """
 
     def decorate(body: Callable[P, R]) -> Function[P, R]:
@@ -186,6 +192,7 @@ def task(
             resources=resources or Resources(),
             retry=retry or RetryPolicy(),
             cache=cache,
+            stochastic=stochastic,
         )
         return Function(body, spec, hints)
 

@@ -65,7 +65,17 @@ from copernicus.sdk.toml_tables import (
 
 _TOP = (
     *("name", "program", "doc", "inputs", "outputs", "run", "files", "checkpoint", "progress"),
-    *("done_when", "environment", "resources", "retry", "cache", "timeout_s", "script", "args"),
+    *(
+        "done_when",
+        "environment",
+        "resources",
+        "retry",
+        "cache",
+        "timeout_s",
+        "stochastic",
+        "script",
+        "args",
+    ),
 )
 _NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*\Z")
 _VERSION_LENGTH = 12
@@ -140,6 +150,7 @@ def _read(table: dict[str, Any], folder: Path | None) -> FunctionSpec:
         resources=struct(Resources, table.get("resources", {}), "resources"),
         retry=struct(RetryPolicy, table.get("retry", {}), "retry"),
         cache=flag(table, "cache", "the function"),
+        stochastic=flag(table, "stochastic", "the function"),
     )
     _check_mentions(spec)
     check_numbers(numbers, {port.name: port for port in spec.inputs})
