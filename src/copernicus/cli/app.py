@@ -255,6 +255,13 @@ COMMANDS: tuple[Entry, ...] = (
         LOOK,
     ),
     Entry(
+        "reproduce",
+        "copernicus.cli.reproducing:reproduce",
+        "Run what made a value again, and compare; the project stays as it is.",
+        ("cpc reproduce 'run.out.energy[2]' --tolerance 1e-6", "cpc reproduce a12"),
+        LOOK,
+    ),
+    Entry(
         "trace",
         f"{_LOOKING}:trace",
         "Where a value comes from: inputs, functions, machines.",

@@ -35,6 +35,7 @@ from copernicus.protocol import (
     ValueView,
     WhyView,
 )
+from copernicus.protocol.reproductions import ReproduceRequest, ReproductionView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,6 +168,17 @@ class Project(Drafting):
     def pins(self) -> list[PinView]:
         """Inputs inside workflows that somebody has set by hand."""
         return self._transport.get(f"{self._base}/pins", list[PinView])
+
+    def reproduce(self, path: str) -> ReproductionView:
+        """Run what made a value again, beside the project; nothing in the project changes."""
+        return self._transport.post(
+            f"{self._base}/reproductions", ReproduceRequest(path), ReproductionView
+        )
+
+    def reproduction(self, job: str) -> ReproductionView:
+        """How far a repeated run is, and what it gave."""
+        where = f"{self._base}/reproductions/{quote(job, safe='')}"
+        return self._transport.get(where, ReproductionView)
 
     def history(self) -> list[RevisionView]:
         """The revisions: who changed what, when."""

@@ -27,7 +27,8 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
     """A project in a list."""
     record, state = project.record, project.state
     states = Counter(views.project_states(state))
-    running = sum(row.state == "leased" for row in batch.holdings.scheduler.jobs_of(record.id))
+    leased = (r for r in batch.holdings.scheduler.jobs_of(record.id) if r.state == "leased")
+    running = sum(row.activation in state.activations for row in leased)
     _move(states, min(running, states["queued"]))
     return ProjectView(
         id=record.id,
@@ -139,6 +140,9 @@ def value_of_address(text: str, address: Address) -> Address:
 def _job(batch: Batch, project: Project, name: str, *, short: bool) -> JobView:
     shown = batch.holdings.scheduler.job_view(name)
     path = views.path_of_activation(project.state, name.rpartition(".")[2])
+    if not path:
+        row = batch.holdings.scheduler.job_row(name)
+        path = row.spec.label if row and row.spec else ""
     return msgspec.structs.replace(shown, path=path, log_tail="" if short else shown.log_tail)
 
 

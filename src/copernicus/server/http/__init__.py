@@ -53,6 +53,8 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /trace?path=&depth=                             -> Trace
     GET  /saved                       (protocol.saved)   -> frames
     GET  /why?path=                                      -> WhyView
+    POST /reproductions               ReproduceRequest   -> ReproductionView
+    GET  /reproductions/{job}                            -> ReproductionView
     GET  /history                                        -> [RevisionView]
     GET  /jobs                                           -> [JobView]
     GET  /jobs/{job}                  (with ``why``)     -> JobView

@@ -8,8 +8,8 @@ from itertools import takewhile
 from typing import Annotated
 
 import msgspec
-from litestar import Router, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar import Router, get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from copernicus.engine import views
@@ -32,6 +32,7 @@ from copernicus.protocol import (
     ValueView,
     WhyView,
 )
+from copernicus.protocol.reproductions import ReproduceRequest, ReproductionView
 from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
 from copernicus.server.feed import feed_entry
@@ -44,6 +45,7 @@ from copernicus.server.http.access import (
     site_of,
 )
 from copernicus.server.http.functions import function_view
+from copernicus.server.reproducing import reproduce, reproduction
 from copernicus.server.site import Site
 from copernicus.server.views import (
     instance_detail,
@@ -134,6 +136,31 @@ async def list_pins(request: AnyRequest) -> list[PinView]:
     """Inputs inside workflows that somebody has set by hand."""
     return await site_of(request).runtime.do(
         lambda batch: views.pins(check_role(request, batch).state)
+    )
+
+
+@post("/reproductions", opt=does(Action.RUN_PROJECT))
+async def reproduce_value(
+    request: AnyRequest, data: JSONBody[ReproduceRequest]
+) -> ReproductionView:
+    """Run what made a value again, beside the project."""
+    caller = caller_of(request)
+
+    def begin(batch: Batch) -> ReproductionView:
+        project = check_role(request, batch)
+        begun = reproduce(batch, project, data.path)
+        thing = f"{project.record.name}: {begun.activation}"
+        batch.audit(caller.name, caller.address, "project.reproduce", thing)
+        return begun
+
+    return await site_of(request).runtime.do(begin)
+
+
+@get("/reproductions/{job:str}", opt=_SEE)
+async def show_reproduction(request: AnyRequest, job: FromPath[str]) -> ReproductionView:
+    """How far a repeated run is."""
+    return await site_of(request).runtime.do(
+        lambda batch: reproduction(batch, check_role(request, batch), job)
     )
 
 
@@ -284,6 +311,8 @@ LOOKING_ROUTES = Router(
         show_instance,
         show_value,
         show_trace,
+        reproduce_value,
+        show_reproduction,
         show_why,
         list_decisions,
         list_pins,

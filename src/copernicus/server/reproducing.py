@@ -1,0 +1,93 @@
+"""Repeated runs: jobs of the queue that no engine asked for, so that no project changes by them.
+
+Such a job is named after its activation, with a mark behind that no activation has: what the
+queue reports of it finds no activation, and is forgotten there.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from ulid import ULID
+
+from copernicus.engine import views
+from copernicus.engine.state import Activation
+from copernicus.engine.tracing import trace_step
+from copernicus.errors import Conflict, NotFound
+from copernicus.model.paths import parse
+from copernicus.model.values import digest
+from copernicus.protocol.reproductions import ReproductionView
+from copernicus.scheduling.book import record_of
+from copernicus.server.batch import Batch, job_id
+from copernicus.server.holdings import Project
+
+_NAME = re.compile(r"(a\d+)x[0-9a-z]{26}")
+
+
+def reproduce(batch: Batch, project: Project, path: str) -> ReproductionView:
+    """Queue the job of an activation once more, from its start.
+
+    Raises:
+        NotFound: There is nothing computed at the path.
+        Conflict: It is not one finished job.
+    """
+    made = _activation(project, path)
+    assert made.job is not None
+    name = f"{made.id}x{str(ULID()).lower()}"
+    spec = msgspec.structs.replace(
+        made.job,
+        checkpoint_key=digest([made.job.checkpoint_key, name]),
+        label=f"{made.job.label} (reproduced)",
+    )
+    job, state = job_id(project.record.id, name), project.state
+    batch.holdings.scheduler.submit(job, project.record.id, 1, spec, None, state.paused, batch.now)
+    return reproduction(batch, project, job)
+
+
+def _activation(project: Project, path: str) -> Activation:
+    state = project.state
+    roots = views.trace(state, parse(path), 1).roots
+    if len(roots) > 1:
+        raise Conflict(f"{path} was made by {len(roots)} activations: name one, as in {path}[0]")
+    made = state.activations[roots[0]]
+    while made.reused:
+        made = state.activations[made.reused]
+    if made.job is None:
+        kind = "a workflow: reproduce what is inside it" if not made.failure else "no job"
+        raise Conflict(f"{path} was made by {made.id}, which is {kind}")
+    if made.outcome != "succeeded":
+        raise Conflict(f"{made.id} of {path} has {made.outcome or 'not ended'}: cpc retry {path}")
+    return made
+
+
+def reproduction(batch: Batch, project: Project, job: str) -> ReproductionView:
+    """How far a repeated run is.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
+    name = job.rpartition(".")[2]
+    found = _NAME.fullmatch(name)
+    row = batch.job_row(job_id(project.record.id, name)) if found else None
+    if found is None or row is None or row.spec is None:
+        raise NotFound(f"There is no repeated run {job!r} in project {project.record.name!r}.")
+    made = project.state.activations[found[1]]
+    step = trace_step(project.state, made)
+    scheduler = batch.holdings.scheduler
+    shown = scheduler.job_view(row.id)
+    return ReproductionView(
+        job=row.id,
+        path=step.path,
+        activation=made.id,
+        function=step.function,
+        version=made.version,
+        state=shown.state if row.state in ("queued", "leased") else row.state,
+        continued=made.parent or "",
+        expected=made.outputs,
+        outputs=row.outputs or {},
+        first=made.attempts,
+        second=tuple(record_of(attempt) for attempt in scheduler.attempts_at(row.id)),
+        failure=row.failure,
+        why=shown.why,
+    )
