@@ -84,6 +84,8 @@ class AsyncProject(_Wrapping[Project]):
     trace = in_thread(Project.trace)
     why = in_thread(Project.why)
     history = in_thread(Project.history)
+    reproduce = in_thread(Project.reproduce)
+    reproduction = in_thread(Project.reproduction)
     decisions = in_thread(Project.decisions)
     pins = in_thread(Project.pins)
     jobs = in_thread(Project.jobs)
