@@ -1,6 +1,7 @@
 """Measures us and the peers side by side, in interleaved rounds; prints a table, writes JSON.
 
-``python -m benchmarks`` (``make bench``); ``--quick`` for a minute's look. Where the peers are not
+``python -m benchmarks`` (``make bench``); ``--quick`` for a minute's look; at last, how we fare as
+loops and lists grow (``loop.py``, ``elements.py``), with a plot each. Where the peers are not
 installed, they get an environment of their own at the first run. A wall time says something only
 beside another of the same round: the load of the machine is printed with each.
 """
@@ -22,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ours
+from benchmarks import elements, loop, ours
 
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "benchmarks"
@@ -35,6 +36,9 @@ WHAT = {
     "chain": "a chain of dependent functions",
     "latency": "submit, wait, submit again",
 }
+SCALING = {"loop": loop, "elements": elements}
+LARGE = {"loop": (1000,), "elements": (1_000, 10_000, 100_000)}
+SMALL = {"loop": (50,), "elements": (300, 1_000)}
 FULL = (("noop", 2000), ("noop", 10_000), ("true", 2000), ("chain", 200), ("latency", 200))
 QUICK = (("noop", 500), ("true", 200), ("chain", 30), ("latency", 30))
 PATIENCE_S = 600.0
@@ -56,7 +60,10 @@ def main(arguments: list[str]) -> int:
                 one |= {"load": round(os.getloadavg()[0], 2)} | _measured(system, phase, n)
                 found.append(one)
                 print(_line(one), flush=True)
-    print(f"\n{table(found, systems)}")
+    if found:
+        print(f"\n{table(found, systems)}")
+    grown = _scale(chosen)
+    found += grown
     print(f"\nwritten to {_write(found, chosen.output)}")
     return int(any("error" in one for one in found))
 
@@ -65,10 +72,51 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
-    parser.add_argument("--only", nargs="*", choices=list(WHAT), help="these measurements only")
+    names = [*WHAT, *SCALING]
+    parser.add_argument("--only", nargs="*", choices=names, help="these measurements only")
     parser.add_argument("--no-peers", action="store_true", help="measure this system only")
     parser.add_argument("--output", type=Path, default=ROOT / "bench-out", help="folder for JSON")
     return parser
+
+
+def _scale(chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """How this system alone fares as things grow: measured once, with a plot each."""
+    found: list[dict[str, Any]] = []
+    for phase, part in SCALING.items():
+        if chosen.only and phase not in chosen.only:
+            continue
+        mine: list[dict[str, Any]] = []
+        for n in (SMALL if chosen.quick else LARGE)[phase]:
+            mine += _grown(part, phase, n)
+            print(*(line for one in mine if (line := _grown_line(part, one, n))), sep="\n")
+        whole = [one for one in mine if "error" not in one]
+        if whole and find_spec("matplotlib"):
+            chosen.output.mkdir(parents=True, exist_ok=True)
+            picture = chosen.output / f"{phase}-{time.strftime('%Y%m%d-%H%M%S')}.png"
+            part.plot(whole, picture)
+            print(f"plotted in {picture}")
+        found += mine
+    return found
+
+
+def _grown(part: Any, phase: str, n: int) -> list[dict[str, Any]]:
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{phase}-"))
+    load = {"load": round(os.getloadavg()[0], 2)}
+    try:
+        found: list[dict[str, Any]] = part.measure(folder, n)
+    except Exception as error:  # noqa: BLE001 - the others are measured all the same
+        wrong = f"{type(error).__name__}: {error}"
+        return [load | {"system": "copernicus", "phase": phase, "n": n, "error": wrong}]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [load | one for one in found]
+
+
+def _grown_line(part: Any, one: dict[str, Any], n: int) -> str:
+    if one["n"] != n:
+        return ""
+    failed = f"{one['phase']} of {n:,} FAILED: {one.get('error')}"
+    return failed if "error" in one else str(part.line(one))
 
 
 def _peers_python() -> str:

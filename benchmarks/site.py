@@ -43,6 +43,12 @@ class Site:
     client: Client
     pids: tuple[int, ...]
     folder: Path
+    environment: dict[str, str]
+
+    @property
+    def server(self) -> int:
+        """The server's process id."""
+        return self.pids[0]
 
 
 def cpc(*arguments: str, environment: dict[str, str]) -> str:
@@ -88,7 +94,20 @@ def running_site(folder: Path, cores: int = 2) -> Iterator[Site]:
         )
         worker_process = stack.enter_context(_process(worker, folder / "worker.log", environment))
         _wait_for_worker(client, worker_process)
-        yield Site(client, (server_process.pid, worker_process.pid), folder)
+        yield Site(client, (server_process.pid, worker_process.pid), folder, environment)
+
+
+@contextlib.contextmanager
+def server_again(site: Site) -> Iterator[tuple[Client, int, float]]:
+    """Start the server of a site that has ended: a client of it, its id, the seconds it took."""
+    home, log = site.folder / "server", site.folder / "server.log"
+    (home / "run" / "server.json").unlink(missing_ok=True)
+    began = time.perf_counter()
+    with _process(("server", "start", str(home)), log, site.environment) as process:
+        running = _wait_for_server(home, process)
+        url = f"https://127.0.0.1:{running['user_port']}"
+        with Client.login(url, "admin", PASSWORD, running["server_id"], save=False) as client:
+            yield client, process.pid, time.perf_counter() - began
 
 
 @contextlib.contextmanager
