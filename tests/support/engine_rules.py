@@ -11,6 +11,7 @@ from copernicus.engine.indexes import below
 from copernicus.engine.resolve import resolve
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.engine.transaction import blocked, frozen_before, unwanted
+from copernicus.model import events as ev
 from copernicus.model.functions import Port
 from copernicus.model.network import OutRef
 from copernicus.model.types import AnyType, IntType, ListType
@@ -115,6 +116,14 @@ def what_is_current_rests(state: ProjectState) -> None:
         for name, one in inputs_of(state, instance, spec, element.eid).items():
             left_out = one.status == "hole" and not spec.input(name).required
             assert one.status == "current" or left_out, (instance.path, name, one.status)
+
+
+def nothing_stale_led_to(state: ProjectState, answered: ev.AwaitAnswered) -> None:
+    """A branch that got a stale answer is answered no more (4.3)."""
+    evaluation = state.instances[answered.path].elements[answered.eid].evaluation
+    if evaluation is not None and evaluation.number == answered.number:
+        earlier = {(answered.branch, index) for index in range(answered.index)}
+        assert evaluation.stale.isdisjoint(earlier), (answered.path, answered.branch)
 
 
 def every_output_has_a_trace(state: ProjectState) -> None:

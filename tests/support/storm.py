@@ -91,6 +91,8 @@ class StormWorld(World):
                 told = ((name, "result"),)
             case ev.JobMade(activation=name):
                 told = ((name, "job"),)
+            case ev.AwaitAnswered():
+                rules.nothing_stale_led_to(self.state, event)
         assert self._effects.isdisjoint(told), told
         self._effects.update(told)
 
