@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from copernicus.engine.core import fold
+from copernicus.engine.snapshot import dump, load
+from copernicus.engine.state import ProjectState
 from copernicus.errors import UserError
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
@@ -53,6 +56,7 @@ class StormWorld(World):
         self.ids: dict[Name, str] = {}
         self._fired: dict[tuple[str, str], int] = {}
         self._effects: set[tuple[str, str]] = set()
+        self._firsts: set[tuple[str, str, str]] = set()
         self._committed = False
 
     def edit(self, *edits: ed.Edit, author: str = "ann") -> list[ev.Event]:
@@ -70,6 +74,15 @@ class StormWorld(World):
             self._note(event)
         self._committed = True
         self._maybe_die()
+
+    def _recall(self) -> ProjectState:
+        """From the whole journal, or from a snapshot that was taken at any point of it."""
+        if self.crashes is None or self.crashes.random() < 0.5:
+            return super()._recall()
+        taken = self.crashes.randint(0, len(self.journal))
+        snapshot = load(dump(fold(self.journal[:taken])))
+        assert snapshot is not None
+        return fold(self.journal[taken:], snapshot)
 
     def _maybe_die(self) -> None:
         if self.crashes is not None and self.crashes.random() < RATE / 2:
@@ -91,6 +104,13 @@ class StormWorld(World):
                 told = ((name, "result"),)
             case ev.JobMade(activation=name):
                 told = ((name, "job"),)
+            case ev.Decided(kind="first", path=path, eid=eid, position=position):
+                assert (path, eid, position) not in self._firsts, "decided twice (5.1)"
+                self._firsts.add((path, eid, position))
+            case ev.DecisionLapsed(path=path, eid=eid, position=position):
+                self._firsts.discard((path, eid, position))
+            case ev.InstanceRemoved(path=path):
+                self._firsts = {one for one in self._firsts if not one[0].startswith(path)}
             case ev.AwaitAnswered():
                 rules.nothing_stale_led_to(self.state, event)
         assert self._effects.isdisjoint(told), told

@@ -160,9 +160,12 @@ class World:
         if not self.rests_lost:
             self.report(Rested(rest))
 
+    def _recall(self) -> ProjectState:
+        return fold(self.journal)
+
     def restart(self) -> None:
         """The server dies and comes back: everything but the journal is gone."""
-        self.state = fold(self.journal)
+        self.state = self._recall()
         self.queue.clear()
         self.evaluations.clear()
         for effect in open_effects(self.state):

@@ -72,9 +72,9 @@ def take_over(
     return step.events
 
 
-def fold(events: Iterable[ev.Event]) -> ProjectState:
-    """The state that a journal tells."""
-    state = ProjectState()
+def fold(events: Iterable[ev.Event], snapshot: ProjectState | None = None) -> ProjectState:
+    """The state that a journal tells: all of it, or what follows a snapshot, which is changed."""
+    state = snapshot or ProjectState()
     for event in events:
         apply(state, event)
     refresh(state)

@@ -47,12 +47,14 @@ from copernicus.server.holdings import Holdings
 from copernicus.server.http.apps import machine_app, user_app
 from copernicus.server.runtime import Runtime
 from copernicus.server.site import Site
+from copernicus.server.snapshots import take_due
 from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
 from copernicus.telemetry import ensure_logging, get_logger
 
 _LOG = get_logger("server")
 _UPKEEP_S: Final = 60.0
+_SNAPSHOTS_S: Final = 60.0
 _GRACE_S: Final = 5
 _HANG_UP_S: Final = 0.1
 _BACKLOG: Final = 1024
@@ -234,6 +236,7 @@ async def _listen(
     upkeep = [
         asyncio.create_task(_upkeep(site, identity, contexts)),
         asyncio.create_task(_sweeping(site)),
+        asyncio.create_task(_snapshots(site)),
     ]
     try:
         await _until_started(ports, tasks)
@@ -297,6 +300,12 @@ async def _upkeep(site: Site, identity: Path, contexts: list[ssl.SSLContext]) ->
             for context in contexts:
                 load_server_leaf(context, identity)
             _LOG.info("renewed the certificate")
+
+
+async def _snapshots(site: Site) -> None:
+    while True:
+        await asyncio.sleep(_SNAPSHOTS_S)
+        await take_due(site)
 
 
 async def _sweeping(site: Site) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from copernicus.engine.core import fold
+from copernicus.engine.snapshot import load
 from copernicus.engine.state import ProjectState
 from copernicus.errors import NotFound
 from copernicus.model.events import ProjectLoaded
@@ -19,6 +20,7 @@ from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
 from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
+from copernicus.store.reads import Reads
 from copernicus.store.records import Entry, ProjectRecord
 from copernicus.store.store import Store
 
@@ -142,4 +144,13 @@ class Holdings:
 
 def _read_project(store: Store, record: ProjectRecord) -> Project:
     roles = {member.user: Role.named(member.role) for member in store.members(record.id)}
-    return Project(record, fold(store.load_project(record.id)), roles)
+    return Project(record, read_state(store, record.id), roles)
+
+
+def read_state(reads: Reads, project: str) -> ProjectState:
+    """What a project's journal tells, from its snapshot on if there is one that can be used."""
+    found = reads.snapshot(project)
+    state = load(found[1]) if found is not None else None
+    if state is None or found is None or state.position != found[0]:
+        return fold(reads.load_project(project))
+    return fold(reads.load_project(project, since=found[0]), state)

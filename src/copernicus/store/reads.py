@@ -35,6 +35,7 @@ from copernicus.store.schema import (
     META,
     PROJECTS,
     SESSIONS,
+    SNAPSHOTS,
     USERS,
     WORKERS,
 )
@@ -84,12 +85,31 @@ class Reads:
             found = connection.execute(query).scalar()
         return None if found is None else float(found)
 
-    def load_project(self, project: str) -> Iterator[Event]:
-        """All events of a project in order, read as they are asked for."""
-        position = 0
+    def load_project(self, project: str, since: int = 0) -> Iterator[Event]:
+        """All events of a project after a position, in order, read as they are asked for."""
+        position = since
         while page := self.journal(project, position):
             yield from (entry.event for entry in page)
             position = page[-1].position
+
+    def snapshot(self, project: str) -> tuple[int, bytes] | None:
+        """The newest snapshot of a project's state, and the position up to which it tells."""
+        table = SNAPSHOTS.c
+        query = (
+            select(table.position, table.state)
+            .where(table.project == project)
+            .order_by(table.position.desc())
+            .limit(1)
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row.position, row.state)
+
+    def snapshot_position(self, project: str) -> int:
+        """Up to which position the newest snapshot tells; 0 if there is none."""
+        query = select(SNAPSHOTS.c.position).where(SNAPSHOTS.c.project == project)
+        with self._reading() as connection:
+            return max(connection.execute(query).scalars(), default=0)
 
     def projects(self, *, deleted: bool = False) -> list[ProjectRecord]:
         """All projects by name; with ``deleted``, the deleted ones instead."""

@@ -50,6 +50,7 @@ from copernicus.store.schema import (
     META,
     PROJECTS,
     SESSIONS,
+    SNAPSHOTS,
     USERS,
     WORKERS,
 )
@@ -66,6 +67,12 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    def save_snapshot(self, project: str, position: int, state: bytes) -> None:
+        """Keep a snapshot of a project's state in place of all earlier ones."""
+        self._connection.execute(delete(SNAPSHOTS).where(SNAPSHOTS.c.project == project))
+        row = {"project": project, "position": position, "state": state}
+        self._connection.execute(insert(SNAPSHOTS).values(row))
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a setting of the server itself."""
