@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from copernicus import testing
@@ -261,3 +262,14 @@ def test_mistakes_in_numbers_and_lists_are_named(old, new, said):
         read_function(LIMITS.replace(old, new), "f.toml")
     assert said in error.value.message
     assert error.value.message.startswith("f.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [({"lines": "steps"}, "lines cannot follow"), ({"timeout_s": "names"}, "is none")],
+)
+def test_a_template_that_was_not_read_from_toml_is_checked_where_it_is_filled(places, said):
+    spec = read_function(LIMITS, "x")
+    template = msgspec.structs.replace(spec.template, from_inputs=places)
+    with pytest.raises(BadDefinition, match=said):
+        render(template, {"steps": 1}, spec.inputs)

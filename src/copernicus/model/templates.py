@@ -20,7 +20,7 @@ import msgspec
 
 from copernicus.errors import BadDefinition, BadValue
 from copernicus.model.functions import Port
-from copernicus.model.jobs import Command, Line, Placed
+from copernicus.model.jobs import FOLLOWING, Command, Line, Placed
 from copernicus.model.values import is_file
 
 MENTION = re.compile(r"\{in\.([A-Za-z_]\w*)([?*])?\}")
@@ -58,13 +58,18 @@ def render(template: Command, inputs: Mapping[str, Any], ports: Sequence[Port] =
     filled["lines"] = [fill.line(line) for line in template.lines]
     filled["files"] = [fill.placed(file) for file in placed]
     _follow(filled, template.from_inputs, values)
-    return msgspec.convert(filled, Command)
+    try:
+        return msgspec.convert(filled, Command)
+    except msgspec.ValidationError as error:
+        raise BadDefinition(f"the command that follows from the inputs is none: {error}") from None
 
 
 def _follow(filled: dict[str, Any], places: Mapping[str, str], values: Mapping[str, Any]) -> None:
     """Put the numbers that follow from inputs where they belong."""
     filled.pop("from_inputs", None)
     for place, port in places.items():
+        if place not in FOLLOWING:
+            raise BadDefinition(f"{place} cannot follow from an input, only {', '.join(FOLLOWING)}")
         section, _, key = place.rpartition(".")
         if values[port] is not None:
             (filled.setdefault(section, {}) if section else filled)[key] = values[port]

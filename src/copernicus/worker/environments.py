@@ -61,23 +61,25 @@ def variables_of(wanted: Surroundings) -> dict[str, str]:
 
 
 def _load_modules(wanted: Surroundings) -> list[str]:
-    init = wanted.init or _find_init()
+    places = [wanted.init] if wanted.init else _inits()
     return [
-        f". {shlex.quote(init)} >&2",
+        # A package that was removed leaves files behind: the first that works counts.
+        f"for init in {shlex.join(places)}; do",
+        '  . "$init" >&2; type module >/dev/null 2>&1 && break',
+        "done",
         *(f"module load {shlex.quote(name)} >&2 || exit 4" for name in wanted.modules),
     ]
 
 
-def _find_init() -> str:
+def _inits() -> list[str]:
     known = {name: os.environ.get(name, "/nowhere") for name in ("MODULESHOME", "LMOD_PKG")}
-    for pattern in _INITS:
-        path = pattern.format_map(known)
-        if Path(path).is_file():
-            return path
-    raise BadSettings(
-        "there are no environment modules here: write module_init = '/.../init/bash', the file "
-        "that a shell reads to have the command module"
-    )
+    found = [path for path in (p.format_map(known) for p in _INITS) if Path(path).is_file()]
+    if not found:
+        raise BadSettings(
+            "there are no environment modules here: write module_init = '/.../init/bash', the "
+            "file that a shell reads to have the command module"
+        )
+    return found
 
 
 def _activate(prefix: Path) -> list[str]:
