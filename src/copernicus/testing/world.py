@@ -23,6 +23,7 @@ from copernicus.model.effects import (
     HoldQueue,
     QueueJob,
     SendAnswer,
+    StreamJob,
 )
 from copernicus.model.evaluation import Rest, Start
 from copernicus.model.functions import FunctionSpec
@@ -130,6 +131,8 @@ class World:
                 self._report(JobStopped(activation, version))
             case HoldQueue(on_hold=on_hold):
                 self._on_hold = on_hold
+            case StreamJob():
+                pass  # jobs run from begin to end while nothing else happens
             case Evaluate(start=start):
                 self._evaluate(start)
             case SendAnswer():
