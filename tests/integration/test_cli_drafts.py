@@ -60,7 +60,7 @@ def test_a_draft_is_one_revision_and_changes_nothing_before_its_commit(cpc):
     before = revision(cpc)
     cpc("begin")
     said = cpc("add", "next", "steps.count")
-    assert "1 edit that wait" in said.err
+    assert "1 edit waiting for cpc commit" in said.err
     cpc("set", "next.in.steps", "7")
     cpc("connect", "run.out.log[0]", "next.in.start")
     assert revision(cpc) == before
@@ -192,7 +192,7 @@ def test_an_identical_connection_or_activation_is_no_revision(cpc):
     cpc("add", "next", "steps.count", "--map", "start")
     cpc("connect", "run.out.log", "next.in.start")
     before = revision(cpc)
-    cpc("connect", "run.out.log", "next.in.start")
+    assert "(as it was already)" in cpc("connect", "run.out.log", "next.in.start").out
     cpc("hold", "run")
     assert revision(cpc) == before
 

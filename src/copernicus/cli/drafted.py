@@ -47,8 +47,8 @@ class DraftedProject(Project):
         draft.edits = together
         self._drafts.put(draft)
         count = f"{len(together)} edit{'s' if len(together) > 1 else ''}"
-        note(f"cpc: in the draft, with {count} that wait for: cpc commit")
-        return EditReply(reply.revision, reply.position, changed=False)
+        note(f"cpc: only in the draft, {count} waiting for cpc commit")
+        return EditReply(reply.revision, reply.position, reply.changed)
 
     def instance_detail(self, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
         """As at the server, or for what the draft has placed, its ports alone."""

@@ -15,7 +15,8 @@ from copernicus.protocol import EditReply
 
 def _report(options: InProject, reply: EditReply | None, text: str) -> None:
     data = {"revision": reply.revision, "position": reply.position} if reply else {}
-    emit(options.json, data, text)
+    same = reply is not None and not reply.changed
+    emit(options.json, data, f"{text} (as it was already)" if same else text)
 
 
 def add(

@@ -38,10 +38,7 @@ def write_network(network: NetworkDocument, project: str) -> str:
     if inside:
         whole["inside"] = inside
     if network.functions:
-        whole["function"] = {
-            spec.name: _written({k: v for k, v in msgspec.to_builtins(spec).items() if k != "name"})
-            for spec in network.functions
-        }
+        whole["function"] = {spec.name: _function(spec) for spec in network.functions}
     head = f"# The network of {project} at revision {network.revision}: cpc network import FILE\n"
     return head + tomli_w.dumps(whole)
 
@@ -54,6 +51,22 @@ def files_of(network: NetworkDocument) -> list[File]:
         for file in files_in(msgspec.to_builtins(source)):
             found[file.sha256, file.name] = file
     return list(found.values())
+
+
+def _function(spec: FunctionSpec) -> dict[str, Any]:
+    facts = _without_nothing(msgspec.to_builtins(spec))
+    return {key: _written(fact) for key, fact in facts.items() if key != "name"}
+
+
+def _without_nothing(value: Any) -> Any:
+    """Without what is not said, since it is so by default; values of ports are left as they are."""
+    if isinstance(value, dict):
+        return {
+            key: one if key == "default" else _without_nothing(one)
+            for key, one in value.items()
+            if one is not None
+        }
+    return [_without_nothing(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _instance(one: InstanceDocument, network: NetworkDocument) -> dict[str, Any]:

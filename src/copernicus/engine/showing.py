@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from copernicus.model import edits as ed
+from copernicus.model.network import Collect, Literal, OutRef, Source
 from copernicus.model.values import is_file
 
 SHORT = 72
@@ -45,7 +46,7 @@ def summarise(edit: ed.Edit) -> str:
         case ed.CopyInstances(names=names):
             return "copy " + ", ".join(f"{path} to {name}" for path, name in names.items())
         case ed.SetSource(path=path, port=port, source=source):
-            return f"{'clear' if source is None else 'set'} {path}.in.{port}"
+            return _source_in_words(f"{path}.in.{port}", source)
         case ed.Define(spec=spec):
             return f"define {spec.name}"
         case ed.ClearInput(target=target):
@@ -56,6 +57,21 @@ def summarise(edit: ed.Edit) -> str:
     return _in_words(edit)
 
 
+def _source_in_words(target: str, source: Source | None) -> str:
+    match source:
+        case None:
+            return f"clear {target}"
+        case Literal(value=value):
+            return f"set {target} = {shorten(value)}"
+        case OutRef(path=path, port=port):
+            return f"connect {path}.out.{port} -> {target}"
+        case Collect(items=items):
+            return f"set {target}, a list of {len(items)}"
+    return f"set {target}"
+
+
 def _in_words(edit: Any) -> str:
+    if isinstance(edit, ed.RemoveInstance):
+        return f"remove {edit.path}"
     word = type(edit).__name__.lower()
     return word if isinstance(edit, ed.Pause | ed.Resume) else f"{word} {edit.path or 'everything'}"
