@@ -147,7 +147,7 @@ def test_a_set_or_connect_that_fails_ends_with_a_code_and_the_reason(env: Env) -
     assert "no input 'texts'" in env.refused(1, "set", "a.in.texts", "x")
     assert "no instance" in env.refused(1, "set", "c.in.text", "x")
     refused = env.refused(1, "connect", "a.out.said", "b.in.number")
-    assert "b.in.number takes float, but a gives str" in refused
+    assert "b.in.number takes float, but a.out.said gives str" in refused
     assert "no output" in env.refused(1, "connect", "a.out.nothing", "b.in.text")
     env.cpc("connect", "a.out.said", "b.in.text")
     assert "cycle" in env.refused(1, "connect", "b.out.said", "a.in.text")

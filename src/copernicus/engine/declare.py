@@ -167,9 +167,14 @@ def check_source(step: Step, wanted: PortType, source: SomeSource, where: str) -
     given = source_type(step, source)
     if given is not None and not accepts(wanted, given):
         raise BadDefinition(
-            f"{where} takes {describe(wanted)}, but {source.path} gives {describe(given)}"
+            f"{where} takes {describe(wanted)}, but {_named(source)} gives {describe(given)}"
         )
     return source
+
+
+def _named(source: OutRef | InRef) -> str:
+    side = "out" if isinstance(source, OutRef) else "in"
+    return f"{source.path}.{side}.{source.port}"
 
 
 def source_type(step: Step, source: OutRef | InRef) -> PortType | None:

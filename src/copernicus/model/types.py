@@ -145,6 +145,8 @@ def _wrong(port_type: PortType, value: Any, where: str) -> BadValue:
     hint = ""
     if isinstance(port_type, FileType) and isinstance(value, str):
         hint = " (a file's name: cpc set-file, or Path(...) in Python)"
+    elif isinstance(port_type, IntType | FloatType) and port_type.unit and isinstance(value, str):
+        hint = f" (a number in {port_type.unit}, or one with its unit)"
     return BadValue(f"expected {describe(port_type)}{at}, got {_what(value)}{hint}")
 
 
@@ -209,7 +211,10 @@ def _in_unit(port_type: IntType | FloatType, text: str, where: str) -> float | N
     try:
         return magnitude(text, port_type.unit)
     except BadValue as error:
-        raise BadValue(f"{_wrong(port_type, text, where).message}: {error.message}") from None
+        at = f" at {where}" if where else ""
+        raise BadValue(
+            f"expected {describe(port_type)}{at}, got {_what(text)}: {error.message}"
+        ) from None
 
 
 def _fits(number: float) -> bool:

@@ -26,6 +26,7 @@ from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView
 
 _LOG_LINES = 15
 _MOST_LEFT_OUT = 3
+_FOLDED = {"type": 24}
 
 
 def instance_text(detail: InstanceDetail, *, docs: bool = False) -> RenderableType:
@@ -40,7 +41,15 @@ def instance_text(detail: InstanceDetail, *, docs: bool = False) -> RenderableTy
     if view.waits_for:
         parts.append(Text(f"waits: {printable(view.waits_for)}"))
     for title, ports in (("input", detail.inputs), ("output", detail.outputs)):
-        parts += [Text(""), table((title, "type", "", "value"), _ports(ports, docs), wide="value")]
+        parts += [
+            Text(""),
+            table(
+                (title, "type", "", "value"),
+                _ports(ports, docs),
+                wide="value",
+                folded=_FOLDED,
+            ),
+        ]
         parts += [_lacks(port) for port in ports if port.left_out]
     if view.mapped or len(detail.elements) > 1:
         rows = [_element(view.path, element) for element in detail.elements]
@@ -164,7 +173,10 @@ def function_text(spec: FunctionSpec) -> RenderableType:
                 (f"  .{field.name}", describe(field.type), _field_doc(field))
                 for field in members(port.type)
             ]
-        parts += [Text(""), table((title, "type", "meaning"), rows, wide="meaning")]
+        parts += [
+            Text(""),
+            table((title, "type", "meaning"), rows, wide="meaning", folded=_FOLDED),
+        ]
     return Group(*parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.table import Table
@@ -20,15 +20,21 @@ def table(
     *,
     right: Sequence[str] = (),
     wide: str = "",
+    folded: Mapping[str, int] | None = None,
 ) -> Table:
-    """A table without lines; columns of ``right`` are aligned so, ``wide`` takes what is left."""
+    """A table without lines; columns of ``right`` are aligned so, ``wide`` takes what is left.
+
+    Columns of ``folded`` go on in another line when they are wider than that.
+    """
+    most = folded or {}
     made = Table(box=None, pad_edge=False, header_style="bold dim", expand=bool(wide))
     for header in headers:
         made.add_column(
             header.upper(),
             justify="right" if header in right else "left",
-            overflow="ellipsis" if header != wide else "fold",
-            no_wrap=header != wide,
+            overflow="fold" if header == wide or header in most else "ellipsis",
+            no_wrap=header != wide and header not in most,
+            max_width=most.get(header),
             ratio=1 if header == wide else None,
         )
     for row in rows:
