@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from copernicus import Client
 from copernicus.cpcc.main import main
 from copernicus.server.embedded import EmbeddedServer
 from support.cli_world import COUNT, PASSWORD, Done, Terminal, until, worker
@@ -91,15 +92,22 @@ def test_a_transaction_is_one_revision_and_survives_between_commands(old):
     assert "No transaction is open" in old.refused("commit")
 
 
-def test_a_refused_commit_changes_nothing_says_why_and_stays_open(old):
+def test_what_is_wrong_in_a_transaction_is_told_at_once_and_at_its_commit(old):
     started(old, "refused")
     old("transact")
     old("set", "run:in.steps", "5")
-    old("connect", "run:out.last", "run:in.steps")
+    assert "cycle" in old.refused("connect", "run:out.last", "run:in.steps")
+    assert "1 waiting" in old("new", "draft").out
 
-    assert "cycle" in old.refused("commit")
+    old("new", "rollback", "--yes")
+    old("instance", "steps::count", "other")
+    old("transact")
+    old("set", "other:in.steps", "5")
+    with Client(config=old.config) as client:
+        client.project().remove("other")
+    assert "no instance 'other'" in old.refused("commit")
     assert old("get", "run:in.steps").out == "2\n"
-    old("rollback")
+    assert "1 changes are forgotten" in old("rollback").out
 
 
 def test_what_failed_silently_once_ends_with_a_code_and_a_reason(old):

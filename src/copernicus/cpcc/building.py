@@ -172,8 +172,7 @@ def _place_editor(project: OldProject, detail: InstanceDetail) -> str:
         made.append(edits.SetInput(new, project.value(old).value))
     made.append(edits.Connect(f"{name}.out.mdp", old))
     project.at_once(*made)
-    if project.waiting is not None:
-        project.waiting[:] = [_moved(edit, old, new) for edit in project.waiting]
+    project.keep([_moved(edit, old, new) for edit in project.waiting or ()])
     return name
 
 

@@ -1,4 +1,4 @@
-"""What the old client kept between commands: servers, and the transaction that is open."""
+"""What stays between commands: servers, settings told by halves, the transaction that is open."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from copernicus.client import Client, Project
+from copernicus.client.drafts import Drafts
 from copernicus.client.profiles import config_folder
 from copernicus.errors import BadSettings, Conflict
 from copernicus.model.edits import Edit
@@ -25,11 +26,10 @@ class Pair(msgspec.Struct, omit_defaults=True):
 
 
 class Kept(msgspec.Struct, omit_defaults=True):
-    """All of it. ``drafts``: edits by profile and project; ``pairs``: settings by item, too."""
+    """All of it. ``pairs`` are by profile, project and item."""
 
     servers: dict[str, str] = {}
     server: str = ""
-    drafts: dict[str, list[Edit]] = {}
     pairs: dict[str, Pair] = {}
 
 
@@ -52,25 +52,34 @@ class Session:
 
 
 class OldProject(Project):
-    """A project whose edits wait while a transaction is open, from one command to the next."""
+    """A project whose edits wait in its draft (``cpc draft``) while a transaction is open."""
 
     def __init__(self, client: Client, name: str, session: Session) -> None:
         found = client.project(name, check=False)
         super().__init__(found._transport, found.name)  # noqa: SLF001 - the same project
         self.session = session
         self.key = f"{client.profile_name} {self.name}"
+        self._drafts = Drafts(client.profile)
+        self._draft = self._drafts.find(self.name)
 
     @property
-    def waiting(self) -> list[Edit] | None:
+    def waiting(self) -> tuple[Edit, ...] | None:
         """The edits of the open transaction; None if none is open."""
-        return self.session.kept.drafts.get(self.key)
+        return None if self._draft is None else tuple(self._draft.edits)
 
     def _commit(self, edits: Sequence[Edit], expected_revision: int | None) -> EditReply:
-        if self.waiting is None:
+        if self._draft is None:
             return super()._commit(edits, expected_revision)
-        self.waiting.extend(edits)
-        self.session.save()
-        return EditReply(0, 0)
+        together = [*self._draft.edits, *edits]
+        reply = self.check(together)
+        self.keep(together)
+        return reply
+
+    def keep(self, edits: Sequence[Edit]) -> None:
+        """Let these edits wait, in the place of those that do."""
+        if self._draft is not None:
+            self._draft.edits = list(edits)
+            self._drafts.put(self._draft)
 
     def at_once(self, *edits: Edit) -> None:
         """Send edits now, also while a transaction is open."""
@@ -82,10 +91,10 @@ class OldProject(Project):
         Raises:
             Conflict: One is open.
         """
-        if self.waiting is not None:
+        if self._draft is not None:
             raise Conflict(f"A transaction is open in {self.name}: cpcc commit, or cpcc rollback")
-        self.session.kept.drafts[self.key] = []
-        self.session.save()
+        view = self.view()
+        self._draft = self._drafts.begin(view.id, view.name, view.revision)
 
     def end(self, *, commit: bool) -> int:
         """Send the edits of the open transaction, or forget them; how many there were.
@@ -94,11 +103,10 @@ class OldProject(Project):
             Conflict: None is open.
             UserError: What is wrong with them: nothing was changed, and it stays open.
         """
-        if self.waiting is None:
+        if self._draft is None:
             raise Conflict(f"No transaction is open in {self.name}: cpcc transact opens one")
-        edits = list(self.waiting)
+        edits = list(self._draft.edits)
         if commit and edits:
             super()._commit(edits, None)
-        del self.session.kept.drafts[self.key]
-        self.session.save()
+        self._drafts.drop(self._draft)
         return len(edits)
