@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from copernicus.client import Project
 
 _ORDER = ("running", "stopping", "queued", "failed", "cancelled", "done")
+SHOWN = 1000
 _LIVE = ("queued", "running", "stopping")
 
 
@@ -107,7 +108,9 @@ def _find(project: Project, wanted: str) -> JobView:
         return project.job(matching[0].id)
     if wanted.rpartition(".")[2][:1] == "a" and wanted.rpartition(".")[2][1:].isdigit():
         return project.job(wanted)
-    element = project.instance_detail(wanted.partition("[")[0], count=1000)
+    path, _, place = wanted.partition("[")
+    start = int(place[:-1]) if place[:-1].isdigit() else 0
+    element = project.instance_detail(path, start=start, count=1000)
     for shown in element.elements:
         if shown.job and (f"[{shown.index}]" in wanted or "[" not in wanted):
             return project.job(shown.job)
@@ -119,6 +122,8 @@ def _list(options: AtServer, found: list[JobView], projects: dict[str, str] | No
         note("No jobs to show: none is queued or running")
         return
     emit(options.json, found, lambda: _table(found, projects))
+    if len(found) >= SHOWN:
+        note(f"The first {SHOWN:,} of each project, those that run first: cpc status counts all")
 
 
 def _table(found: list[JobView], projects: dict[str, str] | None) -> Table:

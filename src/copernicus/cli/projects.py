@@ -209,7 +209,8 @@ def delete(
     client = client_for(options)
     project = client.project(name, check=False)
     view, instances = project.status()
-    running = sum(job.state in ("running", "queued") for job in project.jobs())
+    working = [one.counts for one in instances if one.kind != "workflow"]
+    running = sum(counts.get(state, 0) for counts in working for state in ("running", "queued"))
     what = (
         f"{view.name} of {view.owner}: {len(instances)} instances ({_states(view)}), "
         f"{running} jobs queued or running, {view.revision} revisions"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -18,8 +19,13 @@ _FRAMES = 12
 
 def shown_file(filename: str) -> str:
     """A source file, as it is imported: without the folders that say where it is installed."""
+    return _inside(filename, tuple(sys.path))
+
+
+@lru_cache
+def _inside(filename: str, folders: tuple[str, ...]) -> str:
     path = Path(filename)
-    roots = [Path(root) for root in sys.path if root]
+    roots = [Path(root) for root in folders if root]
     inside = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
     return str(min(inside, key=lambda p: len(p.parts))) if inside else path.name
 

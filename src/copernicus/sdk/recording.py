@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ def author_line() -> str:
     frame = inspect.currentframe()
     while frame is not None and is_ours(frame.f_code.co_filename):
         frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
+    return f"{_name(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+
+
+# Asked for at every call of every replay, of the few files there are.
+_name = lru_cache(lambda filename: Path(filename).name)
 
 
 @dataclass(eq=False)

@@ -22,6 +22,8 @@ from copernicus.scheduling.rows import ENDED
 from copernicus.server.batch import Batch, job_id
 from copernicus.server.holdings import Project
 
+LISTED = 1000
+
 
 def project_view(batch: Batch, project: Project) -> ProjectView:
     """A project in a list."""
@@ -74,9 +76,13 @@ def instance_detail(
 
 
 def jobs_of(batch: Batch, project: Project) -> list[JobView]:
-    """The jobs of a project that are in memory: all live ones, and those that ended of late."""
+    """The first ``LISTED`` jobs: those that run, those that wait, then those that ended of late."""
     rows = batch.holdings.scheduler.jobs_of(project.record.id)
-    return [_job(batch, project, row.id, short=True) for row in rows]
+    live = [row for row in rows if row.state not in ENDED]
+    live.sort(key=lambda row: row.state != "leased")
+    ended = [row for row in reversed(rows) if row.state in ENDED]
+    chosen = [*live, *ended][:LISTED]
+    return [_job(batch, project, row.id, short=True) for row in chosen]
 
 
 def job_of(batch: Batch, project: Project, name: str) -> JobView:

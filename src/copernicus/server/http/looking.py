@@ -198,7 +198,7 @@ def _network_at(site: Site, project: str, revision: int) -> NetworkDocument:
 
 @get("/jobs", opt=_SEE)
 async def list_jobs(request: AnyRequest) -> list[JobView]:
-    """The project's live jobs, and those that ended of late."""
+    """The project's first 1000 jobs: those that run, that wait, then that ended of late."""
     return await site_of(request).runtime.do(
         lambda batch: jobs_of(batch, check_role(request, batch))
     )
@@ -289,7 +289,7 @@ def _history(site: Site, project: str) -> list[RevisionView]:
 
 
 async def all_jobs(request: AnyRequest) -> list[JobView]:
-    """The jobs of every project that the user may see."""
+    """The jobs of every project that the user may see: the first 1000 of each."""
     caller = caller_of(request)
 
     def look(batch: Batch) -> list[JobView]:

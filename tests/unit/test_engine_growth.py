@@ -1,0 +1,103 @@
+"""What the engine does for one more of anything does not grow with how many there are.
+
+Counted in calls of the engine's functions, which are the same on every machine.
+"""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from copernicus.engine import views
+from copernicus.model import edits as ed
+from support.workflows import adaptive, compute, racing, world
+from support.world import World, task_spec
+
+ONE = task_spec("m.one", "x")
+
+
+def calls(act: Callable[[], object]) -> int:
+    """How many functions of the engine are called."""
+    count = 0
+
+    def note(frame, event, _argument):
+        nonlocal count
+        count += event == "call" and "/engine/" in frame.f_code.co_filename
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def model(function, inputs):
+    if function == "m.model":
+        return {"seeds": [x % 7 for x in inputs["xs"]]}
+    return compute(function, inputs)
+
+
+def loop(generations):
+    def run():
+        w = world(adaptive, starts=[1, 2], generations=generations)
+        w.work(model)
+        assert w.status("ad") == "done"
+
+    return run
+
+
+def test_a_generation_costs_the_same_however_many_there_were():
+    first, second, third = (calls(loop(generations)) for generations in (20, 40, 80))
+    assert third - second == pytest.approx(2 * (second - first), rel=0.02)
+
+
+def test_a_retired_generation_comes_back_for_the_same():
+    def there_and_back(generations):
+        w = world(adaptive, starts=[1, 2], generations=generations)
+        w.work(model)
+        w.set("ad.in.generations", 1)
+        w.set("ad.in.generations", generations)
+        assert w.status("ad") == "done"
+
+    first, second, third = (calls(lambda g=g: there_and_back(g)) for g in (10, 20, 40))
+    assert third - second == pytest.approx(2 * (second - first), rel=0.05)
+
+
+@pytest.mark.parametrize("function", [adaptive, racing])
+def test_a_call_costs_the_same_however_many_are_made_at_once(function):
+    def wide(count):
+        more = {"generations": 1} if function is adaptive else {"at_least": 1}
+        w = world(function, starts=list(range(count)), **more)
+        w.work(model)
+
+    first, second, third = (calls(lambda n=n: wide(n)) for n in (50, 100, 200))
+    assert third - second == pytest.approx(2 * (second - first), rel=0.05)
+
+
+def elements(count):
+    w = World(ONE)
+    w.add("a", "m.one", x=list(range(count)), mapped=["x"])
+    w.edit(ed.AddInstance("b", "m.one", ("x",), held=False), ed.Connect("a.out.y", "b.in.x"))
+    w.work(lambda _function, inputs: inputs["x"])
+    return w
+
+
+def append_and_run(w):
+    w.set("a.in.x[+]", 7)
+    w.work(lambda _function, inputs: inputs["x"])
+    assert w.status("b") == "done"
+
+
+def test_one_more_element_costs_the_same_however_many_there_are():
+    few, many = (calls(lambda w=elements(n): append_and_run(w)) for n in (50, 500))
+    assert many == few
+
+
+def test_a_page_of_elements_costs_little_more_where_there_are_many():
+    few, many = (
+        calls(lambda w=elements(n): views.instance(w.state, "b", 10, 20)) for n in (100, 1000)
+    )
+    # Counting the states is what is left: a word for each.
+    assert many - few < 5 * 900
