@@ -126,6 +126,18 @@ def nothing_stale_led_to(state: ProjectState, answered: ev.AwaitAnswered) -> Non
         assert evaluation.stale.isdisjoint(earlier), (answered.path, answered.branch)
 
 
+def only_what_was_passed_is_retired(state: ProjectState, path: str) -> None:
+    """No key is retired that its branch may still come to (4.5)."""
+    instance = state.instances.get(path)
+    if instance is None or instance.owner is None or not instance.retired:
+        return
+    evaluation = state.instances[instance.owner.path].elements[instance.owner.eid].evaluation
+    assert evaluation is not None
+    branch = evaluation.branches.get(instance.owner.branch)
+    if branch is not None and evaluation.live:
+        assert branch.ended or len(branch.segments) > instance.owner.segment, path
+
+
 def every_output_has_a_trace(state: ProjectState) -> None:
     """Down to what was set by hand, every value has the activations that it came from."""
     for made in state.activations.values():

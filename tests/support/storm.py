@@ -111,6 +111,8 @@ class StormWorld(World):
                 self._firsts.discard((path, eid, position))
             case ev.InstanceRemoved(path=path):
                 self._firsts = {one for one in self._firsts if not one[0].startswith(path)}
+            case ev.InstanceRetired(path=path):
+                rules.only_what_was_passed_is_retired(self.state, path)
             case ev.AwaitAnswered():
                 rules.nothing_stale_led_to(self.state, event)
         assert self._effects.isdisjoint(told), told

@@ -10,7 +10,7 @@ import pytest
 
 from copernicus.engine import views
 from copernicus.model import edits as ed
-from support.workflows import adaptive, compute, racing, world
+from support.workflows import adaptive, compute, world
 from support.world import World, task_spec
 
 ONE = task_spec("m.one", "x")
@@ -65,11 +65,9 @@ def test_a_retired_generation_comes_back_for_the_same():
     assert third - second == pytest.approx(2 * (second - first), rel=0.05)
 
 
-@pytest.mark.parametrize("function", [adaptive, racing])
-def test_a_call_costs_the_same_however_many_are_made_at_once(function):
+def test_a_call_costs_the_same_however_many_are_made_at_once():
     def wide(count):
-        more = {"generations": 1} if function is adaptive else {"at_least": 1}
-        w = world(function, starts=list(range(count)), **more)
+        w = world(adaptive, starts=list(range(count)), generations=1)
         w.work(model)
 
     first, second, third = (calls(lambda n=n: wide(n)) for n in (50, 100, 200))
@@ -87,17 +85,17 @@ def elements(count):
 def append_and_run(w):
     w.set("a.in.x[+]", 7)
     w.work(lambda _function, inputs: inputs["x"])
-    assert w.status("b") == "done"
+    assert w.status("b[50]") == "done"
 
 
 def test_one_more_element_costs_the_same_however_many_there_are():
-    few, many = (calls(lambda w=elements(n): append_and_run(w)) for n in (50, 500))
-    assert many == few
+    few, many = (elements(count) for count in (50, 500))
+    assert calls(lambda: append_and_run(few)) == calls(lambda: append_and_run(many))
 
 
 def test_a_page_of_elements_costs_little_more_where_there_are_many():
-    few, many = (
-        calls(lambda w=elements(n): views.instance(w.state, "b", 10, 20)) for n in (100, 1000)
-    )
-    # Counting the states is what is left: a word for each.
-    assert many - few < 5 * 900
+    def look(w):
+        return calls(lambda: views.instance(w.state, "b", 10, 20))
+
+    # What is left is to count the states: a word for each.
+    assert look(elements(1000)) - look(elements(100)) < 15 * 900
