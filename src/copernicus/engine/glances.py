@@ -34,13 +34,15 @@ def _long(state: ProjectState, source: Source) -> tuple[Resolved, str] | None:
 
 
 def _long_output(state: ProjectState, upstream: Instance, port: str) -> tuple[Resolved, str] | None:
-    origins = tuple(e.success for e in upstream.listed() if e.success and not e.hole)
+    if any(element.success is None and not element.hole for element in upstream.listed()):
+        return None
+    held = [element.eid for element in upstream.listed() if not element.hole]
+    origins = tuple(made for eid in held if (made := upstream.elements[eid].success))
+    if not held:
+        return None
     holes = tuple(
         f"{upstream.path}[{place}]: skipped" for place, e in enumerate(upstream.listed()) if e.hole
     )
-    if not origins or len(origins) + len(holes) < len(upstream.eids or ()):
-        return None
-    held = [element.eid for element in upstream.listed() if not element.hole]
     status: Status = "stale" if upstream.not_current or upstream.retired else "current"
     ends = (OutRef(upstream.path, port, held[place]) for place in (0, -1))
     shown = _ends(state, len(held), *ends)

@@ -240,8 +240,7 @@ class Instance:
 
     def listed(self) -> Iterator[Element]:
         """The elements that the present inputs ask for, in their order."""
-        for eid in self.eids or ():
-            yield self.elements[eid]
+        return map(self.elements.__getitem__, self.eids or ())
 
 
 class Touch(NamedTuple):
