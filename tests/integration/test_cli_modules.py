@@ -29,7 +29,7 @@ def cpc(tmp_path_factory):
 def test_modules_are_listed_and_those_that_are_broken_have_their_reason(cpc):
     done = cpc("module", "list")
     line = next(line for line in done.out.splitlines() if line.startswith("authored"))
-    assert "3 programs, 3 tasks, 5 workflows" in line
+    assert "3 programs, 3 tasks, 6 workflows" in line
     assert "cpc: module torn cannot be used: ModuleNotFoundError" in done.err
     found = {module["name"]: module for module in cpc("module", "list", "--json").data}
     assert found["authored"]["version"] == "1.0"

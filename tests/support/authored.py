@@ -81,8 +81,10 @@ def report(value: float) -> File:
 
 @task
 def refuse(value: float) -> float:
-    """Refuse."""
-    raise ValueError(f"{value} is too much")
+    """Refuse what is too much."""
+    if value > 1:
+        raise ValueError(f"{value} is too much")
+    return value
 
 
 @workflow(outputs={"mean": float, "report": File, "rounds": int})
@@ -135,6 +137,14 @@ async def hashed(net: Net, start: File) -> None:
         net.call(count, key=(name, i), start=net.inputs.start)
 
 
+@workflow(outputs={"good": int})
+async def tolerant(net: Net, values: list[float]) -> None:
+    """Goes on without what has failed."""
+    calls = [net.call(refuse, key=i, value=value) for i, value in enumerate(values)]
+    outcomes = await net.settle([call.out.result for call in calls])
+    net.output(good=sum(outcome.failure is None for outcome in outcomes))
+
+
 CALLS: list[int] = []
 
 
@@ -146,5 +156,5 @@ async def remembers(net: Net, start: File) -> None:
 
 
 FUNCTIONS = (count, broken, endless, mean, report, refuse, grow)
-FUNCTIONS += (branches, shared, hashed, remembers)  # type: ignore[assignment]
+FUNCTIONS += (tolerant, branches, shared, hashed, remembers)  # type: ignore[assignment]
 module = Module("authored", "1.0", FUNCTIONS)

@@ -80,6 +80,13 @@ def test_a_failure_has_its_reason_and_its_log(p):
         p.value("refuse.out.result")
 
 
+def test_what_a_workflow_tolerates_is_no_failure_of_the_project(p):
+    p.add("w", authored.tolerant, map=["values"], values=[[0.5, 3.0], [3.0, 4.0]])
+    p.run()
+    assert p.value("w.out.good") == [1, 0]
+    assert p.failure("w@e1/1") is not None
+
+
 def test_a_program_that_is_not_here_says_how_to_go_on():
     with testing.project(authored.module) as p:
         p.add("broken", authored.broken)

@@ -1,6 +1,6 @@
 """Takes courses in another process, where hashes are different: sets have another order there.
 
-One process serves all tests of this one; it ends with it. It runs this file as a module.
+One process serves all tests of this one; it ends with it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _started() -> subprocess.Popen[bytes]:
     if _process is None:
         own = os.environ.get("PYTHONHASHSEED")
         _process = subprocess.Popen(
-            [sys.executable, "-m", "copernicus.testing.elsewhere"],
+            [sys.executable, "-c", "from copernicus.testing.elsewhere import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={
@@ -136,7 +136,3 @@ def main() -> None:
             _send(
                 replies, msgspec.msgpack.encode(take(msgspec.msgpack.decode(body, type=_Request)))
             )
-
-
-if __name__ == "__main__":
-    main()

@@ -136,7 +136,7 @@ class Project(Editing):
         """Do all that can be done; then take again, in other ways, what workflow functions did.
 
         Args:
-            check: raise if something failed.
+            check: raise if something failed that no workflow has tolerated (``net.settle``).
 
         Raises:
             Failed: Something did; the message says what, why, and shows the log.
@@ -149,17 +149,17 @@ class Project(Editing):
             self._raise_failures()
 
     def _raise_failures(self) -> None:
-        told = [
-            _told(view.path, view.failure)
-            for view in views.instances(self._world.state)
-            if view.failure is not None and view.kind != "workflow"
-        ] or [
-            _told(view.path, view.failure)
-            for view in views.instances(self._world.state)
+        """What failed; of a workflow that is done nothing: it has seen that, and gone on."""
+        found = {view.path: view for view in views.instances(self._world.state)}
+        failed = [
+            view
+            for view in found.values()
             if view.failure is not None
+            and (view.parent not in found or found[view.parent].state != "done")
         ]
-        if told:
-            raise Failed("\n".join(told))
+        causes = [view for view in failed if view.kind != "workflow"] or failed
+        if causes:
+            raise Failed("\n".join(_told(view.path, view.failure) for view in causes))
 
     # --- looking
 
