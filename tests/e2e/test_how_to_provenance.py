@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from copernicus.client import Client
 from copernicus.client.client import save_worker_bundle
 from copernicus.server.folder import init_server
 from support.e2e import ADMIN_PASSWORD, Env, wait_until
+from support.e2e_gromacs import needs_gmx, simulations
 from support.e2e_programs import count, programs_file
 from support.tutorials import Reader
 
@@ -58,3 +61,51 @@ def test_move_a_project(env: Env, reader: Reader) -> None:
         assert there.project("p").get("slow.out.result") == 400
         assert there.project("p").get("slow.out.began") > 0
     assert project.view().state == "paused"
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(200)
+def test_trace_and_reproduce(env: Env, reader: Reader) -> None:
+    env.open()
+    env.start_worker("w", "--programs", programs_file(env))
+    reader.follow(HOW_TO / "trace-and-reproduce.md")
+    assert [job.path for job in env.project().jobs()].count("three") == 0
+
+
+@pytest.mark.e2e
+@pytest.mark.gromacs
+@needs_gmx
+@pytest.mark.timeout(300)
+def test_a_real_simulation_is_traced_extended_reproduced_and_published(env: Env) -> None:
+    project = env.open()
+    env.start_worker("w")
+    simulations(env, project, 1, 1000)
+    project.wait("run", 120)
+    env.cpc("set", "run.in.nsteps", 2000)
+    project.wait("run", 120)
+    told = env.json("trace", "run.out.xtc[0]")
+    last = told["steps"][told["roots"][0]]
+    assert last["function"] == "gromacs.mdrun"
+    assert told["steps"][last["parent"]]["inputs"]["nsteps"] == 1000
+    (made,) = last["origins"]["tpr"]
+    prep = told["steps"][made]
+    assert prep["function"] == "gromacs.grompp"
+    assert prep["inputs"]["conf"]["name"].endswith(".gro")
+    assert prep["attempts"][0]["program_version"]
+    assert last["attempts"][-1]["checkpoint"]["step"] == 2000
+    text = env.cpc("trace", "run.out.xtc[0]")
+    assert "continues run[0]" in text
+
+    before = env.json("project", "info")
+    done = env.run("reproduce", last["parent"], "--timeout", 120, "--json")
+    compared = {one["port"]: one["verdict"] for one in json.loads(done.stdout)["outputs"]}
+    # Logs and checkpoints say when and how fast; the physics of one core is the same.
+    assert (compared["xtc"], compared["conf"]) == ("identical", "identical"), done.stdout
+    assert done.returncode == (5 if "differs" in compared.values() else 0)
+    assert env.json("project", "info") == before
+
+    env.cpc("project", "export", "--ro-crate", "ala.zip")
+    with zipfile.ZipFile(env.root / "ala.zip") as crate:
+        graph = json.loads(crate.read("ro-crate-metadata.json"))["@graph"]
+    programs = {e["name"] for e in graph if e["@type"] == "SoftwareApplication"}
+    assert {"gromacs", "gromacs.mdrun", "gromacs.grompp", "Copernicus"} <= programs
