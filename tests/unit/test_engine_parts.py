@@ -1,9 +1,13 @@
 """Setting and clearing parts of inputs: elements, members, members of records in lists."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import edits as ed
+from copernicus.model import events as ev
 from copernicus.model.functions import Port
 from copernicus.model.paths import Address, parse, written_step
 from copernicus.model.types import (
@@ -17,6 +21,7 @@ from copernicus.model.types import (
     RecordType,
     StrType,
 )
+from copernicus.sdk import Module, Net, workflow
 from support.world import World, task_spec
 
 SETTING = RecordType(
@@ -30,6 +35,45 @@ PORTS = (
     Port("words", DictType(ListType(StrType())), required=False),
     Port("free", AnyType(), required=False),
 )
+
+
+@workflow(outputs={"y": Any})
+async def melting(net: Net):
+    """Writes values with their units."""
+    first = net.call("m.hot", key="first", kelvin="25 degC", times=["1 ns", 5])
+    net.output(y=first.out.y)
+
+
+@workflow(outputs={"y": Any})
+async def wrong(net: Net):
+    """Connects a time to a temperature."""
+    source = net.call("m.timed", key="source", x=1)
+    net.output(y=net.call("m.hot", key="hot", kelvin=source.out.time, times=[]).out.y)
+
+
+Module("lib", "1", [melting, wrong])
+HOT = task_spec("m.hot", (Port("kelvin", FloatType("K")), Port("times", ListType(IntType("ps")))))
+TIMED = msgspec.structs.replace(task_spec("m.timed", "x"), outputs=(Port("time", FloatType("ps")),))
+
+
+def test_what_a_workflow_writes_with_a_unit_reaches_its_calls_as_a_number():
+    world = World(HOT, workflows={"lib.melting": melting})
+    world.add("w", "lib.melting")
+    world.work(lambda _, inputs: [inputs["kelvin"], inputs["times"]])
+
+    assert world.value("w.out.y") == [298.15, [1000, 5]]
+    world.restart()
+    world.check()
+
+
+def test_a_workflow_cannot_connect_ports_of_different_units():
+    world = World(HOT, TIMED, workflows={"lib.wrong": wrong})
+    world.add("w", "lib.wrong")
+
+    assert world.status("w") == "failed"
+    failure = next(e.failure for e in world.journal if isinstance(e, ev.EvaluationEnded))
+    assert "takes float (K)" in failure.reason
+    assert "gives float (ps)" in failure.reason
 
 
 @pytest.fixture

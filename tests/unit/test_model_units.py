@@ -72,6 +72,13 @@ def test_what_cannot_be_converted_is_refused_with_both_units(given, unit, said):
         check(FloatType(unit), given, "run.in.t")
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("unit", ["a" * 60 + "!", "(" * 70 + "!", "a**1" * 18 + "!", "a 1 " * 19])
+def test_what_is_meant_to_keep_the_server_busy_is_refused_at_once(unit):
+    with pytest.raises(BadValue):
+        check(FloatType("K"), f"5 {unit}", "x")
+
+
 def test_units_are_converted_wherever_a_number_stands():
     assert check(ListType(FloatType("ps")), ["1 ns", 2], "x") == [1000.0, 2.0]
     assert check(DictType(IntType("ps")), {"a": "0.1 ns"}, "x") == {"a": 100}

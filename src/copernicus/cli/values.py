@@ -22,6 +22,7 @@ from copernicus.model.types import (
     describe,
     strip_optional,
     type_inside,
+    unit_of,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +71,17 @@ def set_value(
     with transfers(project, "sending"), project.transaction() as transaction:
         project.set(path, read)
     shown = value if value is not None else f"what {given[0]} says"
+    unit = unit_of(port_type)
+    if unit and isinstance(read, str) and transaction.reply and transaction.reply.changed:
+        shown += _converted(project, address, unit)
     _report(options, transaction, f"{path} = {shown}")
+
+
+def _converted(project: Project, address: Address, unit: str) -> str:
+    """What a quantity has become; nothing of an element that has no position yet."""
+    if APPEND in address.steps:
+        return ""
+    return f" ({text_of(project.value(str(address)).value)} {unit})"
 
 
 def set_file(

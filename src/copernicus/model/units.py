@@ -15,9 +15,9 @@ from typing import Any
 from copernicus.errors import BadValue
 
 _NUMBER = r"[+-]?(?:\d{1,40}(?:[.]\d{0,40})?|[.]\d{1,40})(?:[eE][+-]?\d{1,3})?"
-_NAME = r"(?:[^\W\d]|[°%'])+"
+_NAME = r"(?:[^\W\d]|[°%'])++"
 _FACTOR = re.compile(rf"({_NAME})\s*(?:\^|\*\*)?\s*([+-]?\d{{1,2}})(?!\d)")
-_UNIT = re.compile(rf"(?:1\s*/)?(?:{_NAME}(?:\*\*[+-]?\d{{1,2}})?|[*/()\s])+\Z")
+_UNIT = re.compile(rf"(?:1\s*/)?(?:{_NAME}(?:\*\*[+-]?\d{{1,2}})?|[*/()\s])++\Z")
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(\S.{{0,79}})\Z", re.DOTALL)
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISING = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
