@@ -20,8 +20,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from copernicus.engine.document import document_of, edits_between
 from copernicus.errors import UserError
 from copernicus.model import edits as ed
+from copernicus.model.document import NetworkDocument
 from copernicus.model.reports import JobEnded
 from support import engine_rules as rules
 from support.engine_rules import BEHIND, NAMES, TASKS, WORKFLOWS, compute
@@ -38,6 +40,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.world = World(*SPECS, *TASKS, workflows={f.body.__name__: f for f in FUNCTIONS})
         self.stopped: list[tuple[str, str, dict[str, Any]]] = []
+        self.documents: list[NetworkDocument] = []
         self.gone: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
     @initialize(generations=st.integers(1, 3), starts=st.lists(SMALL, min_size=1, max_size=2))
@@ -178,6 +181,22 @@ class EngineMachine(RuleBasedStateMachine):
             function, mapped, inputs = self.gone[name]
             sources = [ed.SetSource(name, port, source) for port, source in inputs.items()]
             self.attempt(ed.AddInstance(name, function, mapped, held=False), *sources)
+
+    @rule(which=st.integers(0, 20), remember=st.booleans())
+    def revert(self, which: int, remember: bool) -> None:
+        """Go back to a network that was there before, with the results that there were."""
+        now = document_of(self.world.state)
+        if remember or not self.documents:
+            self.documents.append(now)
+            return
+        then = self.documents[which % len(self.documents)]
+        edits = edits_between(now, then)
+        try:
+            if edits:
+                self.world.edit(*edits, reuse=True)
+        except UserError:
+            return
+        assert edits_between(document_of(self.world.state), then) == []
 
     @rule(name=st.sampled_from((*NAMES, "ad", "two")), new=st.sampled_from(NAMES))
     def copy(self, name: str, new: str) -> None:
