@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 INTERRUPTED = 130
+COMPLETE = "__complete"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,6 +56,8 @@ def failing(run: Callable[[list[str]], int], tokens: list[str], program: str = "
 
 
 def _run(tokens: list[str]) -> int:
+    if tokens[:1] == [COMPLETE]:
+        return _offer(tokens[1:])
     from cyclopts import CycloptsError
 
     from copernicus.cli.app import build
@@ -66,6 +69,19 @@ def _run(tokens: list[str]) -> int:
         _say(tokens, "usage", _misuse(tokens, error))
         return USAGE
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _offer(words: list[str]) -> int:
+    """Print what a completion script may offer; whatever goes wrong, it is not said."""
+    from copernicus.cli.completing import complete
+    from copernicus.cli.output import one_line
+
+    try:
+        for word, what in complete(words):
+            print(f"{word}\t{one_line(what)}")
+    except Exception:  # noqa: BLE001  # a Tab never complains
+        _debug()
+    return 0
 
 
 def _misuse(tokens: Sequence[str], error: CycloptsError) -> str:

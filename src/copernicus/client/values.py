@@ -113,7 +113,7 @@ class FileCache:
     """
 
     def __init__(self, folder: Path | None = None, most: int = CACHE_BYTES) -> None:
-        self.folder = folder or _cache_folder()
+        self.folder = folder or cache_folder()
         self._most = most
 
     def path(self, file: RemoteFile, progress: Progress | None = None) -> Path:
@@ -143,7 +143,8 @@ class FileCache:
             held -= sizes[home]
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where fetched files are kept: ``CPC_CACHE_DIR``, or this platform's place for caches."""
     chosen = os.environ.get("CPC_CACHE_DIR")
     if chosen:
         return Path(chosen)
