@@ -132,7 +132,7 @@ def test_completion_scripts_name_the_commands(shell, capsys):
     assert main(["completion", shell]) == 0
 
     script = capsys.readouterr().out
-    assert "set-file" in script
+    assert "cpc __complete" in script
     assert "server" in script
 
 
