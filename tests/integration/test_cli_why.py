@@ -121,3 +121,22 @@ def test_python_is_told_the_same(cpc, lab):
         assert view.causes[0].remedies[0].command == "cpc retry 'run[0]'"
         with pytest.raises(NotFound, match=r"no element \[7\]: it has 1 elements"):
             client.project("pythons").why("run[7]")
+
+
+def test_many_are_asked_about_and_a_dry_run_changes_nothing(cpc, lab):
+    counting(cpc, "many", *["bad"] * 22)
+    cpc("activate")
+    cpc.refused(1, "wait", "run")
+    before = cpc("project", "info", "--json").data["revision"]
+
+    assert "22 elements of run" in cpc("retry", "run", "--dry-run").out
+    assert cpc("retry", "--failed", "--dry-run", "--json").data["elements"] == 22
+    assert "add --yes; nothing was done" in cpc.refused(1, "retry", "run")
+    assert "needs a path, or --failed" in cpc.refused(1, "retry")
+    assert "is no amount of memory" in cpc.refused(1, "retry", "run[0]", "--memory", "8")
+    assert cpc("project", "info", "--json").data["revision"] == before
+
+    assert "run[4] is skipped" in cpc("skip", "run[4]").out
+    assert "run[3] runs again" in cpc("retry", "run[3]", "--memory", "1GB", "--cores", "1").out
+    cpc.refused(1, "wait", "run")
+    assert "21 elements of the project run again" in cpc("retry", "--failed", "--yes").out

@@ -280,7 +280,7 @@ COMMANDS: tuple[Entry, ...] = (
         "retry",
         f"{_STEERING}:retry",
         "Run again what failed (or an instance or element).",
-        ("cpc retry 'run[3]'", "cpc retry run --failed"),
+        ("cpc retry 'run[3]' --memory 8GB", "cpc retry --failed", "cpc retry run --dry-run"),
         STEER,
     ),
     Entry(

@@ -162,13 +162,27 @@ class Editing(ABC):
         """End a pause."""
         self.edit(edits.Resume())
 
-    def retry(self, path: str, *, failed: bool = False) -> None:
-        """Fire again: an instance, an element (``run[3]``), or all that failed below."""
-        self.edit(edits.Retry(path, failed))
+    def retry(
+        self,
+        path: str,
+        *,
+        failed: bool = False,
+        resources: Mapping[str, Any] | None = None,
+        reopen: bool = False,
+    ) -> None:
+        """Fire again: an instance, an element (``run[3]``), or all that failed below.
 
-    def cancel(self, path: str) -> None:
-        """Stop the work of an instance or an element."""
-        self.edit(edits.Cancel(path))
+        Args:
+            path: what; with ``failed`` it may be ``""``, the whole project.
+            failed: only what failed, in it and below it.
+            resources: what its jobs ask for from now on: ``{"memory_mb": 8192}``.
+            reopen: take decisions anew that left it out, or tolerated its failure.
+        """
+        self.edit(edits.Retry(path, failed, dict(resources or {}), reopen))
+
+    def cancel(self, path: str, *, discard: bool = False) -> None:
+        """Stop the work of an instance or an element; ``discard``: without a last checkpoint."""
+        self.edit(edits.Cancel(path, discard))
 
     def skip(self, path: str) -> None:
         """Accept that an instance or an element has no value."""
