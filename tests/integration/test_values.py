@@ -7,7 +7,7 @@ import tomllib
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from copernicus import Client
 from copernicus.model.functions import FunctionSpec, Port
@@ -143,6 +143,7 @@ def test_any_value_set_in_any_way_comes_back_equal_also_after_a_restart(tmp_path
                 database=None,
             )
             @given(typed)
+            @example((OptionalType(BoolType()), None))
             def every_way(made):
                 kept.update(_in_every_way(cpc, project, next(number), *made))
 

@@ -296,7 +296,7 @@ class InstanceDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     doc: str = ""
 
 
-class ValueView(msgspec.Struct, frozen=True, omit_defaults=True):
+class ValueView(msgspec.Struct, frozen=True):
     """The value at a path, its type in words, and the unit that its numbers have.
 
     ``left_out`` lists what it, and what it was made from, does not hold, and why.
