@@ -99,3 +99,17 @@ def test_a_page_of_elements_costs_little_more_where_there_are_many():
 
     # What is left is to count the states: a word for each.
     assert look(elements(1000)) - look(elements(100)) < 15 * 900
+
+
+def test_an_element_that_comes_back_with_its_former_identity_is_there_again():
+    w = World(ONE)
+    w.add("a", "m.one", x=[1, 2], mapped=["x"])
+    w.work(lambda _function, inputs: inputs["x"])
+    w.edit(ed.RemoveInstance("a"))
+    w.edit(ed.AddInstance("a", "m.one", ("x",), held=False))
+    w.set("a.in.x", [])
+    for value in (1, 2):
+        w.set("a.in.x[+]", value)
+    w.work(lambda _function, inputs: inputs["x"])
+    w.check()
+    assert w.value("a.out.y") == [1, 2]

@@ -27,7 +27,7 @@ def refresh(state: ProjectState) -> None:
 
 def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] | None) -> None:
     reshaped = False
-    if marked is not None and not marked <= instance.elements.keys():
+    if marked is not None and not all(_is_listed(instance, eid) for eid in marked):
         marked, reshaped = _grow(state, instance, marked)
     if marked is None:
         reshaped = _reshape(state, instance) or reshaped
@@ -42,6 +42,12 @@ def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] 
         instance.not_current = sum(not (e.current or e.hole) for e in instance.listed())
     if changed or reshaped:
         _notify(state, instance, changed, reshaped or whole_before or instance.not_current == 0)
+
+
+def _is_listed(instance: Instance, eid: str) -> bool:
+    """Whether an element is in the list already; one that was taken out may be back in it."""
+    element = instance.elements.get(eid)
+    return element is not None and element.wanted
 
 
 def _grow(
