@@ -35,3 +35,10 @@ def test_every_argument_is_described(entry: Entry) -> None:
 
 def test_every_group_has_commands() -> None:
     assert set(GROUPS) == {e.name.split()[0] for e in COMMANDS if " " in e.name}
+
+
+@each_command
+def test_every_command_can_print_json(entry: Entry) -> None:
+    module, _, name = entry.target.partition(":")
+    options = inspect.signature(getattr(import_module(module), name)).parameters["options"]
+    assert options.default.json is False
