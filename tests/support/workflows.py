@@ -14,6 +14,7 @@ SPECS = (
     task_spec("m.model", [Port("xs", ListType(AnyType()))], "seeds"),
     task_spec("m.sum", [Port("xs", ListType(AnyType()))]),
     task_spec("m.newest", [Port("xs", AnyType(), latest=True)]),
+    task_spec("m.watch", [Port("xs", AnyType(), streaming=True)]),
 )
 
 
@@ -259,6 +260,22 @@ async def halves(net: Net, starts: list[Any]):
     net.output(y=net.call("m.sum", key="total", xs=enough).out.y)
 
 
+@workflow(outputs={"seen": Any, "y": Any})
+async def peeking(net: Net):
+    """Looks at a run while it runs, and begins another from there."""
+    run = net.call("m.md", key="run", conf=1)
+    seen = await net.peek(run.out.y)
+    other = net.call("m.md", key="other", conf=seen)
+    net.output(seen=seen, y=other.out.y)
+
+
+@workflow(outputs={"y": Any, "all": Any})
+async def inner_run(net: Net, conf: Any):
+    """A run inside, given out as it is."""
+    run = net.call("m.md", key="run", conf=conf)
+    net.output(y=run.out.y)
+
+
 @workflow(outputs={"y": Any, "late": Any})
 async def quorum(net: Net, starts: list[Any], at_least: int):
     """The first few, and beside it what came too late for them."""
@@ -317,6 +334,8 @@ FUNCTIONS = [
     connected,
     joining,
     halves,
+    peeking,
+    inner_run,
     quorum,
     forgiving,
     at_the_end,

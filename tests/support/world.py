@@ -34,11 +34,19 @@ from copernicus.model.effects import (
     HoldQueue,
     QueueJob,
     SendAnswer,
+    StreamJob,
 )
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.jobs import Failure
 from copernicus.model.paths import parse
-from copernicus.model.reports import JobEnded, JobStopped, Report, Rested
+from copernicus.model.reports import (
+    JobEnded,
+    JobStopped,
+    PartialGiven,
+    PartialWithdrawn,
+    Report,
+    Rested,
+)
 from copernicus.model.types import AnyType, PortType
 from copernicus.protocol import DecisionView
 
@@ -81,6 +89,7 @@ class World:
         self.on_hold = False
         self.cancelled: list[str] = []
         self.idle_cancels: list[str] = []
+        self.streams: dict[str, tuple[str, ...]] = {}
         self.checkpointed: dict[str, bool] = {}
         self.evaluations: dict[tuple[str, str], Evaluation] = {}
         self.started: list[str] = []
@@ -136,6 +145,8 @@ class World:
                 self.queue.pop(activation, None)
                 self.cancelled.append(activation)
                 self.report(JobStopped(activation, version))
+            case StreamJob(activation=activation, ports=ports):
+                self.streams[activation] = ports
             case HoldQueue(on_hold=on_hold):
                 self.on_hold = on_hold
             case Evaluate(start=start):
@@ -167,6 +178,7 @@ class World:
         """The server dies and comes back: everything but the journal is gone."""
         self.state = self._recall()
         self.queue.clear()
+        self.streams.clear()
         self.evaluations.clear()
         for effect in open_effects(self.state):
             self.carry_out(effect)
@@ -204,6 +216,14 @@ class World:
         activation = self._id(path_or_id)
         self.queue.pop(activation, None)
         return self.report(JobEnded(activation, failure=Failure(reason)))
+
+    def so_far(
+        self, path: str, attempt: int = 1, sequence: int = 1, **outputs: Any
+    ) -> list[ev.Event]:
+        return self.report(PartialGiven(self._id(path), attempt, sequence, outputs))
+
+    def lost(self, path: str, attempt: int = 1) -> list[ev.Event]:
+        return self.report(PartialWithdrawn(self._id(path), attempt))
 
     def _id(self, path_or_id: str) -> str:
         if path_or_id in self.state.activations:

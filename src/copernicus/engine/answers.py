@@ -13,7 +13,7 @@ from copernicus.engine.decisions import (
     lapsed,
     source_name,
 )
-from copernicus.engine.resolve import Resolved, decision_of, resolve
+from copernicus.engine.resolve import Resolved, Take, decision_of, resolve
 from copernicus.engine.state import Answered, Element, Instance
 from copernicus.engine.transaction import Step
 from copernicus.model import events as ev
@@ -35,8 +35,8 @@ def answer(
             return _settle(step, instance, element, position, waits)
         case "first":
             return _first(step, instance, element, position, waits)
-        case "latest":
-            return _latest(step, instance, element, position, waits)
+        case "latest" | "peek":
+            return _moving(step, instance, element, position, waits)
         case _:
             return _values(step, waits)
 
@@ -118,7 +118,7 @@ def present_digests(
     waits = answered.waits
     if reopened == ():
         return (CHANGED,)
-    if waits.kind == "latest":
+    if waits.kind in ("latest", "peek"):
         return answered.digests
     sources = waits.sources
     if waits.kind == "first":
@@ -185,17 +185,20 @@ def _first_lapsed(step: Step, names: tuple[str, ...], waits: Await, chosen: tupl
     return f"{chosen[0]} failed after its inputs had changed" if failed else ""
 
 
-def _latest(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+def _moving(step: Step, instance: Instance, element: Element, position: str, waits: Await) -> Found:
+    """What is there now is recorded, and kept by replays: it holds from here on (2.1, 2.2)."""
     evaluation = element.evaluation
     assert evaluation is not None
     names = tuple(source_name(source) for source in waits.sources)
     earlier = evaluation.decisions.get(position)
-    if earlier is not None and earlier.kind == "latest" and earlier.candidates == names:
+    if earlier is not None and earlier.kind == waits.kind and earlier.candidates == names:
         return earlier.outcome["values"], tuple(earlier.outcome["digests"])
-    found = [resolve(step.state, source, latest=True) for source in waits.sources]
+    take: Take = "latest" if waits.kind == "latest" else "streaming"
+    found = [resolve(step.state, source, take=take) for source in waits.sources]
     if any(one.status not in ("current", "stale") for one in found):
         return None
     values, digests = [one.value for one in found], [one.digest for one in found]
-    outcome = {"values": values, "digests": digests}
-    step.emit(ev.Decided(instance.path, element.eid, position, "latest", names, names, outcome))
+    origins = [list(one.origins) for one in found]
+    outcome = {"values": values, "digests": digests, "origins": origins}
+    step.emit(ev.Decided(instance.path, element.eid, position, waits.kind, names, names, outcome))
     return values, tuple(digests)

@@ -37,6 +37,7 @@ def _(event: ev.ActivationOpened, state: ProjectState) -> None:
         origins=event.origins,
         left_out=event.left_out,
         parent=event.parent,
+        provisional=event.provisional,
     )
     state.activations[event.id] = activation
     element = instance.element(event.eid)
@@ -75,7 +76,11 @@ def _(event: ev.ActivationEnded, state: ProjectState) -> None:
     element = instance.element(activation.eid)
     if element.open == event.id:
         element.open = None
-    if event.outcome == "succeeded":
+    activation.partial, activation.partial_digests = None, {}
+    if event.outcome == "succeeded" and activation.provisional:
+        element.partial, element.ended = event.id, event.id
+        _give_partial(activation, event.outputs)
+    elif event.outcome == "succeeded":
         _succeed(activation, element_outputs=event.outputs)
         element.success = element.ended = event.id
         element.successes[activation.digest] = event.id
@@ -127,6 +132,31 @@ def _(event: ev.ActivationReused, state: ProjectState) -> None:
     element = state.instances[event.path].element(event.eid)
     element.success = element.ended = event.id
     state.mark(event.path, event.eid)
+
+
+def _give_partial(activation: Activation, outputs: dict[str, object]) -> None:
+    activation.partial = outputs
+    activation.partial_digests = {p: value_digest(v) for p, v in outputs.items()}
+
+
+@record.register
+def _(event: ev.PartialMade, state: ProjectState) -> None:
+    activation = state.activations[event.id]
+    _give_partial(activation, event.outputs)
+    activation.partial_attempt, activation.partial_sequence = event.attempt, event.sequence
+    state.mark(activation.path, activation.eid)
+
+
+@record.register
+def _(event: ev.PartialEnded, state: ProjectState) -> None:
+    activation = state.activations[event.id]
+    activation.partial, activation.partial_digests = None, {}
+    instance = state.instances.get(activation.path)
+    if instance is not None and instance.incarnation == activation.incarnation:
+        element = instance.element(activation.eid)
+        if element.partial == event.id:
+            element.partial = None
+        state.mark(activation.path, activation.eid)
 
 
 @record.register

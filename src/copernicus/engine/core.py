@@ -15,6 +15,7 @@ from copernicus.engine.currency import refresh
 from copernicus.engine.edit import apply_edits
 from copernicus.engine.effects import effects_of, open_effects, wanted_start
 from copernicus.engine.firing import checked_outputs, fail, fire_candidates, job_described
+from copernicus.engine.provisional import given, withdrawn
 from copernicus.engine.state import Activation, ProjectState
 from copernicus.engine.transaction import Catalog, Step
 from copernicus.engine.workflow import advance_evaluations, broke, rested
@@ -131,8 +132,10 @@ def submit_report(
             _described(step, report)
         case JobStopped():
             _job_stopped(step, report)
-        case PartialGiven() | PartialWithdrawn():
-            pass
+        case PartialGiven():
+            given(step, report)
+        case PartialWithdrawn():
+            withdrawn(step, report)
         case Rested():
             rested(step, report.rest)
         case EvaluationBroke():
@@ -210,7 +213,7 @@ def _checked(step: Step, made: Activation, outputs: dict[str, object]) -> dict[s
 
 
 def _late_result(step: Step, made: Activation, report: JobEnded) -> None:
-    if report.failure is not None or made.outcome == "cancelled":
+    if report.failure is not None or made.outcome == "cancelled" or made.provisional:
         return
     try:
         outputs = _checked(step, made, report.outputs or {})

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from copernicus.engine.digests import inputs_digest
 from copernicus.engine.indexes import references
-from copernicus.engine.resolve import Resolved, failed_activation, resolve, resolve_input, shape
+from copernicus.engine.resolve import (
+    Resolved,
+    failed_activation,
+    resolve,
+    resolve_input,
+    shape,
+    so_far,
+)
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.network import Collect, OutRef, Source
+
+PROVISIONAL = "~provisional"
 
 
 def refresh(state: ProjectState) -> None:
@@ -171,6 +180,7 @@ def _refresh_element(
         element.digest,
         instance.retired,
         _bound(spec, element),
+        _made_so_far(state, element),
     )
     changed = shown != element.shown
     if element.evaluation is not None and _gates(shown) != _gates(element.shown):
@@ -183,6 +193,11 @@ def _refresh_element(
 def _gates(shown: tuple[object, ...]) -> tuple[object, ...]:
     """What lets the inside of a workflow element fire: wanted, hole, ready, digest, retired."""
     return (*shown[:1], *shown[2:3], *shown[5:8])
+
+
+def _made_so_far(state: ProjectState, element: Element) -> tuple[object, ...]:
+    made = so_far(state, element)
+    return (made.id, tuple(made.partial_digests.items())) if made is not None else ()
 
 
 def _bound(spec: FunctionSpec, element: Element) -> tuple[object, ...]:
@@ -199,11 +214,14 @@ def _skipped(element: Element) -> bool:
 
 def _read_inputs(element: Element, spec: FunctionSpec, inputs: dict[str, Resolved]) -> None:
     element.ready, element.hole, element.blocker = True, False, ""
+    element.provisional = False
+    moving = {port.name for port in spec.inputs if port.latest}
     digests: dict[str, str] = {}
     for port in spec.inputs:
         found = inputs[port.name]
         if found.status == "current":
             digests[port.name] = found.digest
+            element.provisional = element.provisional or found.provisional
         elif found.status == "hole" and not _optional(port):
             element.hole = True
             element.ready = False
@@ -215,8 +233,10 @@ def _read_inputs(element: Element, spec: FunctionSpec, inputs: dict[str, Resolve
     if element.hole:
         element.blocker = ""
     if element.ready:
+        if element.provisional:
+            digests[PROVISIONAL] = "1"
         element.digest = inputs_digest(digests)
-        strict = {p.name: digests[p.name] for p in spec.inputs if not p.latest}
+        strict = {n: d for n, d in digests.items() if n not in moving}
         element.strict_digest = (
             element.digest if len(strict) == len(digests) else inputs_digest(strict)
         )
@@ -271,7 +291,7 @@ def _pass_on(state: ProjectState, follower: str) -> None:
         dependent = state.instances.get(path)
         if dependent is None:
             continue
-        if dependent.mapped or any(p.latest for p in state.spec(dependent).inputs):
+        if dependent.mapped or any(p.latest or p.streaming for p in state.spec(dependent).inputs):
             state.mark(path)
     for outer, _ in state.followers.get(follower, ()):
         _pass_on(state, outer)
@@ -355,7 +375,7 @@ def _picks(state: ProjectState, dependent: Instance, upstream: Instance) -> bool
         source = dependent.inputs.get(port.name)
         if source is None:
             continue
-        if port.latest or getattr(source, "element", None) is not None:
+        if port.latest or port.streaming or getattr(source, "element", None) is not None:
             return True
         if hasattr(source, "items") or port.name in dependent.mapped:
             return True

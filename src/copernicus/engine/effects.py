@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from copernicus.engine.provisional import streams, streams_to, takes_streams
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.model import events as ev
 from copernicus.model.effects import (
@@ -61,6 +62,7 @@ def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
             yield HoldQueue(paused)
         case _:
             yield from _evaluation_effects(state, event)
+            yield from _stream_effects(state, event)
 
 
 def _evaluation_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
@@ -87,9 +89,28 @@ def _cancel(state: ProjectState, activation: str, version: int) -> CancelJob:
     return CancelJob(activation, version, checkpoint=activation not in state.discarding)
 
 
+def _stream_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
+    """What is wanted of jobs that run already, since somebody now takes what they have so far."""
+    match event:
+        case (
+            ev.InputSet(path=path, port=port, source=source)
+            | ev.PinSet(path=path, port=port, source=source)
+        ) if takes_streams(state, path, port):
+            yield from streams_to(state, (source,))
+        case ev.ItemAppended(path=path, port=port, item=item) if takes_streams(state, path, port):
+            yield from streams_to(state, (item.source,))
+        case ev.ItemReplaced(path=path, port=port, source=source) if takes_streams(
+            state, path, port
+        ):
+            yield from streams_to(state, (source,))
+        case ev.SegmentCommitted(waits=waits) if waits is not None and waits.kind == "peek":
+            yield from streams_to(state, waits.sources)
+
+
 def _wanted_job(state: ProjectState, made: Activation) -> Iterator[Effect]:
     if made.job is not None:
         yield QueueJob(made.id, QUEUED, made.job, made.parent, on_hold=state.paused)
+        yield from streams(state, made)
         return
     spec = state.spec_of(made)
     if spec.kind == "program" and spec.entry:

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from copernicus.engine.budget import must_wait
-from copernicus.engine.currency import inputs_of
+from copernicus.engine.currency import PROVISIONAL, inputs_of
 from copernicus.engine.decisions import decide_lists
 from copernicus.engine.digests import inputs_digest, value_digest
+from copernicus.engine.provisional import end_outdated
 from copernicus.engine.resolve import Resolved, element_name
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.engine.transaction import Step, blocked, unwanted
@@ -57,6 +58,7 @@ def _decide_element(step: Step, instance: Instance, element: Element) -> None:
         return
     if element.skip is not None and _decide_skip(step, instance, element):
         return
+    end_outdated(step, element)
     if blocked(state, instance):
         return
     if element.hole or not element.ready:
@@ -93,7 +95,10 @@ def _wants_to_fire(state: ProjectState, element: Element) -> bool:
     if done is not None and done.digest == element.digest:
         return False
     ended = state.activations[element.ended] if element.ended else None
-    return ended is None or ended.digest != element.digest
+    if ended is None or ended.digest != element.digest:
+        return True
+    # What it gave was withdrawn with the attempt that its inputs came from.
+    return ended.provisional and ended.outcome == "succeeded" and element.partial is None
 
 
 def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
@@ -118,7 +123,10 @@ def open_activation(
     code = _present_code(step, spec)
     anew = element.retry or element.replay
     found = inputs_of(state, instance, spec, element.eid)
-    base = inputs_digest({n: r.digest for n, r in found.items() if n not in spec.extends})
+    based_on = {n: r.digest for n, r in found.items() if n not in spec.extends}
+    if element.provisional:
+        based_on[PROVISIONAL] = "1"
+    base = inputs_digest(based_on)
     activation = f"a{state.next_activation}"
     lineage = element.lineages.get(base, activation)
     done = state.activations[element.success] if element.success else None
@@ -142,6 +150,7 @@ def open_activation(
             origins={name: one.origins for name, one in found.items() if one.origins},
             left_out={name: one.left_out for name, one in found.items() if one.left_out},
             parent=parent,
+            provisional=element.provisional,
         )
     )
     made = state.activations[activation]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copernicus.engine.resolve import Resolved, Status, resolve
+from copernicus.engine.resolve import Resolved, Status, Take, resolve
 from copernicus.engine.showing import shorten
 from copernicus.engine.state import Instance, ProjectState
 from copernicus.model.network import Collect, Literal, OutRef, Source
@@ -10,18 +10,18 @@ from copernicus.model.network import Collect, Literal, OutRef, Source
 LONG = 50
 
 
-def glance(state: ProjectState, source: Source, *, latest: bool = False) -> tuple[Resolved, str]:
+def glance(state: ProjectState, source: Source, *, take: Take = "current") -> tuple[Resolved, str]:
     """How a source stands, and its value in at most one line; long lists come without it."""
-    found = None if latest else _long(state, source)
+    found = None if take != "current" else _long(state, source)
     if found is not None:
         return found
-    held = resolve(state, source, latest=latest)
+    held = resolve(state, source, take=take)
     return held, shorten(held.value) if held.status in ("current", "stale") else ""
 
 
 def _long(state: ProjectState, source: Source) -> tuple[Resolved, str] | None:
     match source:
-        case Collect(items=items, at_least=None) if len(items) > LONG:
+        case Collect(items=items, decision=None) if len(items) > LONG:
             if all(isinstance(item.source, Literal) for item in items):
                 ends = (items[0].source, items[-1].source)
                 return Resolved("current"), _ends(state, len(items), *ends)

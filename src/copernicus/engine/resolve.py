@@ -18,6 +18,7 @@ from copernicus.model.network import Collect, InRef, Item, OutRef, Source
 from copernicus.model.network import Literal as Plain
 
 Status = Literal["current", "stale", "waiting", "hole"]
+Take = Literal["current", "latest", "streaming"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -30,14 +31,21 @@ class Resolved:
     origins: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     blocker: str = ""
+    provisional: bool = False
 
 
 UNDECIDED = "more elements to be done"
 LATE = "nothing: what is late goes to inputs that take the Latest"
 
 
-def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str) -> Resolved:
-    """What element ``eid`` of ``instance`` takes at ``port``."""
+def resolve_input(
+    state: ProjectState, instance: Instance, port: Port, eid: str, *, take: Take = "current"
+) -> Resolved:
+    """What element ``eid`` of ``instance`` takes at ``port``.
+
+    ``take``: how what is behind a border takes it, where the port itself takes the current.
+    """
+    take = taken_by(port) if taken_by(port) != "current" else take
     source = instance.inputs.get(port.name)
     if source is None:
         if port.required:
@@ -45,14 +53,14 @@ def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str)
         return Resolved("current", port.default, value_digest(port.default))
     if port.name in instance.mapped:
         part = part_of(instance, port.name, eid)
-        return resolve_element(state, source, part, latest=port.latest)
+        return resolve_element(state, source, part, take=take)
     # A workflow is looked at whenever a call inside it ends: its own list of a thousand values is
     # not to be gone through each time.
     known = instance.set_by_hand.get(port.name)
     if known is not None and known[0] is source:
         found: Resolved = known[1]
         return found
-    found = resolve(state, source, latest=port.latest)
+    found = resolve(state, source, take=take)
     if _is_by_hand(source):
         instance.set_by_hand[port.name] = source, found
     return found
@@ -60,8 +68,15 @@ def resolve_input(state: ProjectState, instance: Instance, port: Port, eid: str)
 
 def _is_by_hand(source: Source) -> bool:
     if isinstance(source, Collect):
-        return source.at_least is None and all(isinstance(i.source, Plain) for i in source.items)
+        return source.decision is None and all(isinstance(i.source, Plain) for i in source.items)
     return isinstance(source, Plain)
+
+
+def taken_by(port: Port) -> Take:
+    """Which versions a port takes: current ones, the newest, or those of running jobs, too."""
+    if port.streaming:
+        return "streaming"
+    return "latest" if port.latest else "current"
 
 
 def part_of(instance: Instance, port: str, eid: str) -> str:
@@ -72,27 +87,29 @@ def part_of(instance: Instance, port: str, eid: str) -> str:
     return eid if position is None else instance.parts[port][position]
 
 
-def resolve(state: ProjectState, source: Source, *, latest: bool = False) -> Resolved:
+def resolve(state: ProjectState, source: Source, *, take: Take = "current") -> Resolved:
     """The whole value of a source."""
     match source:
         case Plain(value=value):
             return Resolved("current", value, value_digest(value))
         case Collect():
-            return _collect(state, source, latest=latest)
+            return _collect(state, source, take=take)
         case OutRef(path=path, port=port, element=element, steps=steps):
             upstream = state.instances.get(path)
             if upstream is None:
                 return Resolved("waiting", blocker=f"{path}, which does not exist")
             if element is None and upstream.mapped:
-                return _stepped(_mapped_output(state, upstream, port, latest=latest), steps)
-            return _stepped(_output(state, upstream, element or "", port, latest=latest), steps)
+                return _stepped(_mapped_output(state, upstream, port, take=take), steps)
+            return _stepped(_output(state, upstream, element or "", port, take=take), steps)
         case InRef(path=path, port=port, eid=eid, steps=steps):
             owner = state.instances[path]
-            return _stepped(resolve_input(state, owner, state.spec(owner).input(port), eid), steps)
+            taken = state.spec(owner).input(port)
+            through: Take = take if take == "streaming" else "current"
+            return _stepped(resolve_input(state, owner, taken, eid, take=through), steps)
 
 
 def resolve_element(
-    state: ProjectState, source: Source, eid: str, *, latest: bool = False
+    state: ProjectState, source: Source, eid: str, *, take: Take = "current"
 ) -> Resolved:
     """The element ``eid`` of the list that a source holds."""
     match source:
@@ -100,16 +117,16 @@ def resolve_element(
             inside = state.indexed(source).sources.get(eid)
             if inside is None:
                 return Resolved("waiting", blocker="an element that is gone")
-            return resolve(state, inside, latest=latest)
+            return resolve(state, inside, take=take)
         case OutRef(path=path, port=port, element=None, steps=()) if (
             path in state.instances and state.instances[path].mapped
         ):
-            return _output(state, state.instances[path], eid, port, latest=latest)
+            return _output(state, state.instances[path], eid, port, take=take)
         case InRef(path=path, port=port, steps=()) if port not in state.instances[path].mapped:
             inner = state.instances[path].inputs.get(port)
             if inner is not None:
-                return resolve_element(state, inner, eid, latest=latest)
-    whole = resolve(state, source, latest=latest)
+                return resolve_element(state, inner, eid, take=take)
+    whole = resolve(state, source, take=take)
     if whole.status not in ("current", "stale") or not isinstance(whole.value, list):
         return whole
     for identity, value in zip(element_ids(whole.value), whole.value, strict=True):
@@ -121,7 +138,7 @@ def resolve_element(
 def shape(state: ProjectState, source: Source) -> tuple[str, ...] | None:
     """The identities of a list's elements; ``None`` where no list is known yet."""
     match source:
-        case Collect(at_least=None):
+        case Collect(decision=None):
             return state.indexed(source).eids
         case OutRef(path=path, element=None, steps=()) if (
             path in state.instances and state.instances[path].mapped
@@ -146,26 +163,39 @@ def _stepped(found: Resolved, steps: Sequence[str | int]) -> Resolved:
             value = value[step]
         except (KeyError, IndexError, TypeError):
             return Resolved("waiting", blocker=f"a value with the member {step!r}")
-    return Resolved(found.status, value, value_digest(value), found.origins, found.left_out)
+    return dataclasses.replace(found, value=value, digest=value_digest(value))
 
 
 def _output(
-    state: ProjectState, upstream: Instance, eid: str, port: str, *, latest: bool
+    state: ProjectState, upstream: Instance, eid: str, port: str, *, take: Take
 ) -> Resolved:
     element = upstream.elements.get(eid)
     if element is None:
         return Resolved("waiting", blocker=upstream.path)
-    if element.hole and not latest:
+    if element.hole and take != "latest":
         reason = (absence(state, upstream, element),)
         return Resolved("hole", left_out=reason, blocker=f"{upstream.path}, which was skipped")
     if state.spec(upstream).kind == "workflow":
-        return _workflow_output(state, upstream, element, port, latest=latest)
+        return _workflow_output(state, upstream, element, port, take=take)
+    current = element.current and not upstream.retired
+    if take == "streaming" and not current:
+        return _so_far(state, upstream, element, port)
     if element.success is None:
         return Resolved("waiting", blocker=blocker_of(state, upstream, element))
     made = state.activations[element.success]
-    current = latest or (element.current and not upstream.retired)
+    current = current or take == "latest"
     blocker = "" if current else blocker_of(state, upstream, element)
     return _version(made, port, "current" if current else "stale", blocker)
+
+
+def _so_far(state: ProjectState, upstream: Instance, element: Element, port: str) -> Resolved:
+    """The provisional version: of the job that runs, or of a run on provisional inputs (2.2)."""
+    made = so_far(state, element)
+    partial = made.partial if made is not None else None
+    if made is None or partial is None or port not in partial:
+        return Resolved("waiting", blocker=blocker_of(state, upstream, element))
+    digest = made.partial_digests[port]
+    return Resolved("current", partial[port], digest, (made.id,), provisional=True)
 
 
 def _version(made: Activation, port: str, status: Status, blocker: str) -> Resolved:
@@ -175,20 +205,24 @@ def _version(made: Activation, port: str, status: Status, blocker: str) -> Resol
 
 
 def _workflow_output(
-    state: ProjectState, upstream: Instance, element: Element, port: str, *, latest: bool
+    state: ProjectState, upstream: Instance, element: Element, port: str, *, take: Take
 ) -> Resolved:
     binding = element.evaluation.outputs.get(port) if element.evaluation else None
     unset = element.current and (binding is None or binding.declared is None)
     blocker = blocker_of(state, upstream, element)
     if unset:
         blocker = f"{blocker}, which ended without setting {port}"
+    if take == "streaming" and not element.current and binding is not None:
+        source = binding.declared or binding.effective
+        streamed = resolve(state, source, take=take) if source else Resolved("waiting")
+        return dataclasses.replace(streamed, provisional=True)
     if binding is None or binding.effective is None:
         return Resolved("waiting", blocker=blocker)
-    found = resolve(state, binding.effective, latest=latest)
+    found = resolve(state, binding.effective, take=take)
     tolerated = settled_failures(element)
     if tolerated and found.status in ("current", "stale"):
         found = dataclasses.replace(found, left_out=(*found.left_out, *tolerated))
-    if latest or (element.current and not unset):
+    if take == "latest" or (element.current and not unset):
         return found
     if found.status == "hole":
         return Resolved("waiting", blocker=blocker)
@@ -197,31 +231,31 @@ def _workflow_output(
     return dataclasses.replace(found, status="stale", blocker=blocker)
 
 
-def _mapped_output(state: ProjectState, upstream: Instance, port: str, *, latest: bool) -> Resolved:
+def _mapped_output(state: ProjectState, upstream: Instance, port: str, *, take: Take) -> Resolved:
     eids = upstream.eids
     if eids is None:
         return Resolved("waiting", blocker=upstream.shape_problem or upstream.path)
-    if not latest and upstream.not_current:
+    if take == "current" and upstream.not_current:
         waiting = next((e for e in upstream.listed() if not (e.current or e.hole)), None)
         if waiting is not None and waiting.success is None:
             return Resolved("waiting", blocker=blocker_of(state, upstream, waiting))
-    parts = [_output(state, upstream, eid, port, latest=latest) for eid in eids]
+    parts = [_output(state, upstream, eid, port, take=take) for eid in eids]
     names = [f"{upstream.path}[{i}]" for i in range(len(eids))]
 
     def why(index: int) -> str:
         return absence(state, upstream, upstream.elements.get(eids[index]))
 
-    return gathered(parts, names, latest=latest, why=why)
+    return gathered(parts, names, take=take, why=why)
 
 
 def gathered(
     parts: Iterable[Resolved],
     names: Sequence[str],
     *,
-    latest: bool,
+    take: Take,
     why: Callable[[int], str] = str,
 ) -> Resolved:
-    """A list from its parts: holes are dropped and noted; with ``latest``, what is there.
+    """A list from its parts: holes are dropped and noted; what moves takes what is there.
 
     ``why`` says why a part is not there, by its position.
     """
@@ -229,13 +263,14 @@ def gathered(
     digests: list[str] = []
     origins: list[str] = []
     left_out: list[str] = []
-    stale = ""
+    stale, provisional = "", False
     for index, (part, name) in enumerate(zip(parts, names, strict=True)):
         if part.status == "hole":
             left_out.append(f"{name}: {why(index)}")
         elif part.status == "waiting":
-            if not latest:
+            if take == "current":
                 return part
+            provisional = take == "streaming"
             left_out.append(f"{name}: {why(index)}")
         else:
             left_out.extend(part.left_out)
@@ -243,30 +278,32 @@ def gathered(
             values.append(part.value)
             digests.append(part.digest)
             origins.extend(part.origins)
-    if latest and not values and left_out:
+            provisional = provisional or part.provisional
+    if take != "current" and not values and left_out:
         return Resolved("waiting", blocker="a first element")
     status: Status = "stale" if stale else "current"
-    return Resolved(status, values, list_digest(digests), tuple(origins), tuple(left_out), stale)
+    digest, left = list_digest(digests), tuple(left_out)
+    return Resolved(status, values, digest, tuple(origins), left, stale, provisional)
 
 
-def _collect(state: ProjectState, source: Collect, *, latest: bool) -> Resolved:
+def _collect(state: ProjectState, source: Collect, *, take: Take) -> Resolved:
     if source.late:
-        return _late(state, source) if latest else Resolved("waiting", blocker=LATE)
-    if source.decided and not latest:
+        return _late(state, source) if take == "latest" else Resolved("waiting", blocker=LATE)
+    if source.decided and take != "latest":
         return _decided(state, source)
-    if not latest:
+    if take == "current":
         blocked = _last_blocked(state, source.items)
         if blocked is not None:
             return blocked
-    return _parts(state, source.items, _item_names(state, source), latest=latest)
+    return _parts(state, source.items, _item_names(state, source), take=take)
 
 
 def _parts(
-    state: ProjectState, items: Sequence[Item], names: Sequence[str], *, latest: bool
+    state: ProjectState, items: Sequence[Item], names: Sequence[str], *, take: Take
 ) -> Resolved:
-    parts = [resolve(state, item.source, latest=latest) for item in items]
+    parts = [resolve(state, item.source, take=take) for item in items]
     return gathered(
-        parts, names, latest=latest, why=lambda index: _source_absence(state, items[index].source)
+        parts, names, take=take, why=lambda index: _source_absence(state, items[index].source)
     )
 
 
@@ -282,7 +319,7 @@ def _decided(state: ProjectState, source: Collect) -> Resolved:
         for item, name in named
         if item.eid not in chosen
     )
-    found = _parts(state, [item for item, _ in kept], [name for _, name in kept], latest=False)
+    found = _parts(state, [item for item, _ in kept], [name for _, name in kept], take="current")
     return dataclasses.replace(found, left_out=(*found.left_out, *rest))
 
 
@@ -301,7 +338,7 @@ def _late(state: ProjectState, source: Collect) -> Resolved:
     left = [item for item in source.items if item.eid not in chosen]
     found = [resolve(state, item.source) for item in left]
     parts = [part for part in found if part.status == "current"]
-    return gathered(parts, [""] * len(parts), latest=False)
+    return gathered(parts, [""] * len(parts), take="current")
 
 
 def _item_names(state: ProjectState, source: Collect) -> list[str]:
@@ -389,6 +426,16 @@ def decision_of(state: ProjectState, source: Collect) -> Decision | None:
     return element.evaluation.decisions.get(source.decision)
 
 
+def so_far(state: ProjectState, element: Element) -> Activation | None:
+    """The activation that has the element's provisional version, if there is one."""
+    running = state.activations[element.open] if element.open else None
+    if running is not None and running.partial is not None:
+        return running
+    if element.partial is not None and element.provisional and element.ready:
+        return state.activations[element.partial]
+    return None
+
+
 def blocker_of(state: ProjectState, instance: Instance, element: Element) -> str:
     """In words: the instance (element) that is waited for, and what is wrong with it."""
     name = element_name(instance, element.eid)
@@ -413,6 +460,8 @@ def failed_activation(state: ProjectState, element: Element) -> Activation | Non
     if element.open or element.retry or element.ended is None:
         return None
     ended = state.activations[element.ended]
+    if ended.provisional:
+        return None
     if ended.outcome in ("failed", "cancelled") and not element.current:
         return ended if not element.ready or ended.digest == element.digest else None
     return None

@@ -26,7 +26,11 @@ INDEXED_LISTS = 256
 
 @dataclass(slots=True)
 class Activation:
-    """One run of an instance (element) on one set of inputs; ``works`` by a job of its own."""
+    """One run of an instance (element) on one set of inputs; ``works`` by a job of its own.
+
+    ``partial`` is its provisional version: what its job has so far or, if its inputs are
+    ``provisional``, what it gave.
+    """
 
     id: str
     works: bool
@@ -53,6 +57,11 @@ class Activation:
     superseded_by: str | None = None
     replace: bool = False
     reused: str = ""
+    provisional: bool = False
+    partial: dict[str, Any] | None = None
+    partial_digests: dict[str, str] = field(default_factory=dict)
+    partial_attempt: int = 0
+    partial_sequence: int = 0
 
 
 @dataclass(slots=True)
@@ -153,7 +162,9 @@ class Element:
     successes: dict[str, str] = field(default_factory=dict)
     lineages: dict[str, str] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    partial: str | None = None
     # derived
+    provisional: bool = False
     wanted: bool = False
     ready: bool = False
     hole: bool = False
@@ -413,7 +424,7 @@ def _instance_facts(instance: Instance) -> dict[str, Any]:
 
 def _element_facts(element: Element) -> dict[str, Any]:
     runs = ("open", "success", "ended", "retry", "replay", "asks", "successes", "lineages")
-    names = (*runs, "skip", "skipped_by")
+    names = (*runs, "skip", "skipped_by", "partial")
     facts = {name: getattr(element, name) for name in names}
     evaluation = element.evaluation
     if evaluation is not None:

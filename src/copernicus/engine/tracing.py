@@ -132,7 +132,9 @@ def _makers(state: ProjectState, source: Source) -> Iterable[str]:
         element = upstream.elements.get(source.element or "") if upstream else None
         if element is not None and element.success is None and element.ended is not None:
             return (element.ended,)
-    return resolve(state, source, latest=not isinstance(source, Collect)).origins
+    return resolve(
+        state, source, take="current" if isinstance(source, Collect) else "latest"
+    ).origins
 
 
 def _decisions(made: Activation, element: Element | None) -> Iterator[str]:

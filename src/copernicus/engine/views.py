@@ -19,6 +19,7 @@ from copernicus.engine.resolve import (
     failed_activation,
     resolve,
     resolve_input,
+    taken_by,
 )
 from copernicus.engine.showing import shorten
 from copernicus.engine.state import Decision, Element, Instance, ProjectState
@@ -43,7 +44,7 @@ from copernicus.protocol import (
     ValueView,
 )
 
-Standing = Literal["current", "stale", "unset", "waiting"]
+Standing = Literal["current", "provisional", "stale", "unset", "waiting"]
 
 
 def instance(state: ProjectState, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
@@ -88,7 +89,7 @@ def _input_view(state: ProjectState, found: Instance, port: Port) -> PortView:
     source = found.inputs.get(port.name)
     mapped = port.name in found.mapped
     if source is not None:
-        held, shown = glance(state, source, latest=port.latest)
+        held, shown = glance(state, source, take=taken_by(port))
         standing = _standing(held.status)
     else:
         standing = "unset"
@@ -174,13 +175,18 @@ def _standing(status: Status) -> Standing:
 
 def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
     held, shown = glance(state, OutRef(found.path, port.name))
+    standing = _standing(held.status)
+    if held.status != "current" and not found.mapped:
+        so_far, shown_so_far = glance(state, OutRef(found.path, port.name), take="streaming")
+        if so_far.provisional and so_far.status == "current":
+            held, shown, standing = so_far, shown_so_far, "provisional"
     has_value = held.status in ("current", "stale")
     port_type = ListType(port.type) if found.mapped else port.type
     return PortView(
         name=port.name,
         type=describe(port_type),
         port_type=port_type,
-        state=_standing(held.status),
+        state=standing,
         shown=shown,
         doc=port.doc,
         required=port.required,
@@ -223,7 +229,7 @@ def _located(state: ProjectState, address: Address) -> tuple[Instance, Port, Por
         if source is None:
             held = resolve_input(state, found, port, "") if not found.mapped else _unset(port)
         else:
-            held = resolve(state, source, latest=port.latest)
+            held = resolve(state, source, take=taken_by(port))
     else:
         port = spec.output(address.port)
         element = None

@@ -35,10 +35,11 @@ class Await(msgspec.Struct, frozen=True, omit_defaults=True):
     ``value``: all sources current; answer: list of values. ``settle``: all sources current or
     failed for good; answer: list of ``{"value": v}`` or ``{"failure": Failure}``. ``first``: one
     source current; answer: ``[index, value]``. ``latest``: every source has any version; answer:
-    list of values. ``branch``: the end of branch ``branch``, known to the evaluator itself.
+    list of values. ``peek``: every source is current, or its running job has something so far;
+    answer: list of values. ``branch``: the end of branch ``branch``, known to the evaluator itself.
     """
 
-    kind: Literal["value", "settle", "first", "latest", "branch"]
+    kind: Literal["value", "settle", "first", "latest", "peek", "branch"]
     sources: tuple[Source, ...] = ()
     branch: str | None = None
     line: str = ""

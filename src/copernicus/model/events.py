@@ -176,6 +176,7 @@ class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omi
 
     ``origins`` names, per port, the activations whose outputs were used (the trace); ``parent``
     the activation that this one extends; ``lineage`` and ``base_digest`` bind its checkpoints.
+    ``provisional``: its inputs are what running jobs have so far, and so its outputs are no result.
     """
 
     id: str
@@ -191,6 +192,7 @@ class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omi
     origins: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, tuple[str, ...]] = {}
     parent: str | None = None
+    provisional: bool = False
 
 
 class JobMade(msgspec.Struct, frozen=True, tag="job_made"):
@@ -243,6 +245,21 @@ class ActivationReused(msgspec.Struct, frozen=True, tag="activation_reused"):
 
     path: str
     eid: str
+    id: str
+
+
+class PartialMade(msgspec.Struct, frozen=True, tag="partial_made"):
+    """A running job has these outputs so far: provisional, until the next of them or its end."""
+
+    id: str
+    attempt: int
+    sequence: int
+    outputs: dict[str, Any]
+
+
+class PartialEnded(msgspec.Struct, frozen=True, tag="partial_ended"):
+    """The provisional outputs of an activation are withdrawn."""
+
     id: str
 
 
@@ -419,6 +436,8 @@ Event = (
     | ActivationEnded
     | ResultKept
     | ActivationReused
+    | PartialMade
+    | PartialEnded
     | RetryAsked
     | ElementSkipped
     | SkipEnded

@@ -19,7 +19,8 @@ class Port(msgspec.Struct, frozen=True, omit_defaults=True):
     """A typed input or output.
 
     ``on_change`` says what a changed value does to work under way (SEMANTICS 7.1). ``latest``
-    takes values that move without waiting (2.1). A ``final`` output is set only at the end.
+    takes values that move without waiting (2.1); ``streaming`` takes what running jobs have so
+    far (2.2). A ``final`` output is set only at the end.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Port(msgspec.Struct, frozen=True, omit_defaults=True):
     doc: str = ""
     on_change: OnChange = "finish"
     latest: bool = False
+    streaming: bool = False
     final: bool = False
 
 
@@ -111,7 +113,7 @@ def departure(old: FunctionSpec, new: FunctionSpec) -> str:
             now = known.get(port.name)
             if now is None:
                 return f"it has no {side} {port.name} any more"
-            if (now.type, now.latest, now.required) != (port.type, port.latest, port.required):
+            if _taken(now) != _taken(port):
                 return f"its {side} {port.name} is another now"
     added = {port.name for port in new.inputs if port.required}
     missing = added - {port.name for port in old.inputs}
@@ -137,6 +139,10 @@ def _check_cache(spec: FunctionSpec) -> None:
         )
 
 
+def _taken(port: Port) -> tuple[object, ...]:
+    return port.type, port.latest, port.streaming, port.required
+
+
 def check_spec(spec: FunctionSpec) -> FunctionSpec:
     """``spec`` if it is one that can be placed.
 
@@ -149,6 +155,12 @@ def check_spec(spec: FunctionSpec) -> FunctionSpec:
         doubled = {name for name in names if names.count(name) > 1}
         if doubled:
             raise BadDefinition(f"{spec.name}: {side} {', '.join(sorted(doubled))} stands twice")
+    for port in spec.inputs:
+        if port.streaming and (port.latest or spec.kind == "workflow"):
+            raise BadDefinition(
+                f"{spec.name}: input {port.name} cannot stream: that is for inputs of programs and "
+                "tasks, and excludes Latest; a workflow reads running jobs with net.peek"
+            )
     if spec.kind == "program" and not spec.program:
         raise BadDefinition(f"{spec.name}: a program function must name its program")
     if spec.cache:

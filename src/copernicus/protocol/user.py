@@ -238,7 +238,7 @@ class PortView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     type: str
-    state: Literal["current", "stale", "unset", "waiting"]
+    state: Literal["current", "provisional", "stale", "unset", "waiting"]
     shown: str = ""
     source: str = ""
     doc: str = ""
@@ -304,7 +304,7 @@ class ValueView(msgspec.Struct, frozen=True):
 
     path: str
     type: str
-    state: Literal["current", "stale", "unset", "waiting"]
+    state: Literal["current", "provisional", "stale", "unset", "waiting"]
     value: Any = None
     digest: str = ""
     activation: str = ""

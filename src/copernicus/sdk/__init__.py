@@ -44,7 +44,7 @@ from copernicus.registry import Module
 from copernicus.sdk.calling import Task, current_task, report_progress
 from copernicus.sdk.files import File, Files, NewFile, place
 from copernicus.sdk.functions import Function, program, task, workflow
-from copernicus.sdk.hints import Final, Latest
+from copernicus.sdk.hints import Final, Latest, Streaming
 from copernicus.sdk.net import Net
 from copernicus.sdk.refs import Branch, Call, Collected, Outcome, Ref
 
@@ -73,6 +73,7 @@ __all__ = [
     "Ref",
     "Resources",
     "RetryPolicy",
+    "Streaming",
     "Task",
     "Unit",
     "current_task",

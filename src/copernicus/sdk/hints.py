@@ -29,10 +29,14 @@ class Marker:
 
 
 LATEST = Marker("latest")
+STREAMING = Marker("streaming")
 FINAL = Marker("final")
 
 Latest = Annotated[T, LATEST]
 """``Latest[list[File]]``: an input that takes values which move, without waiting."""
+
+Streaming = Annotated[T, STREAMING]
+"""``Streaming[File]``: an input of a program or task that takes what running jobs have so far."""
 
 Final = Annotated[T, FINAL]
 """``Final[File]``: an output that is set only when the workflow has ended."""
@@ -122,6 +126,7 @@ def _with(port: Port, doc: str, on_change: OnChange) -> Port:
         doc=doc,
         on_change=on_change,
         latest=port.latest,
+        streaming=port.streaming,
     )
 
 
@@ -134,7 +139,8 @@ def _input(name: str, parameter: inspect.Parameter, hint: Any) -> Port:
             required, default = False, check(port_type, to_plain(parameter.default))
     except UserError as error:
         raise BadDefinition(f"{name}: input {parameter.name}: {error.message}") from None
-    return Port(parameter.name, port_type, required, default, latest=marked(hint, LATEST))
+    moves, streams = marked(hint, LATEST), marked(hint, STREAMING)
+    return Port(parameter.name, port_type, required, default, latest=moves, streaming=streams)
 
 
 def output_hints(outputs: Outputs | None, name: str) -> dict[str, Any]:

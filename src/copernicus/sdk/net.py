@@ -171,6 +171,15 @@ class Net:
         asking = asking_values(self._sources([ref], "latest", late=True), "latest")
         return Asking(asking.ask, lambda answer: asking.read(answer)[0])
 
+    def peek(self, ref: AnyRef) -> Asking[Any]:
+        """What there is so far of an output whose job runs; its value, if it is done.
+
+        Waits for the first of it. What was seen is recorded at this place: it stays the answer,
+        also when the job is lost or done.
+        """
+        asking = asking_values(self._sources([ref], "peek"), "peek")
+        return Asking(asking.ask, lambda answer: asking.read(answer)[0])
+
     def first(self, *refs: AnyRef) -> Asking[tuple[AnyRef, Any]]:
         """Wait for whichever value comes first: the reference and its value."""
         sources = self._sources(refs, "first")

@@ -32,7 +32,7 @@ class Asking(Generic[T]):
 
 
 def asking_values(
-    sources: Sequence[Source], kind: Literal["value", "latest"] = "value"
+    sources: Sequence[Source], kind: Literal["value", "latest", "peek"] = "value"
 ) -> Asking[list[Any]]:
     """Wait for the values of all sources (``latest``: whatever version there is)."""
     asked = tuple(sources)
