@@ -439,3 +439,16 @@ def test_a_held_instance_is_not_retried_but_says_what_to_do():
     w.edit(ed.Hold("a"))
     with pytest.raises(Conflict, match="a is held: cpc activate a first"):
         w.edit(ed.Retry("a"))
+
+
+def test_rule_1_3_a_late_result_of_other_inputs_does_not_keep_the_last_success_from_being_current():
+    w = world()
+    w.add("s", "m.stops", x=1)
+    w.done("s", y=10)
+    w.set("s.in.x", 2)
+    late = w.running("s")
+    w.set("s.in.x", 3)
+    w.set("s.in.x", 1)
+    w.done(late, y=20)
+    assert (w.status("s"), w.value("s.out.y")) == ("done", 10)
+    w.check()

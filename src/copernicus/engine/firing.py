@@ -97,8 +97,11 @@ def _wants_to_fire(state: ProjectState, element: Element) -> bool:
     ended = state.activations[element.ended] if element.ended else None
     if ended is None or ended.digest != element.digest:
         return True
-    # What it gave was withdrawn with the attempt that its inputs came from.
-    return ended.provisional and ended.outcome == "succeeded" and element.partial is None
+    if ended.provisional:
+        # What it gave was withdrawn with the attempt that its inputs came from.
+        return ended.outcome == "succeeded" and element.partial is None
+    # A late result of other inputs has taken its place since: it is the last success again.
+    return ended.outcome == "succeeded" and element.success != ended.id
 
 
 def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
@@ -108,7 +111,8 @@ def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
         earlier = state.activations[element.successes[element.digest]]
         late = earlier.outcome in ("stopped", "superseded")
         taken_back = state.reusing and earlier.version == instance.version
-        if late or taken_back or state.spec(instance).extends:
+        overtaken = earlier.id == element.ended
+        if late or taken_back or overtaken or state.spec(instance).extends:
             step.emit(ev.ActivationReused(instance.path, element.eid, earlier.id))
             return
     open_activation(step, instance, element)
