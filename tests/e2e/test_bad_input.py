@@ -67,7 +67,7 @@ def test_commands_that_cannot_be_carried_out_change_nothing(env: Env) -> None:
     }.items():
         said = env.refused(1, *words)
         says(said, *refusal)
-    says(env.refused(2, "set", "a.in.by"), "cpc set --help")
+    says(env.refused(1, "set", "a.in.by"), "cpc set a.in.by VALUE")
     says(env.refused(1, "status", "-p", "nosuch"), "nosuch")
 
     after = project.view()

@@ -198,7 +198,8 @@ def _moving(step: Step, instance: Instance, element: Element, position: str, wai
     if any(one.status not in ("current", "stale") for one in found):
         return None
     values, digests = [one.value for one in found], [one.digest for one in found]
-    origins = [list(one.origins) for one in found]
-    outcome = {"values": values, "digests": digests, "origins": origins}
+    outcome: dict[str, Any] = {"values": values, "digests": digests}
+    if waits.kind == "peek":
+        outcome["origins"] = [list(one.origins) for one in found]
     step.emit(ev.Decided(instance.path, element.eid, position, waits.kind, names, names, outcome))
     return values, tuple(digests)
