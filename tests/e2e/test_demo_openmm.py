@@ -72,7 +72,7 @@ def test_more_steps_continue_a_finished_simulation(site: Site, tmp_path: Path) -
     assert (len(short), len(long), info.first_step) == (40, 100, 500)
     assert (long[:40] == short).all()
     trace = run.project.trace("run.out.trajectory")
-    assert trace.parent is not None
+    assert trace.root.parent
     rows = run.out["energies"].value.read_text().splitlines()
     assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(500, 50_001, 500))
 
