@@ -50,6 +50,13 @@ class Placed(msgspec.Struct, frozen=True, omit_defaults=True):
     fill: Literal["mentions", "nothing", "inputs"] = "mentions"
 
 
+class Join(msgspec.Struct, frozen=True):
+    """A command line that makes one file, ``makes``, of those that a job has so far."""
+
+    argv: tuple[str, ...]
+    makes: str
+
+
 class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an output port's value is read from the work folder when the job is complete.
 
@@ -57,8 +64,9 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     ``number`` and ``regex`` (first group of ``regex`` in the file, last match; number converts it),
     ``exit_code`` (of the last line). ``partial``: it means something while the job runs (a
     trajectory, a log); what there is of it so far may be read then, from ``so_far`` (a pattern) if
-    the job has it in other files than at its end. ``key`` names the member of
-    a JSON object that is meant, with dots for members of members.
+    the job has it in other files than at its end; of several, ``join`` makes the one that is
+    wanted (without it, the last one is taken).
+    ``key`` names the member of a JSON object that is meant, with dots for members of members.
     """
 
     port: str
@@ -70,6 +78,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     partial: bool = False
     key: str | None = None
     so_far: str = ""
+    join: Join | None = None
 
 
 class Number(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,6 +101,22 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     total: float | None = None
     unit: str = ""
     scale: float = 1.0
+
+
+class Series(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A table that grows while the job runs, read from files that match ``pattern``, in order.
+
+    Without ``regex`` the files are CSV with a line of names. With it, every match is a row and
+    its named groups are the columns; one group may be called ``block``: lines of names and lines
+    of numbers below them by turns, in columns of ``width`` characters. A row whose first column
+    is not beyond that of rows before it takes their place: a part was run again.
+    """
+
+    name: str
+    pattern: str
+    regex: str | None = None
+    width: int = 15
+    units: dict[str, str] = {}
 
 
 class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,6 +160,7 @@ class Command(msgspec.Struct, frozen=True, omit_defaults=True):
     files: tuple[Placed, ...] = ()
     checkpoint: Checkpoint | None = None
     progress: Progress | None = None
+    series: tuple[Series, ...] = ()
     done_when: Done = Done()
     environment: dict[str, str] = {}
     resources: Resources | None = None
@@ -213,7 +239,11 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the trace keeps of one attempt. Times are seconds since the epoch (server's clock)."""
+    """What the trace keeps of one attempt. Times are seconds since the epoch (server's clock).
+
+    ``series`` are files (plain values) by the name of the series. ``log`` is the end of what it
+    printed; the queue keeps it, the journal does not.
+    """
 
     number: int
     worker: str
@@ -225,3 +255,5 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: str = ""
     exit_code: int | None = None
     checkpoint: CheckpointRef | None = None
+    series: dict[str, Any] = {}
+    log: str = ""

@@ -22,7 +22,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MEMBER = r"[^\W\d][\w-]*"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ADDRESS = re.compile(
-    r"(?P<instance>[^.\[\]\s]+)(?:[.:](?P<side>in|out)(?:[.](?P<port>[A-Za-z_]\w*)"
+    r"(?P<instance>[^.\[\]\s]+)(?:(?P<element>\[\d+\])(?=[.:]out[.]))?"
+    r"(?:[.:](?P<side>in|out)(?:[.](?P<port>[A-Za-z_]\w*)"
     rf"(?P<rest>(?:\[{_QUOTED}\]|\[[^\]\"]*\]|[.]{_MEMBER})*))?)?(?P<tail>\[[^\]\"]*\])?\Z"
 )
 _STEP = re.compile(rf"\[({_QUOTED})\]|\[([^\]\"]*)\]|[.]({_MEMBER})")
@@ -36,7 +37,8 @@ class Address(msgspec.Struct, frozen=True):
     """A parsed path: the instance, then a port of one side, then steps into the value.
 
     A step is an index, a member's name, or ``"+"`` (the place after the last element).
-    ``element`` is the position in ``instance[3]``: one element of a mapped instance.
+    ``element`` is the position in ``instance[3]``: one element of a mapped instance. Its output
+    ``instance[3].out.port`` is ``instance.out.port[3]``.
     """
 
     instance: str
@@ -73,7 +75,7 @@ def parse(text: str) -> Address:
     found = _ADDRESS.match(text.strip())
     if not found:
         raise BadValue(f"{text!r} is no path{_meant(text.strip())}")
-    steps: list[Step] = []
+    steps: list[Step] = [int(found["element"][1:-1])] if found["element"] else []
     for quoted, index, member in _STEP.findall(found["rest"] or ""):
         steps.append(_unquoted(quoted, text) if quoted else member or _index(index, text))
     element = _index(found["tail"][1:-1], text) if found["tail"] else None

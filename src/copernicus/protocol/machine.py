@@ -71,12 +71,16 @@ class ProgressReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Sign of life of one attempt; ``seq`` grows with everything an attempt sends."""
+    """Sign of life of one attempt; ``seq`` grows with everything an attempt sends.
+
+    ``log_end`` counts the bytes that its programs have printed in all: ``log_tail`` ends there.
+    """
 
     attempt: str
     seq: int
     progress: ProgressReport | None = None
     log_tail: str | None = None
+    log_end: int = 0
 
 
 class HeartbeatRequest(msgspec.Struct, frozen=True):
@@ -86,15 +90,32 @@ class HeartbeatRequest(msgspec.Struct, frozen=True):
     offer: Offer | None = None
 
 
-class Directive(msgspec.Struct, frozen=True):
+class Share(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wanted of a running attempt: ``PartialRequest`` brings it.
+
+    ``regular``: these, every ``interval_s``. ``once``: these, one time for every new number
+    ``wish``. A name is that of an output port, or ``series:NAME``. ``watched``: somebody reads the
+    log as it grows: beat often, with all of its end.
+    """
+
+    regular: tuple[str, ...] = ()
+    interval_s: float = 60.0
+    once: tuple[str, ...] = ()
+    wish: int = 0
+    watched: bool = False
+
+
+class Directive(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the worker is to do with an attempt.
 
     ``go``: nothing special. ``stop``: last checkpoint, upload, end. ``discard``: end at once, it
-    is nobody's. ``checkpoint``: one now, and go on.
+    is nobody's. ``checkpoint``: one now, and go on. ``share``: what to tell of it before its end;
+    none: nothing (more).
     """
 
     attempt: str
     action: Literal["go", "stop", "discard", "checkpoint"]
+    share: Share | None = None
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
@@ -112,6 +133,20 @@ class CheckpointRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str
     files: tuple[StoredFile, ...]
     step: float | None = None
+
+
+class PartialRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a running attempt has made so far; the blobs are uploaded already.
+
+    ``outputs`` by port (or ``series:NAME``): what has nothing yet is not among them. ``step`` was
+    certainly reached. ``wish`` is that of the newest ``Share`` that it answers.
+    """
+
+    attempt: str
+    seq: int
+    outputs: dict[str, Any]
+    step: float | None = None
+    wish: int = 0
 
 
 class ResultRequest(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -322,8 +322,26 @@ class RevisionView(msgspec.Struct, frozen=True):
     summary: tuple[str, ...]
 
 
+class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attempt at a job, as shown; ``log`` is the end of what it printed, once it has ended."""
+
+    number: int
+    worker: str
+    host: str = ""
+    cores: int = 0
+    started: float = 0.0
+    ended: float = 0.0
+    outcome: str = ""
+    exit_code: int | None = None
+    log: str = ""
+
+
 class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job, as shown. ``why`` says why it does not run yet."""
+    """A job, as shown. ``why`` says why it does not run yet.
+
+    ``log_tail`` is the end of what its newest attempt printed: of a running one, it ends
+    ``log_end`` bytes after the beginning. ``tries`` are its attempts, oldest first.
+    """
 
     id: str
     project: str
@@ -340,6 +358,35 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     submitted: float = 0.0
     step: float | None = None
+    log_end: int = 0
+    tries: tuple[AttemptView, ...] = ()
+    ended: float = 0.0
+
+
+class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Some of a project's ended jobs, newest first; ``older`` asks for those before them."""
+
+    jobs: tuple[JobView, ...]
+    older: str = ""
+
+
+class PartialView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a running job has made so far of one output, or of one series.
+
+    ``value`` is plain (``None``: there is nothing yet). ``attempt`` had made it ``age_s`` seconds
+    ago, when ``step`` was certainly reached. Of an ended job, ``age_s`` is that of its end.
+    """
+
+    path: str
+    name: str
+    job: str
+    value: Any = None
+    attempt: int = 0
+    host: str = ""
+    age_s: float = 0.0
+    step: float | None = None
+    total: float | None = None
+    running: bool = True
 
 
 class FeedEntry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -110,16 +110,18 @@ class Book:
         if row.state in ENDED:
             self._ended[row.id] = None
 
-    def forget_old(self) -> None:
+    def forget_old(self) -> tuple[str, ...]:
         """Drop the oldest ended jobs beyond the number kept; those still held by a worker stay."""
         surplus = len(self._ended) - self._keep_ended
         if surplus <= 0:
-            return
+            return ()
         free = (job for job in self._ended if self.live(job) is None)
-        for job in tuple(islice(free, surplus)):
+        dropped = tuple(islice(free, surplus))
+        for job in dropped:
             del self._ended[job]
             del self.jobs[job]
             self.attempts.pop(job, None)
+        return dropped
 
     def take(self) -> list[Row]:
         """The rows changed since the last call, the newest of each key, in order of change."""
@@ -155,4 +157,5 @@ def record_of(row: AttemptRow) -> AttemptRecord:
         outcome=row.outcome,
         exit_code=row.exit_code,
         checkpoint=row.checkpoint,
+        series=row.series,
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from copernicus.model.jobs import CheckpointRef, Failure
-from copernicus.model.reports import JobEnded, JobStopped
+from copernicus.model.reports import JobEnded, JobStopped, PartialWithdrawn
 from copernicus.model.resources import Offer
 from copernicus.protocol import CheckpointRequest
 from copernicus.scheduling import checkpoints, retry
 from copernicus.scheduling.book import Book, resumable
 from copernicus.scheduling.leases import Leases
 from copernicus.scheduling.matching import Market, Reservations
-from copernicus.scheduling.partials import Partials
 from copernicus.scheduling.queue import Queue
 from copernicus.scheduling.rows import (
     ENDED,
@@ -20,8 +19,10 @@ from copernicus.scheduling.rows import (
     CheckpointRow,
     JobRow,
     Note,
+    last_of,
 )
 from copernicus.scheduling.settings import SchedulerSettings
+from copernicus.scheduling.wishes import Wishes
 from copernicus.scheduling.workers import Room, Workers
 
 
@@ -35,7 +36,7 @@ class Core:
         self.leases = Leases(settings.lease_s, settings.requests_kept)
         self.workers = Workers()
         self.reservations = Reservations()
-        self.partials = Partials()
+        self.wishes = Wishes()
         self.on_hold: set[str] = set()
         self.children: dict[str, set[str]] = {}
         self.now = 0.0
@@ -107,13 +108,27 @@ class Core:
 
     def close_attempt(self, row: AttemptRow, *, ended: bool, outcome: str) -> AttemptRow:
         """The lease of an attempt is over: it ``ended``, or it may still report."""
+        lease = self.leases.get(row.id)
+        log = lease.log_tail if lease else row.log
         self.leases.end(row.id)
         new = self.book.change_attempt(
-            row, state="ended" if ended else "lost", outcome=outcome, ended=self.now
+            self._withdraw(row, outcome),
+            state="ended" if ended else "lost",
+            outcome=outcome,
+            ended=self.now,
+            log=last_of(log),
         )
         for child in tuple(self.children.get(row.job, ())):
             self.place(self.book.jobs[child])
         return new
+
+    def _withdraw(self, row: AttemptRow, outcome: str) -> AttemptRow:
+        """What an attempt has given so far is no more; its result, if any, is told instead."""
+        if row.told and outcome != "completed":
+            job = self.book.jobs[row.job]
+            report = PartialWithdrawn(job.activation, row.number)
+            self.book.notes.append(Note(job.project, job.id, report))
+        return msgspec.structs.replace(row, partial={}, told=False)
 
     def hear(self, row: AttemptRow) -> AttemptRow:
         """The attempt has certainly started: its worker speaks of it."""
@@ -156,6 +171,7 @@ class Core:
 
     def end_job(self, row: JobRow) -> None:
         """The job has its one end; the engine is told."""
+        self.wishes.forget(row.id)
         self.put_job(msgspec.structs.replace(row, checkpoint=row.checkpoint or self.newest(row)))
         self.note_end(self.book.jobs[row.id])
 
@@ -242,7 +258,8 @@ class Core:
 
     def forget_old(self) -> None:
         """Bound the memory that ended jobs take."""
-        self.book.forget_old()
+        for job in self.book.forget_old():
+            self.wishes.forget(job)
 
     def is_ended(self, job: str) -> bool:
         """Whether the job is known and needs no attempt any more."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from copernicus.model.resources import SCRIPT_PROGRAMS, Offer
-from copernicus.protocol import JobView
+from copernicus.protocol import AttemptView, JobView
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.matching import can_ever_fit, program_for, serves
 from copernicus.scheduling.queue import Needs, needs_of
-from copernicus.scheduling.rows import JobRow
+from copernicus.scheduling.rows import AttemptRow, JobRow
 from copernicus.scheduling.workers import Room, WorkerInfo
 
 _ENDED = {"done": "it is done", "cancelled": "it was cancelled"}
@@ -154,10 +154,28 @@ def view(core: Core, job: str) -> JobView:
         host=last.host if last else "",
         cores=live.cores if live else 0,
         progress=progress,
-        log_tail=lease.log_tail if lease else (row.last_failure.log if row.last_failure else ""),
+        log_tail=lease.log_tail if lease else (last.log if last else ""),
+        log_end=lease.log_end if lease else 0,
         why="" if live else explain(core, job, None),
         submitted=row.submitted,
         step=step,
+        tries=tuple(_try(attempt) for _, attempt in sorted(core.book.attempts[job].items()))
+        if job in core.book.attempts
+        else (),
+    )
+
+
+def _try(row: AttemptRow) -> AttemptView:
+    return AttemptView(
+        number=row.number,
+        worker=row.worker,
+        host=row.host,
+        cores=row.cores,
+        started=row.started or row.granted,
+        ended=row.ended,
+        outcome=row.outcome or "running",
+        exit_code=row.exit_code,
+        log=row.log,
     )
 
 

@@ -14,13 +14,14 @@ from copernicus.protocol import ProgressReport
 class Lease:
     """The lease of one attempt: until when, and what its last heartbeat said."""
 
-    __slots__ = ("expires", "log_tail", "progress", "seq")
+    __slots__ = ("expires", "log_end", "log_tail", "progress", "seq")
 
     def __init__(self, expires: float) -> None:
         self.expires = expires
         self.seq = -1
         self.progress: ProgressReport | None = None
         self.log_tail = ""
+        self.log_end = 0
 
 
 class Leases:

@@ -14,11 +14,17 @@ import msgspec
 from copernicus.errors import BadValue, Conflict, NotAllowed
 from copernicus.model.jobs import Failure
 from copernicus.model.values import digest
-from copernicus.protocol import Beat, CheckpointRequest, Directive, ResultRequest
-from copernicus.scheduling import retry
+from copernicus.protocol import (
+    Beat,
+    CheckpointRequest,
+    Directive,
+    PartialRequest,
+    ResultRequest,
+)
+from copernicus.scheduling import partials, retry
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.rows import AttemptRow
+from copernicus.scheduling.rows import AttemptRow, last_of
 
 Verdict = Literal["accepted", "already", "superseded"]
 
@@ -50,9 +56,11 @@ def beat(core: Core, worker: str, beat: Beat) -> Directive:
     if beat.seq > lease.seq:
         lease.seq = beat.seq
         lease.progress = beat.progress or lease.progress
-        lease.log_tail = beat.log_tail if beat.log_tail is not None else lease.log_tail
+        if beat.log_tail is not None:
+            lease.log_tail, lease.log_end = beat.log_tail, beat.log_end
         core.leases.start(row.id, core.now)
-    return Directive(beat.attempt, row.directive)
+    share = partials.share_of(core, row) if row.directive == "go" else None
+    return Directive(beat.attempt, row.directive, share)
 
 
 def checkpoint(core: Core, worker: str, request: CheckpointRequest) -> None:
@@ -86,6 +94,23 @@ def checkpoint(core: Core, worker: str, request: CheckpointRequest) -> None:
         )
     core.leases.start(row.id, core.now)
     core.add_checkpoint(core.hear(row), request)
+
+
+def partial(core: Core, worker: str, request: PartialRequest) -> None:
+    """Take what a running attempt has made so far; the same again (``seq``) is taken once.
+
+    Raises:
+        NotAllowed: The attempt was not granted to this worker.
+        Conflict: The attempt does not hold its job any more, or the message is out of date.
+        BadValue: The job gives no such thing before its end.
+    """
+    row = granted(core, worker, request.attempt)
+    if core.can_revive(row):
+        row = core.revive(row)
+    if row.state != "live":
+        raise Conflict(f"attempt {request.attempt} no longer holds its job: stop it")
+    core.leases.start(row.id, core.now)
+    partials.take(core, core.hear(row), request)
 
 
 def result(core: Core, worker: str, request: ResultRequest) -> Verdict:
@@ -152,13 +177,19 @@ def _close(core: Core, row: AttemptRow, request: ResultRequest) -> AttemptRow:
         fields["program_version"] = request.record.program_version or row.program_version
         fields["exit_code"] = request.record.exit_code
         fields["cores"] = row.cores or request.record.cores
+        fields["series"] = request.record.series
         took = request.record.ended - request.record.started
         if took > 0:
             # By how long the worker says, not by when: its clock may be wrong.
             fields["started"] = min(row.started or core.now, core.now - took)
     if request.failure and request.failure.exit_code is not None:
         fields["exit_code"] = request.failure.exit_code
+    log = (request.record.log if request.record else "") or (
+        request.failure.log if request.failure else ""
+    )
     row = core.close_attempt(row, ended=True, outcome=request.outcome)
+    if log:
+        fields["log"] = last_of(log)
     return core.book.change_attempt(row, **fields) if fields else row
 
 

@@ -7,28 +7,68 @@ restart, and a person asks again.
 
 from __future__ import annotations
 
-import msgspec
+from copernicus.errors import BadValue, Conflict
+from copernicus.model.jobs import JobSpec
+from copernicus.model.reports import PartialGiven
+from copernicus.protocol import PartialRequest, Share
+from copernicus.scheduling.core import Core
+from copernicus.scheduling.rows import AttemptRow, Given, Note
+
+SERIES = "series:"
 
 
-class Wanted(msgspec.Struct):
-    """What is wanted of one job: streamed ``ports``, as of ``version`` of the engine's wish."""
+def names_of(spec: JobSpec | None) -> tuple[str, ...]:
+    """What a running job of this kind can give before its end: ports, and ``series:NAME``."""
+    if spec is None or spec.command is None:
+        return ()
+    ports = (output.port for output in spec.command.outputs if output.partial)
+    return (*ports, *(SERIES + series.name for series in spec.command.series))
 
-    version: int = 0
-    ports: tuple[str, ...] = ()
+
+def share_of(core: Core, row: AttemptRow) -> Share | None:
+    """What the worker of an attempt is to tell of it now; ``None``: nothing."""
+    wanted = core.wishes.get(row.job)
+    if wanted is None:
+        return None
+    share = Share(
+        regular=wanted.streamed,
+        interval_s=core.settings.share_interval_s,
+        once=wanted.asked,
+        wish=wanted.wish if wanted.asked else 0,
+        watched=core.now < wanted.watched_until,
+    )
+    return share if share.regular or share.once or share.watched else None
 
 
-class Partials:
-    """What is wanted, by job."""
+def take(core: Core, row: AttemptRow, request: PartialRequest) -> None:
+    """Keep what a live attempt has given so far, and tell the engine what is streamed of it.
 
-    def __init__(self) -> None:
-        self._wanted: dict[str, Wanted] = {}
-
-    def stream(self, job: str, version: int, ports: tuple[str, ...]) -> None:
-        """These ports are wanted regularly (none: no more); lower versions change nothing."""
-        wanted = self._wanted.setdefault(job, Wanted())
-        if version >= wanted.version:
-            wanted.version, wanted.ports = version, ports
-
-    def streamed(self, job: str) -> tuple[str, ...]:
-        """The ports of a job that are wanted regularly."""
-        return self._wanted[job].ports if job in self._wanted else ()
+    Raises:
+        Conflict: Something newer of this attempt is here already.
+        BadValue: The job gives no such thing before its end.
+    """
+    if request.seq == row.partial_seq:
+        return
+    if request.seq < row.partial_seq:
+        raise Conflict(
+            f"what attempt {request.attempt} sent as {request.seq} came after {row.partial_seq}: "
+            "it is out of date"
+        )
+    known = names_of(core.book.jobs[row.job].spec)
+    for name in request.outputs:
+        if name not in known:
+            raise BadValue(f"job {row.job} does not give {name!r} before its end")
+    given = {name: Given(value, core.now, request.step) for name, value in request.outputs.items()}
+    core.wishes.answered(row.job, request.wish)
+    streamed = core.wishes.streamed(row.job)
+    outputs = {name: value for name, value in request.outputs.items() if name in streamed}
+    row = core.book.change_attempt(
+        row,
+        partial={**row.partial, **given},
+        partial_seq=request.seq,
+        told=row.told or bool(outputs),
+    )
+    if outputs:
+        job = core.book.jobs[row.job]
+        report = PartialGiven(job.activation, row.number, request.seq, outputs)
+        core.book.notes.append(Note(job.project, job.id, report))

@@ -13,11 +13,14 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.model.jobs import CheckpointRef, Failure, JobSpec
-from copernicus.model.reports import JobEnded, JobStopped
+from copernicus.model.reports import JobEnded, JobStopped, PartialGiven, PartialWithdrawn
 
 JobState = Literal["queued", "leased", "done", "failed", "cancelled"]
 AttemptState = Literal["live", "lost", "ended"]
 Wish = Literal["go", "stop", "discard"]
+
+LOG_KEPT = 8192
+"""How much is kept of what an attempt printed, in characters."""
 
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
@@ -65,6 +68,14 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
         return activation_of(self.id)
 
 
+class Given(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a running attempt has given of one output: its value ``at`` some time, and ``step``."""
+
+    value: Any
+    at: float
+    step: float | None = None
+
+
 class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt. Key: ``job`` and ``number``.
 
@@ -72,6 +83,9 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     has reported, or its worker was revoked. ``seq`` is that of its last accepted checkpoint.
     ``directive`` is what its heartbeats are answered. ``heard``: its worker has sent anything.
     One granted ahead has no ``cores`` of its own: it follows one that has.
+    ``partial`` is what it has given while it is live, the newest of each port, ``partial_seq`` the
+    number of the last of it, and ``told`` whether the engine knows of it. ``series`` and ``log``
+    (its end) come with its end.
     ``outcome`` says how it ended: completed, failed, stopped, lost, discarded, superseded, revoked.
     """
 
@@ -95,6 +109,11 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: str = ""
     exit_code: int | None = None
     checkpoint: CheckpointRef | None = None
+    partial: dict[str, Given] = {}
+    partial_seq: int = -1
+    told: bool = False
+    series: dict[str, Any] = {}
+    log: str = ""
 
     @property
     def id(self) -> str:
@@ -119,7 +138,7 @@ class Note(msgspec.Struct, frozen=True):
 
     project: str
     job: str
-    report: JobEnded | JobStopped
+    report: JobEnded | JobStopped | PartialGiven | PartialWithdrawn
 
 
 Row = JobRow | AttemptRow | CheckpointRow
@@ -139,3 +158,8 @@ def job_of_attempt(attempt: str) -> tuple[str, int] | None:
 def activation_of(job: str) -> str:
     """The activation whose job this is: what follows the project in the id."""
     return job.rpartition(".")[2]
+
+
+def last_of(log: str, most: int = LOG_KEPT) -> str:
+    """The last whole lines of a log, of at most so many characters."""
+    return log if len(log) <= most else log[-most:].partition("\n")[2]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from copernicus.errors import Conflict
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
 from copernicus.model.resources import Offer
 from copernicus.protocol import (
@@ -20,6 +21,7 @@ from copernicus.protocol import (
     Directive,
     JobView,
     LeaseRequest,
+    PartialRequest,
     ResultRequest,
 )
 from copernicus.scheduling import explain, granting, invariants, messages, wanted
@@ -161,7 +163,28 @@ class Scheduler:
 
     def stream(self, job_id: str, version: int, ports: tuple[str, ...]) -> None:
         """While the job runs, these output ports are wanted as they are so far, regularly."""
-        self._core.partials.stream(job_id, version, ports)
+        self._core.wishes.stream(job_id, version, ports)
+
+    def ask(self, job_id: str, names: tuple[str, ...]) -> int:
+        """Want these outputs of a running job once, as they are so far; the number of the wish.
+
+        Raises:
+            NotFound: The job is not known.
+            Conflict: It does not run; the message says why.
+        """
+        row = self._core.book.job(job_id)
+        if self._core.book.live(job_id) is None or row.state != "leased":
+            raise Conflict(f"it does not run: {explain.explain(self._core, job_id, None)}")
+        return self._core.wishes.ask(job_id, names)
+
+    def is_waiting(self, job_id: str, wish: int) -> bool:
+        """Whether a wish may still be carried out, and was not."""
+        live = self._core.book.live(job_id) is not None
+        return live and self._core.wishes.is_open(job_id, wish)
+
+    def watch(self, job_id: str, now: float) -> None:
+        """Somebody reads a job's log as it grows: its worker is to tell of it often."""
+        self._core.wishes.watch(job_id, now + self._core.settings.watch_s)
 
     def set_on_hold(self, project: str, on_hold: bool) -> None:
         """Offer no job of the project; or offer them again, those submitted on hold too."""
@@ -196,6 +219,17 @@ class Scheduler:
         """
         self._core.advance(now)
         messages.checkpoint(self._core, worker_id, request)
+
+    def partial(self, worker_id: str, request: PartialRequest, now: float) -> None:
+        """Take what a running attempt has made so far, whose blobs are stored.
+
+        Raises:
+            NotAllowed: The attempt was not granted to this worker.
+            Conflict: The attempt does not hold its job any more, or the message is out of date.
+            BadValue: The job gives no such thing before its end.
+        """
+        self._core.advance(now)
+        messages.partial(self._core, worker_id, request)
 
     def result(self, worker_id: str, request: ResultRequest, now: float) -> messages.Verdict:
         """Take the end of an attempt; the first completed result of a job is its result.
@@ -278,6 +312,11 @@ class Scheduler:
             NotFound: The job is not known.
         """
         return explain.view(self._core, job_id)
+
+    def attempt_rows(self, job_id: str) -> list[AttemptRow]:
+        """The attempts of a job that is known, by number."""
+        attempts = self._core.book.attempts.get(job_id, {})
+        return [attempts[number] for number in sorted(attempts)]
 
     def job_row(self, job_id: str) -> JobRow | None:
         """The row of a job, if it is known."""

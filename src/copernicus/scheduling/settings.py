@@ -14,7 +14,8 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     request. A job that waits ``reserve_after_s`` gets the next worker wide enough for it kept free;
     one that waits ``avoid_s`` no longer avoids the workers that failed it. ``keep_ended`` ended
     jobs stay in memory for late results. At most
-    ``most_ahead`` jobs are granted beyond what an offer holds.
+    ``most_ahead`` jobs are granted beyond what an offer holds. What is streamed of a running job
+    comes every ``share_interval_s``; a log that was asked for is watched for ``watch_s`` more.
     """
 
     lease_s: float = 120.0
@@ -29,3 +30,5 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     keep_ended: int = 10_000
     requests_kept: int = 32
     most_ahead: int = 256
+    share_interval_s: float = 60.0
+    watch_s: float = 30.0

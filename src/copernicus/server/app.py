@@ -45,6 +45,7 @@ from copernicus.server.folder import (
 )
 from copernicus.server.holdings import Holdings
 from copernicus.server.http.apps import machine_app, user_app
+from copernicus.server.peeking import Knocks
 from copernicus.server.runtime import Runtime
 from copernicus.server.site import Site
 from copernicus.server.snapshots import take_due
@@ -169,6 +170,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             doorkeeper=Doorkeeper(settings),
             files=FileRights(store),
             names=settings.names or own_names(),
+            knocks=Knocks(),
         )
     finally:
         await evaluators.stop()

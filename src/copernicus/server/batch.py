@@ -44,6 +44,7 @@ from copernicus.protocol import (
     EditReply,
     HeartbeatRequest,
     LeaseRequest,
+    PartialRequest,
     ProgressReport,
     ResultRequest,
 )
@@ -307,6 +308,15 @@ class Batch:
         """
         self._job_of(request.attempt)
         self.holdings.scheduler.checkpoint(worker_id, request, self.now)
+
+    def partial(self, worker_id: str, request: PartialRequest) -> None:
+        """What a running attempt has made so far; its blobs are here.
+
+        Raises:
+            Conflict: the attempt may not say anything any more.
+        """
+        self._job_of(request.attempt)
+        self.holdings.scheduler.partial(worker_id, request, self.now)
 
     def result(self, worker_id: str, request: ResultRequest) -> Verdict:
         """How an attempt ended; the verdict of ``ResultReply``."""

@@ -31,7 +31,11 @@ class FileRights:
 
     def refers(self, project: str, sha256: str) -> bool:
         """Whether the project names this blob. Blocking: reads what is new of its journal."""
-        return sha256 in self._journaled(project) or sha256 in self._checkpoints(project)
+        return (
+            sha256 in self._journaled(project)
+            or sha256 in self._checkpoints(project)
+            or sha256 in self._so_far(project)
+        )
 
     def all_referred(self) -> set[str]:
         """Every blob that any project names. Blocking, and slow the first time."""
@@ -39,6 +43,7 @@ class FileRights:
         for record in self._store.projects():
             found |= self._journaled(record.id)
             found.update(self._checkpoints(record.id))
+            found.update(self._so_far(record.id))
         return found
 
     def _journaled(self, project: str) -> set[str]:
@@ -55,6 +60,13 @@ class FileRights:
         for row in self._store.checkpoints(project):
             for ref in row.refs:
                 yield from (stored.sha256 for stored in ref.files)
+
+    def _so_far(self, project: str) -> Iterator[str]:
+        """What the attempts of running work have given, before any result is in the journal."""
+        for row in self._store.live_attempts(project):
+            for given in row.partial.values():
+                yield from _hashes(given.value)
+            yield from _hashes(row.series)
 
 
 def named_in(entry: Entry) -> Iterator[str]:

@@ -11,6 +11,7 @@ from copernicus.server.accounts import Doorkeeper
 from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
 from copernicus.server.files import FileRights
+from copernicus.server.peeking import Knocks
 from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
 
@@ -32,6 +33,7 @@ class Site:
     doorkeeper: Doorkeeper
     files: FileRights
     names: tuple[str, ...]
+    knocks: Knocks
     machine_port: int = 0
     user_port: int = 0
 

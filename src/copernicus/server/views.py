@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -13,12 +14,13 @@ from copernicus.protocol import (
     ElementView,
     InstanceDetail,
     InstanceView,
+    JobPage,
     JobView,
     Member,
     ProjectView,
     WorkerView,
 )
-from copernicus.scheduling.rows import ENDED
+from copernicus.scheduling.rows import ENDED, JobRow
 from copernicus.server.batch import Batch, job_id
 from copernicus.server.holdings import Project
 
@@ -85,8 +87,16 @@ def jobs_of(batch: Batch, project: Project) -> list[JobView]:
     return [_job(batch, project, row.id, short=True) for row in chosen]
 
 
-def job_of(batch: Batch, project: Project, name: str) -> JobView:
-    """One job, with its log and why it does not run.
+def ended_jobs(batch: Batch, project: Project, rows: Sequence[JobRow], count: int) -> JobPage:
+    """A page of ended jobs, from what the store has; one less than ``count`` was the last."""
+    for row in rows:
+        batch.job_row(row.id)
+    shown = tuple(_job(batch, project, row.id, short=True) for row in rows)
+    return JobPage(shown, rows[-1].id if len(rows) == count else "")
+
+
+def job_of(batch: Batch, project: Project, name: str, *, watch: bool = False) -> JobView:
+    """One job, with its log (``watch``: which is to come often) and why it does not run.
 
     Raises:
         NotFound: the project has no such job.
@@ -95,6 +105,8 @@ def job_of(batch: Batch, project: Project, name: str) -> JobView:
     row = batch.job_row(full)
     if row is None or row.project != project.record.id:
         raise NotFound(f"Project {project.record.name!r} has no job {name!r}.")
+    if watch:
+        batch.holdings.scheduler.watch(full, batch.now)
     return _job(batch, project, full, short=False)
 
 
@@ -149,7 +161,9 @@ def _job(batch: Batch, project: Project, name: str, *, short: bool) -> JobView:
     if not path:
         row = batch.holdings.scheduler.job_row(name)
         path = row.spec.label if row and row.spec else ""
-    return msgspec.structs.replace(shown, path=path, log_tail="" if short else shown.log_tail)
+    ended = max((one.ended for one in shown.tries), default=0.0)
+    shown = msgspec.structs.replace(shown, path=path, ended=0.0 if shown.cores else ended)
+    return msgspec.structs.replace(shown, log_tail="", tries=()) if short else shown
 
 
 def _element(batch: Batch, element: ElementView) -> ElementView:

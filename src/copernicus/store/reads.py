@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, exists, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, exists, func, select
 
 from copernicus.errors import NotFound
 from copernicus.model.events import Event
@@ -168,6 +168,20 @@ class Reads:
             query = query.where(JOBS.c.state.in_(states))
         return self._scheduler_rows(JobRow, JOBS, query)
 
+    def ended_jobs(self, project: str, older: str = "", limit: int = 100) -> list[JobRow]:
+        """A page of a project's ended jobs, newest first; ``older`` than the job of this id."""
+        length = func.length(JOBS.c.id)
+        query = (
+            select(JOBS.c.data)
+            .where(JOBS.c.project == project, JOBS.c.state.in_(ENDED))
+            .order_by(length.desc(), JOBS.c.id.desc())
+            .limit(limit)
+        )
+        if older:
+            shorter = length < len(older)
+            query = query.where(shorter | ((length == len(older)) & (JOBS.c.id < older)))
+        return self._scheduler_rows(JobRow, JOBS, query)
+
     def job(self, job: str) -> JobRow | None:
         """One job."""
         return _one(self._scheduler_rows(JobRow, JOBS, select(JOBS.c.data).where(JOBS.c.id == job)))
@@ -177,14 +191,16 @@ class Reads:
         query = select(ATTEMPTS.c.data).where(ATTEMPTS.c.job == job).order_by(ATTEMPTS.c.number)
         return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
 
-    def live_attempts(self) -> list[AttemptRow]:
-        """Every attempt, ended or not, of the jobs that ``live_jobs`` gives."""
+    def live_attempts(self, project: str | None = None) -> list[AttemptRow]:
+        """Every attempt, ended or not, of the jobs that ``live_jobs`` gives (of one project)."""
         query = (
             select(ATTEMPTS.c.data)
             .join(JOBS, JOBS.c.id == ATTEMPTS.c.job)
             .where(_is_live())
             .order_by(ATTEMPTS.c.job, ATTEMPTS.c.number)
         )
+        if project is not None:
+            query = query.where(JOBS.c.project == project)
         return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
 
     def checkpoints(

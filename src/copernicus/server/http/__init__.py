@@ -6,6 +6,7 @@ Machine port (mutual TLS, ``application/msgpack``)::
     POST /v1/work/leave               nothing            -> 204
     POST /v1/work/heartbeat           HeartbeatRequest   -> HeartbeatReply
     POST /v1/work/checkpoint          CheckpointRequest  -> 204
+    POST /v1/work/partial             PartialRequest     -> 204
     POST /v1/work/result              ResultRequest      -> ResultReply
     POST /v1/work/results             ResultsRequest     -> ResultsReply
     POST /v1/work/renew               RenewRequest       -> Certificate
@@ -57,7 +58,10 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /reproductions/{job}                            -> ReproductionView
     GET  /history                                        -> [RevisionView]
     GET  /jobs                                           -> [JobView]
-    GET  /jobs/{job}                  (with ``why``)     -> JobView
+    GET  /jobs/{job}?watch=           (with ``why``)     -> JobView
+    GET  /ended-jobs?older=&count=    (newest first)     -> JobPage
+    GET  /partial?path=&wait_s=       (of running jobs)  -> [PartialView]
+    GET  /series?path=&wait_s=        (CSV files)        -> [PartialView]
     GET  /journal?since=&limit=                          -> [FeedEntry]
     GET  /events?since=               (or Last-Event-ID) -> server-sent FeedEntry
     POST /blobs/missing               MissingRequest     -> MissingReply

@@ -22,6 +22,7 @@ from copernicus.server.http.joining import JOINING_ROUTES, RENEWAL_ROUTES
 from copernicus.server.http.limits import TimedBodies
 from copernicus.server.http.looking import LOOKING_ROUTES, QUEUE_ROUTES
 from copernicus.server.http.moving import LOAD_ROUTES, SAVE_ROUTES
+from copernicus.server.http.peeking import PEEKING_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
 from copernicus.server.http.schema import StructSchemas
@@ -47,6 +48,7 @@ def user_app(site: Site) -> ASGIApp:
         JOINING_ROUTES,
         PROJECT_ROUTES,
         LOOKING_ROUTES,
+        PEEKING_ROUTES,
         QUEUE_ROUTES,
         FUNCTION_ROUTES,
         USER_BLOB_ROUTES,

@@ -22,6 +22,7 @@ from copernicus.protocol import (
     HeartbeatRequest,
     LeaseReply,
     LeaseRequest,
+    PartialRequest,
     ResultOutcome,
     ResultReply,
     ResultRequest,
@@ -92,6 +93,16 @@ async def checkpoint(request: AnyRequest) -> None:
     made = await packed(request, CheckpointRequest)
     await asyncio.to_thread(_check_stored, site, made.files)
     await site.runtime.do(lambda batch: batch.checkpoint(record.id, made))
+
+
+@post("/partial", opt=does(Action.CHECKPOINT), status_code=204)
+async def partial(request: AnyRequest) -> None:
+    """What an attempt has made so far, whose files have been uploaded."""
+    site, record = site_of(request), worker_of(request)
+    given = await packed(request, PartialRequest)
+    await asyncio.to_thread(_check_stored, site, _stored(given.outputs))
+    await site.runtime.do(lambda batch: batch.partial(record.id, given))
+    site.knocks.told()
 
 
 @post("/result", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
@@ -207,8 +218,13 @@ def _check_stored(site: Site, files: Iterable[StoredFile]) -> None:
             )
 
 
+def _stored(value: Any) -> list[StoredFile]:
+    return [StoredFile(file.name, file.sha256, file.size) for file in files_in(value)]
+
+
 def _has_files(ended: ResultRequest) -> bool:
-    recorded = ended.record.checkpoint if ended.record else None
+    record = ended.record
+    recorded = (record.checkpoint or record.series) if record else None
     return bool(ended.inline or ended.checkpoint or recorded or list(files_in(ended.outputs)))
 
 
@@ -216,15 +232,16 @@ def _keep_files(site: Site, ended: ResultRequest) -> None:
     for sha256, data in ended.inline.items():
         if site.blobs.put_bytes(data).sha256 != sha256:
             raise BadValue(f"The file {sha256} that came with the result has another SHA-256.")
-    files = [StoredFile(file.name, file.sha256, file.size) for file in files_in(ended.outputs)]
+    files = _stored(ended.outputs)
     if ended.checkpoint is not None:
         files.extend(ended.checkpoint.files)
     recorded: CheckpointRef | None = ended.record.checkpoint if ended.record else None
     if recorded is not None:
         files.extend(recorded.files)
+    files.extend(_stored(ended.record.series) if ended.record else ())
     _check_stored(site, files)
 
 
 WORK_ROUTES = Router(
-    "/v1/work", route_handlers=[lease, leave, heartbeat, checkpoint, result, results]
+    "/v1/work", route_handlers=[lease, leave, heartbeat, checkpoint, partial, result, results]
 )
