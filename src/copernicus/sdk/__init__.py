@@ -33,11 +33,13 @@ from copernicus.model.jobs import (
     Command,
     Done,
     Failure,
+    Join,
     Line,
     Number,
     Output,
     Placed,
     Progress,
+    Series,
 )
 from copernicus.model.resources import Resources
 from copernicus.registry import Module
@@ -60,6 +62,7 @@ __all__ = [
     "Files",
     "Final",
     "Function",
+    "Join",
     "Latest",
     "Line",
     "Module",
@@ -73,6 +76,7 @@ __all__ = [
     "Ref",
     "Resources",
     "RetryPolicy",
+    "Series",
     "Streaming",
     "Task",
     "Unit",

@@ -25,7 +25,7 @@ from copernicus.errors import (
 from copernicus.executors.local import LocalExecutor
 from copernicus.security.files import make_private_folder
 from copernicus.worker.bench import Tools
-from copernicus.worker.console import Console
+from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.crew import Crew
 from copernicus.worker.delivery import Delivery
 from copernicus.worker.heartbeats import Heartbeats
@@ -108,7 +108,9 @@ def _introduce(
         programs={p.name: p.version for p in reversed(programs.offered)},
         work_dir=str(work_dir),
     )
-    console.say("machine", f"{machine.cores} cores, {machine.memory_mb} MiB{gpus} in {work_dir}")
+    console.say(
+        "machine", f"{counted_cores(machine.cores)}, {machine.memory_mb} MiB{gpus} in {work_dir}"
+    )
     console.say("programs", f"programs: {shown}")
     for refusal in programs.refused:
         if refusal.wanted:

@@ -10,22 +10,26 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import AttemptRecord, Checkpoint, CheckpointRef, Failure
-from copernicus.protocol import Beat, CheckpointRequest, ResultRequest
+from copernicus.protocol import Beat, CheckpointRequest, ResultRequest, Share
 from copernicus.worker.bench import Bench
 from copernicus.worker.checkpoints import Snapshot, Snapshots
 from copernicus.worker.link import Link, persist
 from copernicus.worker.outcome import Outcome, explain_error
 from copernicus.worker.probe import free_mb
+from copernicus.worker.sharing import Sharing
 from copernicus.worker.spool import Finished
 from copernicus.worker.transfer import Pending, split_inline
 
 QUICK_S = 5.0
+WATCHED_S = 1.0
+LAST_LINES = 100
+LAST_BYTES = 8192
 HOST = socket.gethostname()
 
 
@@ -61,7 +65,11 @@ class Attempt:
         self._snapshots: Snapshots | None = None
         self.discarded = False
         self.worked = False
+        self.watched = False
         command = bench.assignment.spec.command
+        self._sharing: Sharing | None = None
+        if command and (command.series or any(output.partial for output in command.outputs)):
+            self._sharing = Sharing(bench, command, link, self.next_seq)
         self._rule: Checkpoint | None = command.checkpoint if command else None
         if self._rule:
             copies = bench.home / "checkpoint"
@@ -90,6 +98,18 @@ class Attempt:
         """Take a checkpoint, and go on."""
         self._now.set()
 
+    def share(self, share: Share | None) -> None:
+        """What is wanted of it before its end."""
+        if self._sharing:
+            self._sharing.want(share)
+        self.watched = share is not None and share.watched
+
+    @property
+    def beat_s(self) -> float:
+        """How long it may be silent."""
+        interval = self.bench.assignment.heartbeat_s
+        return min(interval, WATCHED_S) if self.watched else interval
+
     def next_seq(self) -> int:
         """The next sequence number: it grows with everything that is sent."""
         self._seq += 1
@@ -102,21 +122,24 @@ class Attempt:
         progress = (
             await asyncio.to_thread(self.bench.progress) if reads_files else self.bench.progress()
         )
-        return Beat(self.id, self.next_seq(), progress, self.bench.log.tail() or None)
+        log = self.bench.log
+        tail = log.end() if self.watched else log.tail()
+        return Beat(self.id, self.next_seq(), progress, tail or None, log.written)
 
     async def work(self, release: Callable[[], None]) -> Finished:
         """Do the work and say how it ended; ``release`` is called as soon as the cores are free."""
-        regularly = None
+        beside = []
         if self._snapshots:
-            regularly = asyncio.create_task(self._checkpoint_regularly())
+            beside.append(asyncio.create_task(self._checkpoint_regularly()))
+        if self._sharing:
+            beside.append(asyncio.create_task(self._sharing.run()))
         try:
             outcome = await self._outcome()
         finally:
             release()
-            if regularly:
-                regularly.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await regularly
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         try:
             return await self._finish(outcome)
         except (OSError, CopernicusError) as error:
@@ -156,6 +179,10 @@ class Attempt:
                 checkpoint = self._request(snapshot)
                 if self._last is None or snapshot.files != self._last.files:
                     files += snapshot.pending
+        series: dict[str, Any] = {}
+        if self._sharing and not self.discarded:
+            series, tables = await asyncio.to_thread(self._sharing.last_series)
+            files += tables
         inline, uploads = await self._split(files)
         result = ResultRequest(
             attempt=self.id,
@@ -164,7 +191,7 @@ class Attempt:
             outputs=outcome.outputs,
             failure=outcome.failure,
             checkpoint=checkpoint,
-            record=self._record(outcome, checkpoint),
+            record=self._record(outcome, checkpoint, series),
             inline=inline,
         )
         return Finished(result, tuple(uploads), str(self.bench.home))
@@ -174,7 +201,9 @@ class Attempt:
             return {}, []
         return await asyncio.to_thread(split_inline, files)
 
-    def _record(self, outcome: Outcome, checkpoint: CheckpointRequest | None) -> AttemptRecord:
+    def _record(
+        self, outcome: Outcome, checkpoint: CheckpointRequest | None, series: dict[str, Any]
+    ) -> AttemptRecord:
         assignment = self.bench.assignment
         program = self.bench.tools.programs.find(assignment.spec.program)
         return AttemptRecord(
@@ -197,6 +226,8 @@ class Attempt:
             )
             if checkpoint
             else None,
+            series=series,
+            log=self.bench.log.tail(LAST_LINES)[-LAST_BYTES:],
         )
 
     def _request(self, snapshot: Snapshot) -> CheckpointRequest:

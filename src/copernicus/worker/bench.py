@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Bench:
     log: JobLog = field(init=False)
     log_folder: Callable[[], Path] | None = None
     progress: Callable[[], ProgressReport | None] = lambda: None
+    aside: Callable[[tuple[str, ...]], Awaitable[int]] | None = None
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:

@@ -51,3 +51,8 @@ class Console:
 def printable(text: str) -> str:
     """``text`` without characters that a terminal would act on."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def counted_cores(number: int) -> str:
+    """A number of cores in words."""
+    return "1 core" if number == 1 else f"{number} cores"

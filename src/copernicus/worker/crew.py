@@ -13,7 +13,7 @@ from copernicus.protocol import Assignment, ResultRequest
 from copernicus.worker.attempt import Attempt, Run
 from copernicus.worker.backlog import Backlog
 from copernicus.worker.bench import Bench, Tools
-from copernicus.worker.console import Console
+from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.delivery import Delivery
 from copernicus.worker.hosts import Hosts
 from copernicus.worker.link import Link
@@ -146,7 +146,7 @@ class Crew:
         self.on_start(attempt)
         self._console.say(
             "job_started",
-            f"started {bench.name} ({attempt.id}) on {len(taken.cores)} cores",
+            f"started {bench.name} ({attempt.id}) on {counted_cores(len(taken.cores))}",
             attempt=attempt.id,
             name=bench.name,
         )

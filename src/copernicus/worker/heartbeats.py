@@ -46,7 +46,7 @@ class Heartbeats:
         last = 0.0
         while True:
             self._joined.clear()
-            wanted = (a.bench.assignment.heartbeat_s for a in self._attempts.values())
+            wanted = (attempt.beat_s for attempt in self._attempts.values())
             self._interval_s = min(wanted, default=math.inf)
             if self._interval_s == math.inf:
                 await self._joined.wait()
@@ -76,6 +76,7 @@ class Heartbeats:
         attempt = self._attempts.get(directive.attempt)
         if attempt is None:
             return
+        attempt.share(directive.share)
         match directive.action:
             case "stop":
                 attempt.stop()

@@ -22,9 +22,11 @@ class JobLog:
         self._size = 0
         self._file: int | None = None
         self._tail = bytearray()
+        self.written = 0
 
     def write(self, data: bytes) -> None:
         """Append; a full disk costs lines of the file, never the job."""
+        self.written += len(data)
         self._tail += data[-_TAIL_BYTES:]
         del self._tail[:-_TAIL_BYTES]
         try:
@@ -58,6 +60,10 @@ class JobLog:
         """The last lines."""
         text = bytes(self._tail).decode("utf-8", "replace")
         return "\n".join(text.splitlines()[-lines:])
+
+    def end(self) -> str:
+        """All of the end that is held in memory."""
+        return bytes(self._tail).decode("utf-8", "replace")
 
     def text(self) -> str:
         """All that is kept."""

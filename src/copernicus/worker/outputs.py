@@ -58,7 +58,7 @@ def _value(folder: JobFolder, output: Output, exit_code: int | None, files: list
         )
     if output.how == "file":
         return _file(folder, output, found[0], files)
-    return _read(folder, output, found[0])
+    return read_value(folder, output, found[0])
 
 
 def _missing(folder: JobFolder, output: Output) -> None:
@@ -87,7 +87,12 @@ def _file(folder: JobFolder, output: Output, path: str, files: list[Pending]) ->
     return File(file.sha256, file.size, name).plain()
 
 
-def _read(folder: JobFolder, output: Output, path: str) -> Any:
+def read_value(folder: JobFolder, output: Output, path: str) -> Any:
+    """What a text file gives as the value of an output.
+
+    Raises:
+        AttemptFailed: It is not what it should be; says why.
+    """
     text = folder.text(path)
     if output.how == "text":
         return text

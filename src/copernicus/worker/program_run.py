@@ -41,6 +41,7 @@ class ProgramRun:
         self._killer: asyncio.TimerHandle | None = None
         if command.progress:
             bench.progress = ProgressReader(bench.folder, command.progress).read
+        bench.aside = self._run_aside
 
     def stop(self) -> None:
         """Ask the program to write its state and end; it is killed when the grace is over."""
@@ -182,9 +183,34 @@ class ProgramRun:
         if meaning:
             raise failed(meaning, code=code)
 
-    async def _run_line(self, line: Line) -> int:
+    async def _run_aside(self, argv: tuple[str, ...]) -> int:
+        """Run a command line beside those of the job; what it prints is nobody's."""
+        bench, places = self._bench, self._places()
+        environment = {
+            **self._program.environment,
+            **bench.environment(),
+            **self._own_environment(places),
+        }
+        void = os.open(os.devnull, os.O_RDWR)
+        try:
+            process = bench.tools.executor.start(
+                argv_of(Line(argv), places),
+                bench.folder.path,
+                (void, void, void),
+                environment,
+                bench.taken.cores,
+            )
+        finally:
+            os.close(void)
+        try:
+            return await process.ended()
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+
+    def _places(self) -> Places:
         bench = self._bench
-        places = Places(
+        return Places(
             program=self._program.command_in(bench.folder.path),
             cores=max(1, len(bench.taken.cores)),
             gpus=",".join(bench.taken.gpus),
@@ -193,6 +219,9 @@ class ProgramRun:
             glob=bench.folder.matching,
             filled=bench.folder.filled,
         )
+
+    async def _run_line(self, line: Line) -> int:
+        bench, places = self._bench, self._places()
         argv = argv_of(line, places)
         environment = {
             **self._program.environment,

@@ -20,11 +20,13 @@ from copernicus.sdk import (
     Command,
     Done,
     File,
+    Join,
     Line,
     Number,
     Output,
     Progress,
     Resources,
+    Series,
     Unit,
     place,
     program,
@@ -56,6 +58,19 @@ PROGRESS = (
     r"|(?:^ +Step +Time\n +|^Writing checkpoint, step |^  step: +)(?P<step>\d+)"
     r"|^Performance: +(?P<rate>[\d.]+)"
 )
+
+# The averages at the end have another heading, which no "Step Time" stands above.
+ENERGIES = (
+    r"^ +Step +Time\n +(?P<step>\d+) +(?P<time>\S+)\n(?:(?! +Step +Time\n).*\n){0,12}?"
+    r" +Energies \(kJ/mol\)\n(?P<block>(?:.+\n)+)\n"
+)
+_UNITS = {
+    "time": "ps",
+    "Potential": "kJ/mol",
+    "Kinetic En.": "kJ/mol",
+    "Total Energy": "kJ/mol",
+    "Temperature": "K",
+}
 
 # From picoseconds per second to nanoseconds per day.
 _NS_PER_DAY = 86400 / 1000
@@ -124,11 +139,21 @@ def mdrun(
         outputs=(
             Output("conf", pattern=STRUCTURE, name="final.gro"),
             Output(
-                "xtc", pattern="whole.xtc", name="traj.xtc", partial=True, so_far="md.part*.xtc"
+                "xtc",
+                pattern="whole.xtc",
+                name="traj.xtc",
+                partial=True,
+                so_far="md.part*.xtc",
+                join=_joined("trjcat", "{filled:md.part*.xtc}", "so_far.xtc"),
             ),
             Output("trr", "files", "md.part*.trr", optional=True, partial=True),
             Output(
-                "edr", pattern="whole.edr", name="ener.edr", partial=True, so_far="md.part*.edr"
+                "edr",
+                pattern="whole.edr",
+                name="ener.edr",
+                partial=True,
+                so_far="md.part*.edr",
+                join=_joined("eneconv", "{filled:md.part*.edr}", "so_far.edr"),
             ),
             Output("dhdl", "files", "md.part*.xvg", optional=True, partial=True),
             Output("logs", "files", LOGS, partial=True),
@@ -146,6 +171,7 @@ def mdrun(
             limit=nsteps,
             interval_s=60 * checkpoint_every,
         ),
+        series=(Series("energies", LOGS, ENERGIES, units=_UNITS),),
         progress=Progress(LOGS, PROGRESS, total=nsteps, unit="ns/day", scale=_NS_PER_DAY),
         done_when=Done(
             files=(STRUCTURE,),
@@ -183,6 +209,11 @@ def _running(nsteps: int | None, gpus: int, write_every: float) -> tuple[Line, .
     if nsteps is not None:
         lines.insert(0, gmx("convert-tpr", "-s", "topol.tpr", "-nsteps", str(nsteps), "-o", tpr))
     return tuple(lines)
+
+
+def _joined(tool: str, files: str, makes: str) -> Join:
+    """One file of the parts of a running job."""
+    return Join(gmx(tool, "-f", files, "-o", makes).argv, makes)
 
 
 def _joining() -> tuple[Line, ...]:

@@ -15,12 +15,14 @@ from copernicus.sdk import (
     Command,
     Done,
     File,
+    Join,
     Line,
     Module,
     Number,
     Output,
     Progress,
     Resources,
+    Series,
     Unit,
     place,
     program,
@@ -122,9 +124,23 @@ def simulate(
             place(_STRUCTURE, structure),
         ),
         outputs=(
-            Output("trajectory", pattern=TRAJECTORY, partial=True, so_far="traj.part*.dcd"),
+            Output(
+                "trajectory",
+                pattern=TRAJECTORY,
+                partial=True,
+                so_far="traj.part*.dcd",
+                join=Join((*_RUN, "--join-so-far"), "so_far.dcd"),
+                name=TRAJECTORY,
+            ),
             Output("final", pattern=FINAL),
-            Output("energies", pattern=ENERGIES, partial=True, so_far="energies.part*.csv"),
+            Output(
+                "energies",
+                pattern=ENERGIES,
+                partial=True,
+                so_far="energies.part*.csv",
+                join=Join((*_RUN, "--join-so-far"), "so_far.csv"),
+                name=ENERGIES,
+            ),
         ),
         checkpoint=Checkpoint(
             files=("state_prev.*", "traj.part*.dcd", "energies.part*.csv"),
@@ -132,6 +148,7 @@ def simulate(
             step=_STEP,
             limit=n_steps,
         ),
+        series=(Series("energies", "energies.part*.csv"),),
         progress=Progress(PROGRESS, _PROGRESS, total=n_steps, unit="ns/day"),
         done_when=Done(
             files=(FINAL,), number=_STEP, at_least=n_steps, fatal=dict.fromkeys(_FATAL, "")

@@ -25,6 +25,7 @@ TRAJECTORY = "traj.dcd"
 ENERGIES = "energies.csv"
 FINAL = "final.pdb"
 PROGRESS = "progress.log"
+SO_FAR = "so_far"
 
 _COLUMNS = "step,time_ps,potential_kJ_mol,temperature_K,speed_ns_day\n"
 _PROGRESS_INTERVAL_S = 1.0
@@ -83,13 +84,23 @@ def _cut_energies(path: Path, rows: int) -> None:
 
 def join_parts(work: Path, parts: int) -> None:
     """Join the parts 1 to ``parts`` into the whole trajectory and the whole table of energies."""
+    _join(work, parts, TRAJECTORY, ENERGIES)
+
+
+def join_so_far(work: Path) -> None:
+    """Join what a running job has of its parts, for a look at it; the run is not disturbed."""
+    parts = len(list(work.glob("traj.part*.dcd")))
+    _join(work, parts, f"{SO_FAR}.dcd", f"{SO_FAR}.csv")
+
+
+def _join(work: Path, parts: int, trajectory: str, energies: str) -> None:
     numbers = range(1, parts + 1)
-    join_dcd([trajectory_part(work, part) for part in numbers], work / TRAJECTORY)
+    join_dcd([trajectory_part(work, part) for part in numbers], work / trajectory)
     rows = [
         energies_part(work, part).read_text(encoding="ascii").removeprefix(_COLUMNS)
         for part in numbers
     ]
-    _replace(work / ENERGIES, "".join([_COLUMNS, *rows]))
+    _replace(work / energies, "".join([_COLUMNS, *rows]))
 
 
 class PartWriter:
@@ -107,7 +118,7 @@ class PartWriter:
             interval=settings.report_interval,
             timestep_ps=self._step_ps,
         )
-        self._energies = energies_part(work, part).open("w", encoding="ascii")
+        self._energies = energies_part(work, part).open("w", encoding="ascii", buffering=1)
         self._energies.write(_COLUMNS)
         self._progress = (work / PROGRESS).open("a", encoding="ascii")
         self._last_progress = 0.0

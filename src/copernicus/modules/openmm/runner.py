@@ -35,7 +35,7 @@ from copernicus.modules.openmm.checkpoint import (
     save_checkpoint,
     state_digest,
 )
-from copernicus.modules.openmm.output import FINAL, PartWriter, cut_back, join_parts
+from copernicus.modules.openmm.output import FINAL, PartWriter, cut_back, join_parts, join_so_far
 from copernicus.modules.openmm.system import (
     Model,
     Settings,
@@ -272,6 +272,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--benchmark", type=float, metavar="SECONDS", help="only measure the speed, print JSON"
     )
+    parser.add_argument(
+        "--join-so-far", action="store_true", help="only join the parts of a run under way"
+    )
     return parser.parse_args(argv)
 
 
@@ -285,6 +288,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
     try:
+        if arguments.join_so_far:
+            join_so_far(arguments.work)
+            return 0
         model = build_model(read_settings(arguments.settings), arguments.structure)
         if arguments.benchmark is not None:
             print(json.dumps(benchmark(model, arguments.benchmark)))
