@@ -15,14 +15,16 @@ from copernicus.model.jobs import (
     StoredFile,
     TaskCall,
 )
-from copernicus.model.reports import JobEnded, JobStopped
+from copernicus.model.reports import JobEnded, JobStopped, PartialGiven, PartialWithdrawn
 from copernicus.model.resources import Offer, ProgramNeed, ProgramOffer, Resources
 from copernicus.protocol import (
     Ahead,
     Assignment,
     Beat,
     CheckpointRequest,
+    Directive,
     LeaseRequest,
+    PartialRequest,
     ResultRequest,
 )
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Row
@@ -75,6 +77,7 @@ class Desk:
         self.stored: dict[tuple[str, ...], Row] = {}
         self.ends: dict[str, list[JobEnded]] = {}
         self.stops: dict[str, list[JobStopped]] = {}
+        self.partials: list[PartialGiven | PartialWithdrawn] = []
         self._requests = count(1)
         self._seq = count(1)
 
@@ -85,8 +88,10 @@ class Desk:
         for note in self.scheduler.take_notes():
             if isinstance(note.report, JobEnded):
                 self.ends.setdefault(note.job, []).append(note.report)
-            else:
+            elif isinstance(note.report, JobStopped):
                 self.stops.setdefault(note.job, []).append(note.report)
+            else:
+                self.partials.append(note.report)
         self.scheduler.check()
 
     def restart(self) -> None:
@@ -138,10 +143,30 @@ class Desk:
         return found
 
     def beat(self, assignment: Assignment, worker: str = "w1", *, seq: int | None = None) -> str:
-        beat = Beat(assignment.attempt, next(self._seq) if seq is None else seq)
+        return self.directive(assignment, worker, seq=seq).action
+
+    def directive(
+        self, assignment: Assignment, worker: str = "w1", *, seq: int | None = None, log: str = ""
+    ) -> Directive:
+        number = next(self._seq) if seq is None else seq
+        beat = Beat(assignment.attempt, number, None, log or None, len(log))
         (directive,) = self.scheduler.heartbeat(worker, [beat], self.now)
         self.save()
-        return directive.action
+        return directive
+
+    def give(
+        self,
+        assignment: Assignment,
+        worker: str = "w1",
+        *,
+        seq: int | None = None,
+        wish: int = 0,
+        **outputs: Any,
+    ) -> None:
+        number = next(self._seq) if seq is None else seq
+        request = PartialRequest(assignment.attempt, number, outputs, 7.0, wish)
+        self.scheduler.partial(worker, request, self.now)
+        self.save()
 
     def point(
         self,

@@ -30,12 +30,14 @@ from copernicus.protocol import (
     LeaseRequest,
     MissingReply,
     MissingRequest,
+    PartialRequest,
     RenewRequest,
     ResultOutcome,
     ResultReply,
     ResultRequest,
     ResultsReply,
     ResultsRequest,
+    Share,
 )
 from copernicus.security.asgi import peer_certificate, server_config
 from copernicus.security.bundle import WorkerBundle, write_worker_bundle
@@ -67,6 +69,8 @@ class ScriptedServer:
         self.beats: list[HeartbeatRequest] = []
         self.checkpoints: list[CheckpointRequest] = []
         self.directives: dict[str, str] = {}
+        self.shares: dict[str, Share] = {}
+        self.partials: list[PartialRequest] = []
         self.drain = False
         self.of_the_version_before = False
         self.grants_all = False
@@ -74,6 +78,7 @@ class ScriptedServer:
         self.joined: list[JoinRequest] = []
         self.renewed: list[tuple[str, RenewRequest]] = []
         self.uploaded: list[str] = []
+        self.bytes_uploaded = 0
         self.certificate_life = timedelta(days=1)
         self.certificate_from = timedelta(0)
         self.fail: Callable[[str], None] = lambda path: None
@@ -193,6 +198,9 @@ class ScriptedServer:
         if path == "/v1/work/checkpoint":
             self.checkpoints.append(msgspec.msgpack.decode(body, type=CheckpointRequest))
             return b""
+        if path == "/v1/work/partial":
+            self.partials.append(msgspec.msgpack.decode(body, type=PartialRequest))
+            return b""
         if path == "/v1/work/result":
             return self._result(msgspec.msgpack.decode(body, type=ResultRequest))
         if path == "/v1/work/results":
@@ -209,6 +217,7 @@ class ScriptedServer:
         if method == "PUT":
             self.blobs.put_chunk(name, body)
             self.uploaded.append(name)
+            self.bytes_uploaded += len(body)
             return b""
         return self._read(name, dict(scope["headers"]).get(b"range"))
 
@@ -271,7 +280,11 @@ class ScriptedServer:
     def _beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         self.beats.append(request)
         directives = tuple(
-            Directive(beat.attempt, self.directives.get(beat.attempt, "go"))
+            Directive(
+                beat.attempt,
+                self.directives.get(beat.attempt, "go"),
+                self.shares.get(beat.attempt),
+            )
             for beat in request.beats
         )
         return HeartbeatReply(directives, self.drain)

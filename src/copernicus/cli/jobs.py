@@ -22,21 +22,38 @@ if TYPE_CHECKING:
 _ORDER = ("running", "stopping", "queued", "failed", "cancelled", "done")
 SHOWN = 1000
 _LIVE = ("queued", "running", "stopping")
+_PAGE = 50
 
 
 def jobs(
     *,
     ended: Annotated[bool, Parameter(show_default=False)] = False,
+    older: Annotated[str, Parameter(show_default=False)] = "",
+    count: int = _PAGE,
     options: InProject = IN_PROJECT,
 ) -> None:
     """List the project's jobs.
 
     Args:
-        ended: Also those that ended of late.
+        ended: Also those that have ended, newest first.
+        older: Only those that had ended before this one was made: the next page.
+        count: How many ended ones to show.
         options: Common ones.
     """
-    found = project_for(options).jobs()
-    _list(options, found if ended or options.json else _live(found))
+    project = project_for(options)
+    if not ended and not older:
+        found = project.jobs()
+        _list(options, found if options.json else _live(found))
+        return
+    page = project.ended_jobs(older and _full_id(project, older), count)
+    live = [] if older else _live(project.jobs())
+    _list(options, [*live, *page.jobs])
+    if page.older:
+        note(f"cpc: there are more: cpc jobs --older {page.older.rpartition('.')[2]}")
+
+
+def _full_id(project: Project, job: str) -> str:
+    return job if "." in job else f"{project.view().id}.{job}"
 
 
 def queue(*, options: AtServer = AT_SERVER) -> None:
@@ -55,7 +72,7 @@ def show(job: str, /, *, options: InProject = IN_PROJECT) -> None:
     """
     from copernicus.cli.render.details import job_text
 
-    found = _find(project_for(options), job)
+    found = find_job(project_for(options), job)
     emit(options.json, found, lambda: job_text(found))
 
 
@@ -68,26 +85,10 @@ def why(job: str, /, *, options: InProject = IN_PROJECT) -> None:
     """
     from copernicus.cli.render.tables import short_job
 
-    found = _find(project_for(options), job)
+    found = find_job(project_for(options), job)
     reason = found.why or f"it is {found.state}" + (f" on {found.host}" if found.host else "")
     data = {"job": found.id, "path": found.path, "state": found.state, "why": reason}
     emit(options.json, data, f"{short_job(found.id)} ({found.path}): {reason}")
-
-
-def log(path: str, /, *, options: InProject = IN_PROJECT) -> None:
-    """Show the end of a job's log.
-
-    Args:
-        path: The instance, one element (run[3]), or a job's id.
-        options: Common ones.
-    """
-    found = _find(project_for(options), path)
-    data = {"job": found.id, "path": found.path, "state": found.state, "log": found.log_tail}
-    if not found.log_tail and not options.json:
-        known = "yet" if found.state in _LIVE else "any more: its outputs may hold one"
-        note(f"cpc: there is no log of {path} {known} (its job is {found.state})")
-        return
-    emit(options.json, data, found.log_tail.rstrip("\n"))
 
 
 def _order(job: JobView) -> int:
@@ -98,7 +99,7 @@ def _live(found: Sequence[JobView]) -> list[JobView]:
     return [job for job in found if job.state in _LIVE]
 
 
-def _find(project: Project, wanted: str) -> JobView:
+def find_job(project: Project, wanted: str) -> JobView:
     """The job of an id or a path: of several, one that runs, else one that failed or is newest."""
     found = project.jobs()
     matching = [job for job in found if wanted in (job.id, job.id.rpartition(".")[2], job.path)]
@@ -128,16 +129,14 @@ def _list(options: AtServer, found: list[JobView], projects: dict[str, str] | No
 
 def _table(found: list[JobView], projects: dict[str, str] | None) -> Table:
     from copernicus.cli.render.states import progress_text, state_text
-    from copernicus.cli.render.tables import short_job, table
+    from copernicus.cli.render.tables import ended_text, short_job, table
 
-    ordered = sorted(
-        found,
-        key=lambda job: (_order(job), job.submitted),
-    )
+    live = sorted(_live(found), key=lambda job: (_order(job), job.submitted))
+    ordered = [*live, *(job for job in found if job.state not in _LIVE)]
     rows: list[Sequence[str | Text]] = []
     for job in ordered:
         place = f"{job.host} ({job.cores})" if job.state == "running" else ""
-        said = "" if job.state in ("done", "cancelled") else job.why
+        said = ended_text(job) if job.state in ("done", "cancelled") else job.why
         if job.progress and job.state == "running":
             said = progress_text(job.progress)
         first = [projects.get(job.project, job.project)] if projects is not None else []

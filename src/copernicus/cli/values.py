@@ -159,6 +159,7 @@ def get(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     toml: Annotated[bool, Parameter(show_default=False)] = False,
+    partial: Annotated[bool, Parameter(show_default=False)] = False,
     options: InProject = IN_PROJECT,
 ) -> None:
     """Print a value; with files in it, fetch them.
@@ -167,11 +168,18 @@ def get(
         path: An output or input, or a part of it: run.out.xtc[0]
         output: Where to put the file; for several, the folder. Default: here.
         toml: Print TOML, which cpc set --toml takes.
+        partial: What its running job has made of it so far.
         options: Common ones.
     """
     from copernicus.client.values import revive
 
     project = project_for(options)
+    if partial:
+        from copernicus.cli.peeking import get_partial
+
+        with transfers(project, "fetching"):
+            get_partial(project, path, output, options)
+        return
     view = project.value(path)
     if view.state in ("unset", "waiting"):
         reason = f" (waits for {'; '.join(view.left_out)})" if view.left_out else ""
@@ -183,13 +191,13 @@ def get(
         _tell_left_out(view.left_out)
         return
     value = revive(view.value, project.files)
-    files = _files_in(value)
+    files = files_in(value)
     if not files or (options.json and output is None):
         emit(options.json, view if options.json else None, lambda: text_of(value, view.unit))
         _tell_left_out(view.left_out)
         return
     with transfers(project, "fetching"):
-        written = _fetch(value, files, path, output, project)
+        written = fetch(value, files, path, output, project)
     emit(options.json, {"files": [str(p) for p in written]}, "\n".join(str(p) for p in written))
     _tell_left_out(view.left_out)
 
@@ -201,9 +209,10 @@ def _tell_left_out(left_out: tuple[str, ...]) -> None:
         note(f"cpc: left out: {len(left_out) - _MOST_LEFT_OUT} more (--json has all)")
 
 
-def _fetch(
+def fetch(
     value: Any, files: list[RemoteFile], path: str, output: Path | None, project: Project
 ) -> list[Path]:
+    """Bring the files of a value here; where they lie."""
     from copernicus.client.files import distinct_names, target_for
 
     if len(files) == 1 and not isinstance(value, list | dict):
@@ -221,13 +230,14 @@ def _fetch(
     ]
 
 
-def _files_in(value: Any) -> list[RemoteFile]:
+def files_in(value: Any) -> list[RemoteFile]:
+    """All files of a value."""
     from copernicus.client.values import RemoteFile
 
     if isinstance(value, RemoteFile):
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [file for part in inner for file in _files_in(part)]
+    return [file for part in inner for file in files_in(part)]
 
 
 def text_of(value: Any, unit: str = "") -> str:

@@ -14,6 +14,7 @@ from copernicus.client.diff import Change, differences
 from copernicus.client.drafting import Drafting
 from copernicus.client.files import BlobPort
 from copernicus.client.network import Instance
+from copernicus.client.peeking import Peeking
 from copernicus.client.transport import Transport
 from copernicus.client.values import revive
 from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
@@ -26,6 +27,7 @@ from copernicus.protocol import (
     FeedEntry,
     InstanceDetail,
     InstanceView,
+    JobPage,
     JobView,
     Member,
     PinView,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 _RECONNECT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class Project(Drafting):
+class Project(Drafting, Peeking):
     """A project on a server. Closing the program loses nothing: all of it is at the server."""
 
     def __init__(self, transport: Transport, name: str) -> None:
@@ -206,6 +208,10 @@ class Project(Drafting):
     def job(self, job: str) -> JobView:
         """One job, with why it does not run yet."""
         return self._transport.get(f"{self._base}/jobs/{quote(job, safe='')}", JobView)
+
+    def ended_jobs(self, older: str = "", count: int = 100) -> JobPage:
+        """Jobs that have ended, newest first; ``older`` is that of the page before."""
+        return self._transport.get(f"{self._base}/ended-jobs", JobPage, older=older, count=count)
 
     # --- what happens
 

@@ -66,6 +66,8 @@ class Core:
             row = self.book.attempt(attempt)
             if row and row.state == "live":
                 self.lose(row)
+            else:
+                self.leases.end(attempt)
         for job in self.queue.ready(self.now):
             self.place(self.book.jobs[job])
 

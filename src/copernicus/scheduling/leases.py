@@ -65,12 +65,10 @@ class Leases:
         return None
 
     def expired(self, now: float) -> list[str]:
-        """The attempts whose leases are over by now; they are ended here."""
+        """The attempts whose leases are over by now, each named once: the caller ends them."""
         found = []
         while (until := self.next_end()) is not None and until <= now:
-            attempt = heapq.heappop(self._ends)[1]
-            del self._leases[attempt]
-            found.append(attempt)
+            found.append(heapq.heappop(self._ends)[1])
         return found
 
     def note_request(self, worker: str, request: str, attempts: list[str]) -> None:

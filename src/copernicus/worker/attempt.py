@@ -19,6 +19,7 @@ from copernicus.model.jobs import AttemptRecord, Checkpoint, CheckpointRef, Fail
 from copernicus.protocol import Beat, CheckpointRequest, ResultRequest, Share
 from copernicus.worker.bench import Bench
 from copernicus.worker.checkpoints import Snapshot, Snapshots
+from copernicus.worker.joblog import TAIL_LINES
 from copernicus.worker.link import Link, persist
 from copernicus.worker.outcome import Outcome, explain_error
 from copernicus.worker.probe import free_mb
@@ -123,7 +124,9 @@ class Attempt:
             await asyncio.to_thread(self.bench.progress) if reads_files else self.bench.progress()
         )
         log = self.bench.log
-        tail = log.end() if self.watched else log.tail()
+        tail = log.end()
+        if not self.watched:
+            tail = "".join(tail.splitlines(keepends=True)[-TAIL_LINES:])
         return Beat(self.id, self.next_seq(), progress, tail or None, log.written)
 
     async def work(self, release: Callable[[], None]) -> Finished:

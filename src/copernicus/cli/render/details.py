@@ -22,7 +22,13 @@ from copernicus.model.types import (
     RecordType,
     describe,
 )
-from copernicus.protocol import ElementView, InstanceDetail, JobView, PortView
+from copernicus.protocol import (
+    AttemptView,
+    ElementView,
+    InstanceDetail,
+    JobView,
+    PortView,
+)
 
 _LOG_LINES = 15
 _MOST_LEFT_OUT = 3
@@ -131,6 +137,12 @@ def failure_text(name: str, failure: Failure, retry: str = "") -> RenderableType
     return Group(*parts)
 
 
+def _attempt_said(one: AttemptView) -> str:
+    took = f" after {duration(one.ended - one.started)}" if one.ended > one.started else ""
+    code = f", exit code {one.exit_code}" if one.exit_code else ""
+    return f"{one.outcome} on {one.host}{took}{code}"
+
+
 def job_text(job: JobView) -> RenderableType:
     """``cpc job show``."""
     cores = f", {counted(job.cores, 'core')}" if job.cores else ""
@@ -143,6 +155,8 @@ def job_text(job: JobView) -> RenderableType:
         ("on", place),
         ("submitted", moment(job.submitted)),
     ]
+    if len(job.tries) > 1:
+        rows += [(f"attempt {one.number}", _attempt_said(one)) for one in job.tries]
     if job.progress:
         rows.append(("progress", progress_text(job.progress)))
     if job.why:

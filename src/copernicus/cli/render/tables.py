@@ -10,6 +10,7 @@ from rich.text import Text
 
 from copernicus.cli.output import printable
 from copernicus.errors import BadValue, NotFound
+from copernicus.protocol import JobView
 
 _SHORT = 6
 
@@ -87,6 +88,11 @@ def moment(epoch: float) -> str:
     if not epoch:
         return "-"
     return f"{datetime.fromtimestamp(epoch, UTC).astimezone():%Y-%m-%d %H:%M}"
+
+
+def ended_text(job: JobView) -> str:
+    """When and where a job ended."""
+    return f"{moment(job.ended)} on {job.host}" if job.ended else ""
 
 
 def ago(seconds: float) -> str:

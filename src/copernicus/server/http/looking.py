@@ -205,7 +205,9 @@ async def list_jobs(request: AnyRequest) -> list[JobView]:
 
 
 @get("/jobs/{job:str}", opt=_SEE)
-async def show_job(request: AnyRequest, job: FromPath[str], watch: bool = False) -> JobView:
+async def show_job(
+    request: AnyRequest, job: FromPath[str], watch: FromQuery[bool] = False
+) -> JobView:
     """One job: its log (``watch``: to come often for a while), and why it does not run."""
     return await site_of(request).runtime.do(
         lambda batch: job_of(batch, check_role(request, batch), job, watch=watch)

@@ -60,7 +60,9 @@ async def _look(request: AnyRequest, ask: Ask, path: str, wait_s: float) -> list
 
 
 @get("/ended-jobs", opt=_SEE)
-async def list_ended(request: AnyRequest, older: str = "", count: Count = 100) -> JobPage:
+async def list_ended(
+    request: AnyRequest, older: FromQuery[str] = "", count: Count = 100
+) -> JobPage:
     """Jobs that have ended, newest first; ``older`` is that of the page before."""
     site = site_of(request)
     project = project_of(request).record.id
