@@ -14,6 +14,7 @@ import msgspec
 
 from copernicus.errors import BadValue
 from copernicus.model.edits import Connect, Edit, SetInput
+from copernicus.model.events import PartialMade
 from copernicus.model.jobs import CheckpointRef, JobSpec
 from copernicus.model.values import File, files_in
 from copernicus.store.records import Entry
@@ -70,7 +71,13 @@ class FileRights:
 
 
 def named_in(entry: Entry) -> Iterator[str]:
-    """The SHA-256 of every blob that a fact names."""
+    """The SHA-256 of every blob that a fact names.
+
+    What a running job had so far is kept by its attempt as long as it is the newest of it, and
+    afterwards by the facts of what was made of it; else there would be no end to it.
+    """
+    if isinstance(entry.event, PartialMade):
+        return iter(())
     return _hashes(msgspec.to_builtins(entry.event))
 
 

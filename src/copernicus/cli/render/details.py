@@ -9,7 +9,7 @@ from rich.text import Text
 
 from copernicus.cli.output import one_line, printable
 from copernicus.cli.render.states import progress_text, state_text
-from copernicus.cli.render.tables import counted, facts, moment, short_job, table
+from copernicus.cli.render.tables import counted, duration, facts, moment, short_job, table
 from copernicus.cli.render.traces import short_value
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.jobs import Failure
