@@ -59,7 +59,7 @@ def test_a_key_is_one_name_of_a_path(key):
     [
         ("run.nsteps", "for an input write run.in.nsteps, for an output run.out.nsteps"),
         ("fe/md.conf[2]", "for an input write fe/md.in.conf[2]"),
-        ("run[3].out.xtc", "the position comes last, as in run.out.xtc[3]"),
+        ("run[3].in.conf", "the position comes last, as in run.in.conf[3]"),
         ("run..x", "write for example run.in.conf[0]"),
     ],
 )
@@ -67,3 +67,8 @@ def test_a_path_that_is_nearly_one_says_what_is_missing(text, hint):
     with pytest.raises(BadValue) as refused:
         parse(text)
     assert hint in refused.value.message
+
+
+def test_an_output_of_an_element_is_an_element_of_the_output():
+    assert parse("run[3].out.xtc") == parse("run.out.xtc[3]")
+    assert parse("run[3].out.logs[1]") == parse("run.out.logs[3][1]")

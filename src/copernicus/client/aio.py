@@ -17,6 +17,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 from copernicus.client.client import Client
 from copernicus.client.edits import Transaction
 from copernicus.client.live import Watcher
+from copernicus.client.peeking import LIVE, LOOK_S, LogReader
 from copernicus.client.project import Project
 from copernicus.client.waiting import waits
 from copernicus.protocol import EditReply, FeedEntry
@@ -90,6 +91,11 @@ class AsyncProject(_Wrapping[Project]):
     pins = in_thread(Project.pins)
     jobs = in_thread(Project.jobs)
     job = in_thread(Project.job)
+    ended_jobs = in_thread(Project.ended_jobs)
+    partial = in_thread(Project.partial)
+    peek = in_thread(Project.peek)
+    series = in_thread(Project.series)
+    watched = in_thread(Project.watched)
     journal = in_thread(Project.journal)
     share = in_thread(Project.share)
     unshare = in_thread(Project.unshare)
@@ -172,6 +178,17 @@ class AsyncProject(_Wrapping[Project]):
                 await asyncio.sleep(pause)
         finally:
             _close(pauses)
+
+    async def follow_log(self, job: str) -> AsyncIterator[str]:
+        """As ``Project.follow_log``."""
+        reader = LogReader()
+        while True:
+            view = await self.watched(job)
+            for text in reader.new(view):
+                yield text
+            if view.state not in LIVE:
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def events(self, since: int | None = None) -> AsyncIterator[FeedEntry]:
         """What happens, as it happens; goes on by itself after a broken line, missing nothing.

@@ -19,8 +19,9 @@ from copernicus.protocol import JobView, PartialView
 if TYPE_CHECKING:
     from copernicus.client.transport import Transport
 
+LIVE = ("queued", "running", "stopping")
 WAIT_S = 30.0
-_LOOK_S = 1.0
+LOOK_S = 1.0
 _KNOWN = 200
 
 
@@ -162,9 +163,9 @@ class Peeking:
         while True:
             view = self.watched(job)
             yield from reader.new(view)
-            if view.state not in ("queued", "running", "stopping"):
+            if view.state not in LIVE:
                 return
-            time.sleep(_LOOK_S)
+            time.sleep(LOOK_S)
 
 
 class LogReader:
@@ -183,7 +184,7 @@ class LogReader:
             self._attempt, self._end, self._last = view.attempts, 0, ""
         if view.log_end:
             yield from self._of_running(view)
-        elif view.log_tail and view.state not in ("queued", "running", "stopping"):
+        elif view.log_tail and view.state not in LIVE:
             known = self._last[-_KNOWN:]
             before, found, rest = view.log_tail.rpartition(known) if known.strip() else ("", "", "")
             text = rest if found else before or view.log_tail

@@ -85,7 +85,7 @@ def parse(text: str) -> Address:
 
 
 _SIDELESS = re.compile(r"([^.\[\]\s]+)[.]([A-Za-z_]\w*(?:\[[^\]]*\]|[.]\w+)*)\Z")
-_ELEMENT_FIRST = re.compile(r"([^.\[\]\s]+)\[(\d+)\][.](in|out)[.](\w+)\Z")
+_ELEMENT_FIRST = re.compile(r"([^.\[\]\s]+)\[(\d+)\][.](in)[.](\w+)\Z")
 
 
 def _meant(text: str) -> str:

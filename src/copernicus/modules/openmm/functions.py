@@ -124,23 +124,9 @@ def simulate(
             place(_STRUCTURE, structure),
         ),
         outputs=(
-            Output(
-                "trajectory",
-                pattern=TRAJECTORY,
-                partial=True,
-                so_far="traj.part*.dcd",
-                join=Join((*_RUN, "--join-so-far"), "so_far.dcd"),
-                name=TRAJECTORY,
-            ),
+            _in_parts("trajectory", TRAJECTORY, "traj.part*.dcd", "so_far.dcd"),
             Output("final", pattern=FINAL),
-            Output(
-                "energies",
-                pattern=ENERGIES,
-                partial=True,
-                so_far="energies.part*.csv",
-                join=Join((*_RUN, "--join-so-far"), "so_far.csv"),
-                name=ENERGIES,
-            ),
+            _in_parts("energies", ENERGIES, "energies.part*.csv", "so_far.csv"),
         ),
         checkpoint=Checkpoint(
             files=("state_prev.*", "traj.part*.dcd", "energies.part*.csv"),
@@ -155,6 +141,12 @@ def simulate(
         ),
         resources=Resources(cores=threads, gpus=1 if platform in _ON_GPU else 0),
     )
+
+
+def _in_parts(port: str, whole: str, parts: str, joined: str) -> Output:
+    """An output that lies in parts until the run is done."""
+    join = Join((*_RUN, "--join-so-far"), joined)
+    return Output(port, pattern=whole, partial=True, so_far=parts, join=join, name=whole)
 
 
 module = Module("openmm", __version__, [simulate], doc="Molecular dynamics with OpenMM.")
