@@ -34,6 +34,7 @@ class ServerSettings:
         heartbeat_s: how often a worker tells that it is alive.
         lease_s: silence after which its jobs are given to others.
         checkpoint_interval_s: how often running jobs upload a checkpoint.
+        share_interval_s: how often what streams of a running job is brought.
         max_wait_s: how long a worker's request for work may wait for some.
         evaluators: processes that run module code.
         describe_timeout_s: for one program function's description.
@@ -60,6 +61,7 @@ class ServerSettings:
     heartbeat_s: float = 10.0
     lease_s: float = 120.0
     checkpoint_interval_s: float = 300.0
+    share_interval_s: float = 60.0
     max_wait_s: float = 60.0
     evaluators: int = 2
     describe_timeout_s: float = 30.0

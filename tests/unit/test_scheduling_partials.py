@@ -198,3 +198,11 @@ def test_a_long_log_is_kept_from_a_whole_line_on(desk):
     found = desk.one()
     desk.complete(found, record=AttemptRecord(1, "w1", log="x" * 9000 + "\nlast line"))
     assert desk.scheduler.job_view("p.a1").log_tail == "last line"
+
+
+def test_a_lost_attempt_leaves_the_series_that_it_had_shown(desk):
+    found = desk.one()
+    desk.give(found, xtc="one", **{"series:energies": {"$file": "table"}})
+    desk.pass_time(121)
+    assert desk.scheduler.attempt_rows("p.a1")[0].series == {"energies": {"$file": "table"}}
+    assert held(desk) == {}

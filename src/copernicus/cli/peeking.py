@@ -147,7 +147,7 @@ def _shown(columns: list[str], numbers: list[list[float | None]], rows: int) -> 
     if needed > console().width:
         return summary
     shown = [[_cell(cell) for cell in row] for row in numbers[-rows:]]
-    return Group(table(columns, shown, right=columns), "", summary)
+    return Group(table(columns, shown, right=columns, capitals=False), "", summary)
 
 
 def _course(name: str, numbers: list[float | None]) -> list[str]:

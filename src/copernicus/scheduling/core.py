@@ -15,6 +15,7 @@ from copernicus.scheduling.matching import Market, Reservations
 from copernicus.scheduling.queue import Queue
 from copernicus.scheduling.rows import (
     ENDED,
+    SERIES,
     AttemptRow,
     CheckpointRow,
     JobRow,
@@ -130,7 +131,13 @@ class Core:
             job = self.book.jobs[row.job]
             report = PartialWithdrawn(job.activation, row.number)
             self.book.notes.append(Note(job.project, job.id, report))
-        return msgspec.structs.replace(row, partial={}, told=False)
+        # A table is no guess at a result: what it showed did happen.
+        series = {
+            name.removeprefix(SERIES): given.value
+            for name, given in row.partial.items()
+            if name.startswith(SERIES)
+        }
+        return msgspec.structs.replace(row, partial={}, told=False, series=row.series or series)
 
     def hear(self, row: AttemptRow) -> AttemptRow:
         """The attempt has certainly started: its worker speaks of it."""

@@ -177,7 +177,8 @@ def _close(core: Core, row: AttemptRow, request: ResultRequest) -> AttemptRow:
         fields["program_version"] = request.record.program_version or row.program_version
         fields["exit_code"] = request.record.exit_code
         fields["cores"] = row.cores or request.record.cores
-        fields["series"] = request.record.series
+        if request.record.series:
+            fields["series"] = request.record.series
         took = request.record.ended - request.record.started
         if took > 0:
             # By how long the worker says, not by when: its clock may be wrong.

@@ -12,9 +12,7 @@ from copernicus.model.jobs import JobSpec
 from copernicus.model.reports import PartialGiven
 from copernicus.protocol import PartialRequest, Share
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.rows import AttemptRow, Given, Note
-
-SERIES = "series:"
+from copernicus.scheduling.rows import SERIES, AttemptRow, Given, Note
 
 
 def names_of(spec: JobSpec | None) -> tuple[str, ...]:

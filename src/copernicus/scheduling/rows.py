@@ -22,6 +22,9 @@ Wish = Literal["go", "stop", "discard"]
 LOG_KEPT = 8192
 """How much is kept of what an attempt printed, in characters."""
 
+SERIES = "series:"
+"""What the name of a series begins with where outputs stand beside it."""
+
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
 

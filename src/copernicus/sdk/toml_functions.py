@@ -52,6 +52,7 @@ from copernicus.sdk.commands import check_command
 from copernicus.sdk.toml_numbers import check_numbers, take_numbers
 from copernicus.sdk.toml_ports import port_type_of, read_input, read_output
 from copernicus.sdk.toml_scripts import described_in, expand_script, is_script, read_beside
+from copernicus.sdk.toml_series import read_series
 from copernicus.sdk.toml_tables import (
     demand,
     flag,
@@ -66,6 +67,7 @@ from copernicus.sdk.toml_tables import (
 _TOP = (
     *("name", "program", "doc", "inputs", "outputs", "run", "files", "checkpoint", "progress"),
     *(
+        "series",
         "done_when",
         "environment",
         "resources",
@@ -201,6 +203,8 @@ def _command(
         for name, cls in (("checkpoint", Checkpoint), ("progress", Progress))
         if name in table
     }
+    if "series" in table:
+        optional["series"] = read_series(table["series"])
     if any(place.startswith("resources.") for place in numbers):
         optional["resources"] = struct(Resources, table.get("resources", {}), "resources")
     command = Command(

@@ -146,6 +146,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             lease_s=settings.lease_s,
             heartbeat_s=settings.heartbeat_s,
             checkpoint_interval_s=settings.checkpoint_interval_s,
+            share_interval_s=settings.share_interval_s,
         )
     )
     await asyncio.to_thread(holdings.load, store, clock.now())

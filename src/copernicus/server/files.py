@@ -63,8 +63,8 @@ class FileRights:
                 yield from (stored.sha256 for stored in ref.files)
 
     def _so_far(self, project: str) -> Iterator[str]:
-        """What the attempts of running work have given, before any result is in the journal."""
-        for row in self._store.live_attempts(project):
+        """What attempts have given that no result in the journal names."""
+        for row in self._store.unjournaled_attempts(project):
             for given in row.partial.values():
                 yield from _hashes(given.value)
             yield from _hashes(row.series)

@@ -11,8 +11,8 @@ from copernicus.engine import views
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model.paths import Address, parse
 from copernicus.protocol import PartialView
-from copernicus.scheduling.partials import SERIES, names_of
-from copernicus.scheduling.rows import AttemptRow
+from copernicus.scheduling.partials import names_of
+from copernicus.scheduling.rows import SERIES, AttemptRow
 from copernicus.server.batch import Batch
 from copernicus.server.holdings import Project
 

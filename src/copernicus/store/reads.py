@@ -191,16 +191,23 @@ class Reads:
         query = select(ATTEMPTS.c.data).where(ATTEMPTS.c.job == job).order_by(ATTEMPTS.c.number)
         return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
 
-    def live_attempts(self, project: str | None = None) -> list[AttemptRow]:
-        """Every attempt, ended or not, of the jobs that ``live_jobs`` gives (of one project)."""
+    def live_attempts(self) -> list[AttemptRow]:
+        """Every attempt, ended or not, of the jobs that ``live_jobs`` gives."""
         query = (
             select(ATTEMPTS.c.data)
             .join(JOBS, JOBS.c.id == ATTEMPTS.c.job)
             .where(_is_live())
             .order_by(ATTEMPTS.c.job, ATTEMPTS.c.number)
         )
-        if project is not None:
-            query = query.where(JOBS.c.project == project)
+        return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
+
+    def unjournaled_attempts(self, project: str) -> list[AttemptRow]:
+        """The attempts of a project that no journal names: of live and of cancelled jobs."""
+        query = (
+            select(ATTEMPTS.c.data)
+            .join(JOBS, JOBS.c.id == ATTEMPTS.c.job)
+            .where(JOBS.c.project == project, _is_live() | (JOBS.c.state == "cancelled"))
+        )
         return self._scheduler_rows(AttemptRow, ATTEMPTS, query)
 
     def checkpoints(

@@ -22,16 +22,18 @@ def table(
     right: Sequence[str] = (),
     wide: str = "",
     folded: Mapping[str, int] | None = None,
+    capitals: bool = True,
 ) -> Table:
     """A table without lines; columns of ``right`` are aligned so, ``wide`` takes what is left.
 
-    Columns of ``folded`` go on in another line when they are wider than that.
+    Columns of ``folded`` go on in another line when they are wider than that. Headers stand in
+    ``capitals``, but where they have units.
     """
     most = folded or {}
     made = Table(box=None, pad_edge=False, header_style="bold dim", expand=bool(wide))
     for header in headers:
         made.add_column(
-            header.upper(),
+            header.upper() if capitals else header,
             justify="right" if header in right else "left",
             overflow="fold" if header == wide or header in most else "ellipsis",
             no_wrap=header != wide and header not in most,
