@@ -142,7 +142,7 @@ def test_kills_at_any_time_leave_a_whole_journal(folder, tmp_path):
         admin.token = token
         root = "/v1/projects/kept"
         journal = []
-        while page := admin.get(f"{root}/journal?since={len(journal)}"):
+        while page := admin.get(f"{root}/journal", since=len(journal)):
             journal += page
         paths = [e["event"]["path"] for e in journal if e["kind"] == "instance_added"]
         inputs = [e["event"]["path"] for e in journal if e["kind"] == "input_set"]
