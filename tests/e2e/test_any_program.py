@@ -17,7 +17,7 @@ def test_a_program_is_named_described_mapped_and_its_files_fetched(env: Env) -> 
     worker = env.start_worker("w", "--programs", programs_file(env))
     assert "shift 4.2" in worker.said
     assert f"worker {worker.id} of server {env.client.profile.server_id}" in worker.said
-    assert "1 cores" in worker.said
+    assert "1 core," in worker.said
     shown = env.json("worker", "programs", "--file", env.root / "programs.toml")
     assert ("shift", "4.2") in {(p["name"], p["version"]) for p in shown["offered"]}
 
