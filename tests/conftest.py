@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
 
 
+# First: the groups must be there when xdist looks for them.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder, _, file = item.path.relative_to(TESTS).as_posix().partition("/")

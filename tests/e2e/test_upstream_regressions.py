@@ -1,6 +1,6 @@
 """What was broken in the first Copernicus, one test each, on a real server and a real worker.
 
-The rules of the engine among them are in tests/unit/test_upstream_regressions.py.
+The rules of the engine among them are in tests/unit/test_upstream_weaknesses.py.
 """
 
 from __future__ import annotations
