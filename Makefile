@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 
-# How many tests run at once; those with servers, workers and simulations run one by one.
+# How many test files run at once.
 JOBS ?= 2
 
 # How long `make soak` goes on: 20 million steps are about two hours on one core.
@@ -28,10 +28,10 @@ demo: $(VENV)/.demo  ## Run a whole project here, in 4 minutes (make demo DEMO=p
 	@$(BIN)/cpc demo $(DEMO)
 
 test: $(VENV)/.dev gromacs environment-modules lint  ## Check everything: style, types, layers, all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --quick tests/architecture tests/unit tests/property
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quick tests/architecture tests/unit tests/property
 
 soak: $(VENV)/.dev  ## Drive the engine through many more random storms (make soak STEPS=20000000)
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py --storm-steps $(STEPS)

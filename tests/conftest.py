@@ -2,8 +2,8 @@
 
 - ``gromacs`` and ``openmm`` mark tests that need these programs. Without them they are skipped,
   and the summary says why; with ``CI=true`` a missing program is a failure.
-- With ``pytest -n N --dist loadgroup`` the tests that start servers, workers and simulations run
-  one after another in one process, so that they do not wait for each other's cores.
+- With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process: they
+  may share servers and what these hold.
 - ``--quick`` gives properties fewer random examples.
 """
 
@@ -18,8 +18,6 @@ import pytest
 from hypothesis import settings
 
 TESTS = Path(__file__).parent
-ALONE = ("e2e",)
-BY_FILE = ("contract", "integration")
 
 settings.register_profile("quick", max_examples=15, stateful_step_count=15, deadline=None)
 
@@ -35,16 +33,10 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("quick")
 
 
-# First: the groups must be there when xdist looks for them.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder, _, file = item.path.relative_to(TESTS).as_posix().partition("/")
-        if folder in ALONE:
+        if item.path.relative_to(TESTS).parts[0] == "e2e":
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group(folder))
-        elif folder in BY_FILE:
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{file}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
