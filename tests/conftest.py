@@ -2,8 +2,8 @@
 
 - ``gromacs`` and ``openmm`` mark tests that need these programs. Without them they are skipped,
   and the summary says why; with ``CI=true`` a missing program is a failure.
-- With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process: they
-  may share servers and what these hold.
+- With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process:
+  they may share servers and what these hold.
 - ``--quick`` gives properties fewer random examples.
 """
 
