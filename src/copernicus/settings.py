@@ -40,6 +40,7 @@ class ServerSettings:
         describe_timeout_s: for one program function's description.
         evaluate_timeout_s: for a workflow function between two rests.
         evaluator_restarts: how often an evaluation or a description may break its process.
+        preview_timeout_s: for a preview of an edit; what has not come by then it does not tell.
         max_resting: evaluations kept resting in one process; more are evicted and replayed later.
         max_body: of one request.
         max_result_body: of a worker's result, whose small files come with it.
@@ -67,6 +68,7 @@ class ServerSettings:
     describe_timeout_s: float = 30.0
     evaluate_timeout_s: float = 60.0
     evaluator_restarts: int = 3
+    preview_timeout_s: float = 20.0
     max_resting: int = 1000
     max_body: int = 16 * 1024 * 1024
     max_result_body: int = 64 * 1024 * 1024

@@ -124,7 +124,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 3))
     def steer_nested(self, n: int) -> None:
-        if "nes" not in self.world.state.instances:
+        if "end" not in self.world.state.instances:
             self.world.add("nes", "w.nested", n=n)
             self.world.add("end", "w.at_the_end", n=n)
             return

@@ -8,7 +8,7 @@ from copernicus.client.network import Instance
 from copernicus.client.values import RemoteFile
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import edits
-from copernicus.protocol import EditReply
+from copernicus.protocol import EditReply, PreviewReply
 
 
 class Recorder(Editing):
@@ -21,6 +21,9 @@ class Recorder(Editing):
     def _commit(self, edits, expected_revision):
         self.sent.append((list(edits), expected_revision))
         return EditReply(len(self.sent), 0)
+
+    def _preview(self, edits, expected_revision):
+        return PreviewReply(0, 0, jobs=len(edits))
 
 
 @pytest.fixture
@@ -73,6 +76,21 @@ def test_inputs_are_also_attributes(project):
         edits.ClearInput("fe/coulomb.in.x"),
         edits.Connect("fe/coulomb.out.y", "fe/coulomb.in.conf[+]"),
     ]
+
+
+def test_a_transaction_may_be_only_previewed_and_sends_no_edit_and_no_file(project, tmp_path):
+    class Files:
+        def described(self, paths):
+            return [File("0" * 64, 3, path.name) for path in paths]
+
+    project.files = Files()
+    with project.transaction(preview=True) as transaction:
+        project.set("run.in.nsteps", 5)
+        project.set("run.in.tpr", tmp_path / "a.tpr")
+
+    assert transaction.preview == PreviewReply(0, 0, jobs=2)
+    assert transaction.reply is None
+    assert project.sent == []
 
 
 def test_a_transaction_that_breaks_sends_nothing_and_can_be_tried_again(project):

@@ -12,7 +12,13 @@ from copernicus.model.document import InstanceDocument
 from copernicus.model.edits import Define, Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.types import ListType, describe
-from copernicus.protocol import EditReply, InstanceDetail, InstanceView, PortView
+from copernicus.protocol import (
+    EditReply,
+    InstanceDetail,
+    InstanceView,
+    PortView,
+    PreviewReply,
+)
 
 if TYPE_CHECKING:
     from copernicus.cli.options import InProject
@@ -49,6 +55,10 @@ class DraftedProject(Project):
         count = f"{len(together)} edit{'s' if len(together) > 1 else ''}"
         note(f"cpc: only in the draft, {count} waiting for cpc commit")
         return EditReply(reply.revision, reply.position, reply.changed)
+
+    def _preview(self, edits: Sequence[Edit], expected_revision: int | None) -> PreviewReply:
+        # What is in the draft already would be committed with them.
+        return super()._preview([*self.draft_now.edits, *edits], expected_revision)
 
     def instance_detail(self, path: str, start: int = 0, count: int = 100) -> InstanceDetail:
         """As at the server, or for what the draft has placed, its ports alone."""

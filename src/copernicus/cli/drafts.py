@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from copernicus.cli.committing import show_preview
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit
 from copernicus.cli.session import client_for, confirm
@@ -76,13 +77,13 @@ def commit(
 
     Args:
         overwrite: Put these edits in the place of what others changed meanwhile.
-        preview: Only say what would change.
+        preview: Change nothing: say what would run again, be cancelled or retired.
         options: Common ones.
     """
-    if preview:
-        draft(options=options)
-        return
     project, drafts, found = _open(options)
+    if preview and found.edits:
+        show_preview(options, project.preview(*found.edits))
+        return
     if not found.edits:
         drafts.drop(found)
         emit(options.json, {"edits": 0}, "The draft was empty: nothing was changed")

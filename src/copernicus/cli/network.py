@@ -7,16 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from copernicus.cli.options import IN_PROJECT, InProject
-from copernicus.cli.output import emit
+from copernicus.cli.committing import report
+from copernicus.cli.options import IN_EDIT, InEdit
 from copernicus.cli.session import editing_project
-from copernicus.protocol import EditReply
-
-
-def _report(options: InProject, reply: EditReply | None, text: str) -> None:
-    data = {"revision": reply.revision, "position": reply.position} if reply else {}
-    same = reply is not None and not reply.changed
-    emit(options.json, data, f"{text} (as it was already)" if same else text)
 
 
 def add(
@@ -27,7 +20,7 @@ def add(
     map: Annotated[tuple[str, ...], Parameter(consume_multiple=True, show_default=False)] = (),  # noqa: A002
     active: Annotated[bool, Parameter(show_default=False)] = False,
     cores: int | None = None,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Place a function.
 
@@ -43,14 +36,14 @@ def add(
 
     project = editing_project(options)
     resources = Resources(cores=cores) if cores is not None else None
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.add(path, function, map, active=active, resources=resources)
     mapped = f", mapped over {', '.join(map)}" if map else ""
     state = "active" if active else f"held until: cpc activate {path}"
-    _report(options, transaction.reply, f"{path} is {function}{mapped} ({state})")
+    report(options, transaction, f"{path} is {function}{mapped} ({state})")
 
 
-def remove(path: str, /, *, options: InProject = IN_PROJECT) -> None:
+def remove(path: str, /, *, options: InEdit = IN_EDIT) -> None:
     """Remove an instance.
 
     Args:
@@ -58,12 +51,12 @@ def remove(path: str, /, *, options: InProject = IN_PROJECT) -> None:
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.remove(path)
-    _report(options, transaction.reply, f"{path} is removed")
+    report(options, transaction, f"{path} is removed")
 
 
-def rename(path: str, name: str, /, *, options: InProject = IN_PROJECT) -> None:
+def rename(path: str, name: str, /, *, options: InEdit = IN_EDIT) -> None:
     """Rename an instance.
 
     Args:
@@ -72,12 +65,12 @@ def rename(path: str, name: str, /, *, options: InProject = IN_PROJECT) -> None:
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.rename(path, name)
-    _report(options, transaction.reply, f"{path} is now {name}")
+    report(options, transaction, f"{path} is now {name}")
 
 
-def connect(source: str, target: str, /, *, options: InProject = IN_PROJECT) -> None:
+def connect(source: str, target: str, /, *, options: InEdit = IN_EDIT) -> None:
     """Connect two ports.
 
     Args:
@@ -86,12 +79,12 @@ def connect(source: str, target: str, /, *, options: InProject = IN_PROJECT) -> 
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.connect(source, target)
-    _report(options, transaction.reply, f"{source} -> {target}")
+    report(options, transaction, f"{source} -> {target}")
 
 
-def activate(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
+def activate(path: str = "", /, *, options: InEdit = IN_EDIT) -> None:
     """Activate.
 
     Args:
@@ -99,12 +92,12 @@ def activate(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.activate(path)
-    _report(options, transaction.reply, f"{path or 'everything'} is active")
+    report(options, transaction, f"{path or 'everything'} is active")
 
 
-def hold(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
+def hold(path: str = "", /, *, options: InEdit = IN_EDIT) -> None:
     """Hold.
 
     Args:
@@ -112,12 +105,12 @@ def hold(path: str = "", /, *, options: InProject = IN_PROJECT) -> None:
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.hold(path)
-    _report(options, transaction.reply, f"{path or 'everything'} is held")
+    report(options, transaction, f"{path or 'everything'} is held")
 
 
-def define(file: Path, /, *, options: InProject = IN_PROJECT) -> None:
+def define(file: Path, /, *, options: InEdit = IN_EDIT) -> None:
     """Define a function.
 
     Args:
@@ -125,6 +118,6 @@ def define(file: Path, /, *, options: InProject = IN_PROJECT) -> None:
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         spec = project.define(file)
-    _report(options, transaction.reply, f"{spec.name} can be placed: cpc add NAME {spec.name}")
+    report(options, transaction, f"{spec.name} can be placed: cpc add NAME {spec.name}")

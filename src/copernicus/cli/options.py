@@ -39,6 +39,16 @@ class InProject(AtServer):
     """The project; default: the current one (cpc project use)."""
 
 
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True)
+class InEdit(InProject):
+    """Of commands that change what is in a project."""
+
+    preview: Annotated[bool, Parameter(show_default=False)] = False
+    """Change nothing: say what would run again, be cancelled or retired, and what it would cost."""
+
+
 LOCAL = Local()
 AT_SERVER = AtServer()
 IN_PROJECT = InProject()
+IN_EDIT = InEdit()

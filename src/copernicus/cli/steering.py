@@ -9,7 +9,8 @@ from typing import Annotated, NamedTuple
 from cyclopts import Parameter
 
 from copernicus.cli.amounts import megabytes, seconds, states_below
-from copernicus.cli.options import IN_PROJECT, InProject
+from copernicus.cli.committing import report
+from copernicus.cli.options import IN_EDIT, InEdit, InProject
 from copernicus.cli.output import emit
 from copernicus.cli.session import confirm, project_for
 from copernicus.errors import BadValue
@@ -21,17 +22,12 @@ Flag = Annotated[bool, Parameter(show_default=False)]
 MANY = 20
 
 
-def do(options: InProject, edit: Edit, text: str) -> None:
+def do(options: InEdit, edit: Edit, text: str) -> None:
     """Commit one edit, and say so."""
     project = project_for(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.edit(edit)
-    reply = transaction.reply
-    emit(
-        options.json,
-        {"revision": reply.revision, "position": reply.position} if reply else {},
-        text,
-    )
+    report(options, transaction, text)
 
 
 def retry(
@@ -46,7 +42,7 @@ def retry(
     reopen: Flag = False,
     dry_run: Flag = False,
     yes: Flag = False,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Retry.
 
@@ -88,7 +84,7 @@ def skip(
     *,
     dry_run: Flag = False,
     yes: Flag = False,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Skip.
 
@@ -110,7 +106,7 @@ def cancel(
     discard: Flag = False,
     dry_run: Flag = False,
     yes: Flag = False,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Cancel.
 
@@ -157,13 +153,13 @@ def _finished(states: Counter[str]) -> int:
 
 
 def _ask_and_do(
-    options: InProject, edit: Edit, touched: _Touched, *, dry_run: bool, yes: bool
+    options: InEdit, edit: Edit, touched: _Touched, *, dry_run: bool, yes: bool
 ) -> None:
     if dry_run:
         data = {"path": touched.path, "elements": touched.elements, "dry_run": True}
         emit(options.json, data, f"Would {touched.would}: {touched.named()}")
         return
-    if touched.elements > MANY:
+    if touched.elements > MANY and not options.preview:
         confirm(
             f"{touched.named()} would {touched.would}: go on?",
             yes=yes,
@@ -173,11 +169,11 @@ def _ask_and_do(
     do(options, edit, f"{touched.named()} {verb}")
 
 
-def pause(*, options: InProject = IN_PROJECT) -> None:
+def pause(*, options: InEdit = IN_EDIT) -> None:
     """Pause the project."""
     do(options, edits.Pause(), "The project is paused: cpc resume")
 
 
-def resume(*, options: InProject = IN_PROJECT) -> None:
+def resume(*, options: InEdit = IN_EDIT) -> None:
     """Resume the project."""
     do(options, edits.Resume(), "The project goes on")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from copernicus.cli.options import IN_PROJECT, InProject
-from copernicus.cli.output import emit, note, printable
+from copernicus.cli.committing import report
+from copernicus.cli.options import IN_EDIT, IN_PROJECT, InEdit, InProject
+from copernicus.cli.output import emit, note
 from copernicus.cli.reading import read_document, read_text, read_word, write_toml
 from copernicus.cli.session import editing_project, project_for, transfers
 from copernicus.errors import BadValue, NotFound
@@ -27,7 +28,6 @@ from copernicus.model.types import (
 
 if TYPE_CHECKING:
     from copernicus.client import Project, RemoteFile
-    from copernicus.client.edits import Transaction
 
 
 _MOST_LEFT_OUT = 20
@@ -42,7 +42,7 @@ def set_value(
     json_file: FromFile = None,
     toml: FromFile = None,
     text_file: FromFile = None,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Set an input.
 
@@ -68,13 +68,13 @@ def set_value(
         file = json_file or toml
         assert file is not None
         read = read_document(file, port_type, str(address), toml=toml is not None)
-    with transfers(project, "sending"), project.transaction() as transaction:
+    with transfers(project, "sending"), project.transaction(preview=options.preview) as transaction:
         project.set(path, read)
     shown = value if value is not None else f"what {given[0]} says"
     unit = unit_of(port_type)
     if unit and isinstance(read, str) and transaction.reply and transaction.reply.changed:
         shown += _converted(project, address, unit)
-    _report(options, transaction, f"{path} = {shown}")
+    report(options, transaction, f"{path} = {shown}")
 
 
 def _converted(project: Project, address: Address, unit: str) -> str:
@@ -89,7 +89,7 @@ def set_file(
     file: Annotated[Path, Parameter(show_default=False)],
     /,
     *more: Path,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Set an input to files; what the server has already is not sent again.
 
@@ -107,16 +107,16 @@ def set_file(
     if len(files) > 1 and not listed and APPEND not in address.steps:
         raise BadValue(f"{path} takes one {describe(inner)}, not {len(files)}")
     _check_files(files)
-    with transfers(project, "sending"), project.transaction() as transaction:
+    with transfers(project, "sending"), project.transaction(preview=options.preview) as transaction:
         if address.steps and address.steps[-1] == APPEND:
             project.extend(path.removesuffix("[+]"), list(files))
         else:
             project.set(path, list(files) if listed else file)
     shown = file.name if len(files) == 1 else f"{len(files)} files"
-    _report(options, transaction, f"{path} = {shown}")
+    report(options, transaction, f"{path} = {shown}")
 
 
-def append(path: str, /, *values: str, options: InProject = IN_PROJECT) -> None:
+def append(path: str, /, *values: str, options: InEdit = IN_EDIT) -> None:
     """Append to a list input.
 
     Args:
@@ -135,12 +135,12 @@ def append(path: str, /, *values: str, options: InProject = IN_PROJECT) -> None:
         read: list[Any] = [Path(value) for value in values]
     else:
         read = [read_word(value, item_type, f"{target}[+]") for value in values]
-    with transfers(project, "sending"), project.transaction() as transaction:
+    with transfers(project, "sending"), project.transaction(preview=options.preview) as transaction:
         project.extend(target, read)
-    _report(options, transaction, f"{target}: {len(read)} appended")
+    report(options, transaction, f"{target}: {len(read)} appended")
 
 
-def unset(path: str, /, *, options: InProject = IN_PROJECT) -> None:
+def unset(path: str, /, *, options: InEdit = IN_EDIT) -> None:
     """Unset an input.
 
     Args:
@@ -148,9 +148,9 @@ def unset(path: str, /, *, options: InProject = IN_PROJECT) -> None:
         options: Common ones.
     """
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.unset(path)
-    _report(options, transaction, f"{path} is unset")
+    report(options, transaction, f"{path} is unset")
 
 
 def get(
@@ -284,9 +284,3 @@ def _check_files(files: list[Path]) -> None:
             raise BadValue(f"{file} is a folder, not a file")
         if not file.exists():
             raise NotFound(f"There is no file {file}")
-
-
-def _report(options: InProject, transaction: Transaction, text: str) -> None:
-    reply = transaction.reply
-    data = {"revision": reply.revision, "position": reply.position} if reply else {}
-    emit(options.json, data, printable(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copernicus.cli.options import IN_PROJECT, InProject
+from copernicus.cli.options import IN_EDIT, IN_PROJECT, InEdit, InProject
 from copernicus.cli.output import emit, note
 from copernicus.cli.session import project_for
 from copernicus.cli.steering import do
@@ -35,7 +35,7 @@ def decisions(path: str, /, *, options: InProject = IN_PROJECT) -> None:
     emit(options.json, found, lambda: table(headers, rows, wide="left out"))
 
 
-def reopen(path: str, /, *, decision: str = "", options: InProject = IN_PROJECT) -> None:
+def reopen(path: str, /, *, decision: str = "", options: InEdit = IN_EDIT) -> None:
     """Have decisions of a workflow taken anew.
 
     Args:
@@ -63,7 +63,7 @@ def pins(*, options: InProject = IN_PROJECT) -> None:
     emit(options.json, found, lambda: table(headers, rows, wide="declared"))
 
 
-def upgrade(path: str, /, *, options: InProject = IN_PROJECT) -> None:
+def upgrade(path: str, /, *, options: InEdit = IN_EDIT) -> None:
     """Take the installed version of a function for an instance; a workflow is replayed.
 
     Args:

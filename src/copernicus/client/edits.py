@@ -17,17 +17,23 @@ from copernicus.model import edits
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.resources import Resources
-from copernicus.protocol import EditReply
+from copernicus.model.values import File
+from copernicus.protocol import EditReply, PreviewReply
 
 
 class Transaction:
-    """Edits that are carried out together, or not at all; ``reply`` is there after its end."""
+    """Edits that are carried out together, or not at all; ``reply`` is there after its end.
 
-    def __init__(self, expected_revision: int | None = None) -> None:
+    Of one that was only to be previewed there is ``preview`` instead: what it would do.
+    """
+
+    def __init__(self, expected_revision: int | None = None, *, only_preview: bool = False) -> None:
         self.edits: list[Edit] = []
         self.expected_revision = expected_revision
         self.check: Callable[[Sequence[Edit]], object] | None = None
+        self.only_preview = only_preview
         self.reply: EditReply | None = None
+        self.preview: PreviewReply | None = None
 
     def add(self, made: Sequence[Edit]) -> None:
         """Take edits in; if each is to be checked at once and is refused, they are left out."""
@@ -53,24 +59,34 @@ class Editing(ABC):
     def _commit(self, edits: Sequence[Edit], expected_revision: int | None) -> EditReply:
         """Send the edits of one transaction."""
 
+    def _preview(self, edits: Sequence[Edit], expected_revision: int | None) -> PreviewReply:
+        """Ask what the edits of one transaction would do."""
+        raise BadValue("Only the projects of a server have previews")
+
     @contextmanager
-    def transaction(self, expected_revision: int | None = None) -> Iterator[Transaction]:
+    def transaction(
+        self, expected_revision: int | None = None, *, preview: bool = False
+    ) -> Iterator[Transaction]:
         """Collect edits and send them as one: all are checked, then all applied, or none.
 
         Args:
             expected_revision: refuse if the project has another one by then.
+            preview: change nothing, and send no files; ``preview`` of the transaction says what
+                would run again, be cancelled, be retired, and what that would cost.
 
         Raises:
             UserError: What is wrong with them; nothing was changed.
         """
         if self._open is not None:
             raise Conflict("There is a transaction open already: end it first")
-        transaction = self._open = Transaction(expected_revision)
+        transaction = self._open = Transaction(expected_revision, only_preview=preview)
         try:
             yield transaction
         finally:
             self._open = None
-        if transaction.edits:
+        if transaction.edits and preview:
+            transaction.preview = self._preview(transaction.edits, expected_revision)
+        elif transaction.edits:
             transaction.reply = self._commit(transaction.edits, expected_revision)
 
     def edit(self, *made: Edit) -> None:
@@ -214,7 +230,7 @@ class Editing(ABC):
         ]
 
     def _plain(self, value: Any) -> Any:
-        plain = plain_of(value, lambda paths: self.files.upload(paths, self.progress))
+        plain = plain_of(value, self._stored)
         try:
             msgspec.json.encode(plain)
         except (TypeError, ValueError) as error:
@@ -222,6 +238,11 @@ class Editing(ABC):
                 f"{type(value).__name__} is no value that can be sent: {error}"
             ) from None
         return plain
+
+    def _stored(self, paths: list[Path]) -> list[File]:
+        if self._open is not None and self._open.only_preview:
+            return self.files.described(paths)
+        return self.files.upload(paths, self.progress)
 
 
 def _path(source: str | Output) -> str:

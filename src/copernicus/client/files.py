@@ -72,6 +72,19 @@ class BlobPort:
             else:
                 tell(source.manifest.size)
 
+    def described(self, paths: Sequence[Path]) -> list[File]:
+        """The files as they would be stored; nothing is sent.
+
+        Raises:
+            NotFound: A file does not exist.
+            BadValue: It is no file, or cannot be read.
+        """
+        manifests = [_manifest(path) for path in paths]
+        return [
+            File(manifest.sha256, manifest.size, path.name)
+            for path, manifest in zip(paths, manifests, strict=True)
+        ]
+
     def pieces(self, file: File, start: int = 0) -> Iterator[bytes]:
         """The bytes of a stored file from ``start`` on, going on by itself if the line breaks.
 

@@ -31,6 +31,7 @@ from copernicus.protocol import (
     JobView,
     Member,
     PinView,
+    PreviewReply,
     ProjectView,
     RevisionView,
     Trace,
@@ -65,6 +66,19 @@ class Project(Drafting, Peeking):
 
     def _send(self, request: EditRequest) -> EditReply:
         return self._transport.post(f"{self._base}/edits", request, EditReply)
+
+    def _preview(self, edits: Sequence[Edit], expected_revision: int | None) -> PreviewReply:
+        request = EditRequest(tuple(edits), expected_revision)
+        return self._transport.post(f"{self._base}/preview", request, PreviewReply)
+
+    def preview(self, *edits: Edit) -> PreviewReply:
+        """What a transaction of these edits would do; nothing is changed.
+
+        Raises:
+            UserError: What is wrong with them.
+            ServerBusy: Others' previews take all the time.
+        """
+        return self._preview(edits, None)
 
     # --- what is in it
 

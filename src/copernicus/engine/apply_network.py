@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 
 from copernicus.engine.indexes import (
@@ -104,10 +106,10 @@ def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
     for instance in state.instances.values():
         move(instance, moved)
     state.instances = {instance.path: instance for instance in state.instances.values()}
-    for activation in state.activations.values():
+    for name, made in state.activations.items():
         # What was there before under the same path stays where it was.
-        if incarnations.get(activation.path) == activation.incarnation:
-            activation.path = moved[activation.path]
+        if incarnations.get(made.path) == made.incarnation:
+            state.activations[name] = dataclasses.replace(made, path=moved[made.path])
     reindex(state)
 
 

@@ -66,7 +66,7 @@ def _decide_element(step: Step, instance: Instance, element: Element) -> None:
         return
     if element.open is not None:
         _input_changed(step, instance, element, state.activations[element.open])
-    elif _wants_to_fire(state, element) and not must_wait(step, instance, element):
+    elif wants_to_fire(state, element) and not must_wait(step, instance, element):
         _fire_or_reuse(step, instance, element)
 
 
@@ -85,7 +85,8 @@ def _decide_skip(step: Step, instance: Instance, element: Element) -> bool:
     return True
 
 
-def _wants_to_fire(state: ProjectState, element: Element) -> bool:
+def wants_to_fire(state: ProjectState, element: Element) -> bool:
+    """Whether an element that is ready, and has no work under way, has not run on its inputs."""
     if element.retry or element.replay:
         return True
     if element.evaluation is not None and element.evaluation.failure is None:

@@ -33,6 +33,15 @@ from copernicus.protocol.machine import (
     ResultsRequest,
     Share,
 )
+from copernicus.protocol.preview import (
+    Estimate,
+    PreviewEvaluation,
+    PreviewFailure,
+    PreviewInstance,
+    PreviewReply,
+    PreviewRuns,
+    PreviewWork,
+)
 from copernicus.protocol.trace import Trace, TraceStep
 from copernicus.protocol.user import (
     AttemptView,
@@ -92,6 +101,7 @@ __all__ = [
     "EditRequest",
     "ElementView",
     "ErrorBody",
+    "Estimate",
     "FeedEntry",
     "FunctionView",
     "Health",
@@ -118,6 +128,12 @@ __all__ = [
     "PartialView",
     "PinView",
     "PortView",
+    "PreviewEvaluation",
+    "PreviewFailure",
+    "PreviewInstance",
+    "PreviewReply",
+    "PreviewRuns",
+    "PreviewWork",
     "ProgressReport",
     "ProjectView",
     "Remedy",

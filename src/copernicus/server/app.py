@@ -46,6 +46,7 @@ from copernicus.server.folder import (
 from copernicus.server.holdings import Holdings
 from copernicus.server.http.apps import machine_app, user_app
 from copernicus.server.peeking import Knocks
+from copernicus.server.previews import Previews
 from copernicus.server.runtime import Runtime
 from copernicus.server.site import Site
 from copernicus.server.snapshots import take_due
@@ -156,6 +157,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
     wiring.evaluators = evaluators = Evaluators(
         settings, wiring.report, wiring.find_start, wiring.new_catalog
     )
+    previews = Previews(settings, runtime)
     running = asyncio.create_task(runtime.run())
     try:
         await evaluators.start()
@@ -170,10 +172,12 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             feed=feed,
             doorkeeper=Doorkeeper(settings),
             files=FileRights(store),
+            previews=previews,
             names=settings.names or own_names(),
             knocks=Knocks(),
         )
     finally:
+        await previews.stop()
         await evaluators.stop()
         await runtime.do(note_seen)
         runtime.stop()

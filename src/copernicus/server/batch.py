@@ -7,7 +7,7 @@ this fires, and the jobs that are queued for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -216,11 +216,7 @@ class Batch:
             UserError: it cannot be; the state is unchanged.
         """
         state, before = project.state, project.record.position
-        if expected is not None and expected != state.revision:
-            raise Conflict(
-                f"Project {project.record.name!r} is at revision {state.revision}, not at "
-                f"{expected}: somebody changed it. Look again, then repeat the edit."
-            )
+        self.check_revision(project, expected)
         self.touched.add(project.record.id)
         catalog = self.holdings.catalog
         made = submit_edits(state, edits, author, catalog, FIRED_AT_ONCE, note=note, reuse=reuse)
@@ -232,6 +228,18 @@ class Batch:
         """When a revision was made (epoch seconds)."""
         found = self._store.revision_at(project.record.id, revision)
         return self.now if found is None else found
+
+    def check_revision(self, project: Project, expected: int | None) -> None:
+        """Refuse if somebody has changed the project.
+
+        Raises:
+            Conflict: it is at another revision than ``expected``.
+        """
+        if expected is not None and expected != project.state.revision:
+            raise Conflict(
+                f"Project {project.record.name!r} is at revision {project.state.revision}, not at "
+                f"{expected}: somebody changed it. Look again, then repeat the edit."
+            )
 
     def report(self, project_id: str, report: Report) -> None:
         """What was asked for outside has come; a project that is gone has no use of it."""
@@ -389,6 +397,15 @@ class Batch:
         if effect.only_idle and not (row is not None and self._is_idle(row)):
             return
         self.holdings.scheduler.cancel(job, effect.version, effect.checkpoint, self.now)
+
+    def idle(self, project_id: str, activations: Iterable[str]) -> set[str]:
+        """Those of these activations whose jobs have not begun, and have nothing to go on from."""
+        found = set()
+        for activation in activations:
+            row = self.job_row(job_id(project_id, activation))
+            if row is not None and self._is_idle(row):
+                found.add(activation)
+        return found
 
     def _is_idle(self, row: JobRow) -> bool:
         """Whether a job waits, has never been given out, and has nothing to continue from."""

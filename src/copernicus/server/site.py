@@ -16,6 +16,7 @@ from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
 
 if TYPE_CHECKING:
+    from copernicus.server.previews import Previews
     from copernicus.server.runtime import Runtime
 
 
@@ -32,6 +33,7 @@ class Site:
     feed: Feed
     doorkeeper: Doorkeeper
     files: FileRights
+    previews: Previews
     names: tuple[str, ...]
     knocks: Knocks
     machine_port: int = 0

@@ -11,12 +11,20 @@ from litestar.params import FromPath, JSONBody
 from ulid import ULID
 
 from copernicus.errors import BadValue, Conflict
-from copernicus.protocol import EditReply, EditRequest, Member, NewProject, ProjectView
+from copernicus.protocol import (
+    EditReply,
+    EditRequest,
+    Member,
+    NewProject,
+    PreviewReply,
+    ProjectView,
+)
 from copernicus.security.policy import Action, Role
 from copernicus.server.batch import Batch
 from copernicus.server.editing import edit
 from copernicus.server.files import files_in_edits, missing_file
 from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
+from copernicus.server.previews import Snapshot, snapshot
 from copernicus.server.site import Site
 from copernicus.server.views import project_view
 from copernicus.store.records import MemberRecord
@@ -142,10 +150,7 @@ async def remove_member(request: AnyRequest, user: FromPath[str]) -> ProjectView
 async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> EditReply:
     """A transaction: all edits are applied, or none; or they are only checked."""
     caller, site = caller_of(request), site_of(request)
-    if not data.edits:
-        raise BadValue("A transaction needs at least one edit.")
-    if len(data.edits) > _MANY_EDITS:
-        raise BadValue(f"A transaction may have {_MANY_EDITS} edits, not {len(data.edits)}.")
+    _check_number(data)
     await asyncio.to_thread(_check_files, site, data)
 
     def carry_out(batch: Batch) -> EditReply:
@@ -157,6 +162,30 @@ async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> Edit
         return reply
 
     return await site.runtime.do(carry_out)
+
+
+@post("/projects/{project:str}/preview", opt=does(Action.EDIT_PROJECT), status_code=200)
+async def preview_edit(request: AnyRequest, data: JSONBody[EditRequest]) -> PreviewReply:
+    """What a transaction would do; nothing is changed. Its files need not be here yet."""
+    caller, site = caller_of(request), site_of(request)
+    _check_number(data)
+
+    def look(batch: Batch) -> tuple[Snapshot, frozenset[str]]:
+        project = check_role(request, batch)
+        batch.check_revision(project, data.expected_revision)
+        others = (one for one in batch.holdings.projects if caller.name in one.roles)
+        seen = frozenset(one.record.id for one in others)
+        return snapshot(batch, project), seen
+
+    taken, seen = await site.runtime.do(look)
+    return await site.previews.make(taken, data, caller.name, seen)
+
+
+def _check_number(data: EditRequest) -> None:
+    if not data.edits:
+        raise BadValue("A transaction needs at least one edit.")
+    if len(data.edits) > _MANY_EDITS:
+        raise BadValue(f"A transaction may have {_MANY_EDITS} edits, not {len(data.edits)}.")
 
 
 def _check_files(site: Site, data: EditRequest) -> None:
@@ -175,6 +204,7 @@ PROJECT_ROUTES = Router(
         set_member,
         remove_member,
         edit_project,
+        preview_edit,
     ],
     tags=["projects"],
 )
