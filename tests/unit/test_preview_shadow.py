@@ -9,7 +9,10 @@ import pytest
 from copernicus.engine.shadow import SHARED, Shadow, copy_state
 from copernicus.engine.state import Activation
 from copernicus.model import edits as ed
+from copernicus.model.functions import Port
+from copernicus.model.types import AnyType
 from support.workflows import GUIDE, compute, world
+from support.world import World, task_spec
 
 
 def busy_world():
@@ -28,7 +31,7 @@ def held_in_place(one, seen):
     """Every container and object inside ``one`` that could be changed in place, with its path."""
     kind = type(one)
     if kind in SHARED:
-        if kind is Activation and one.outcome:
+        if kind is Activation and one.outcome and one.partial is None:
             return
         names = [f.name for f in dataclasses.fields(kind) if f.name not in SHARED[kind]]
         inside = [(f".{name}", getattr(one, name)) for name in names]
@@ -85,5 +88,23 @@ def test_an_edit_of_the_shadow_leaves_the_project_alone(edit):
     shadow = Shadow(copy_state(w.state), w.catalog)
     shadow.edit([edit], "ann")
     assert shadow.state.facts() != before.facts()
+    assert w.state == before
+    w.check()
+
+
+def test_what_a_shadow_withdraws_stays_in_the_project():
+    """A provisional version is taken from an activation that has ended."""
+    streaming = task_spec("m.watch", [Port("x", AnyType(), streaming=True)])
+    w = World(task_spec("m.one", "x"), streaming)
+    w.add("run", "m.one", x=1)
+    w.add("watch", "m.watch", x="run.out.y")
+    w.so_far("run", y="a")
+    w.done("watch", y="seen a")
+    before = copy_state(w.state)
+    shadow = Shadow(copy_state(w.state), w.catalog)
+    shadow.edit([ed.Cancel("run")], "ann")
+    given = before.instances["watch"].elements[""].partial
+    assert given is not None
+    assert shadow.state.activations[given].partial is None
     assert w.state == before
     w.check()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from copernicus.cli.options import IN_PROJECT, InProject
+from copernicus.cli.committing import show_preview
+from copernicus.cli.options import IN_EDIT, IN_PROJECT, InEdit, InProject
 from copernicus.cli.output import emit, note
 from copernicus.cli.session import confirm, editing_project, project_for, transfers
 from copernicus.errors import BadValue, NotFound
@@ -75,7 +76,7 @@ def copy(
     *paths: str,
     suffix: str = "",
     active: Flag = False,
-    options: InProject = IN_PROJECT,
+    options: InEdit = IN_EDIT,
 ) -> None:
     """Copy instances.
 
@@ -92,8 +93,11 @@ def copy(
     else:
         raise BadValue("Name an instance and its copy (cpc copy run run2), or several and --suffix")
     project = editing_project(options)
-    with project.transaction() as transaction:
+    with project.transaction(preview=options.preview) as transaction:
         project.copy(names, active=active)
+    if transaction.preview is not None:
+        show_preview(options, transaction.preview)
+        return
     reply = transaction.reply
     data = {"names": names, "revision": reply.revision if reply else 0}
     state = "active" if active else "held until: cpc activate"

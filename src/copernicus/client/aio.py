@@ -76,6 +76,7 @@ class AsyncProject(_Wrapping[Project]):
     """A project: every method of ``Project``, awaited. ``sync`` is the ``Project`` itself."""
 
     view = in_thread(Project.view)
+    preview = in_thread(Project.preview)
     instances = in_thread(Project.instances)
     status = in_thread(Project.status)
     instance_detail = in_thread(Project.instance_detail)

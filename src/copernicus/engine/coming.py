@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable
 from typing import Literal
 
 from copernicus.engine.firing import wants_to_fire
-from copernicus.engine.resolve import part_of, resolve
+from copernicus.engine.resolve import part_of, resolve, taken_by
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.engine.transaction import frozen_before
 from copernicus.model.functions import Port
@@ -93,10 +93,13 @@ class Coming:
             # A skip ends when the inputs change.
             standing = yield ("inputs", instance.path, eid)
             return "coming" if standing == "coming" else "hole"
+        ports = self._state.spec(instance).inputs
+        if not element.ready or any(taken_by(port) != "current" for port in ports):
+            standing = yield ("inputs", instance.path, eid)
+            if standing == "coming" or not element.ready:
+                return standing
         if element.current:
             return "current"
-        if not element.ready:
-            return (yield ("inputs", instance.path, eid))
         evaluation = element.evaluation
         if evaluation is not None and evaluation.failure is None:
             bound = [b.declared for b in evaluation.outputs.values() if b.declared is not None]
@@ -155,10 +158,13 @@ class Coming:
         source = instance.inputs.get(port.name)
         if source is None:
             return "never" if port.required else "current"
-        if port.latest and resolve(self._state, source, latest=True).status != "waiting":
-            return "current"
         part = part_of(instance, port.name, eid) if port.name in instance.mapped else None
-        return (yield from self._source(source, part))
+        standing = yield from self._source(source, part)
+        take = taken_by(port)
+        if take == "current" or standing in ("current", "coming"):
+            return standing
+        known = resolve(self._state, source, take=take).status != "waiting"
+        return "current" if known else standing
 
     def _source(self, source: Source, part: str | None = None) -> Asking:
         """The standing of a source, or of the element ``part`` of the list that it is."""

@@ -114,13 +114,15 @@ class Shadow:
 def copy_state(state: ProjectState) -> ProjectState:
     """A copy that the engine can work on while the original stays as it is.
 
-    Ended activations are shared: only a report about them, which no shadow gets, or a rename,
-    which replaces them, would change them.
+    Ended activations are shared, unless they hold a provisional version, which may be withdrawn:
+    else only a report about them, which no shadow gets, or a rename, which replaces them, would
+    change them.
     """
     copied: ProjectState = _COPIERS[ProjectState](state)
     work = _COPIERS[Activation]
     copied.activations = {
-        name: made if made.outcome else work(made) for name, made in state.activations.items()
+        name: made if made.outcome and made.partial is None else work(made)
+        for name, made in state.activations.items()
     }
     return copied
 
