@@ -100,8 +100,8 @@ class BoundMachine(EngineMachine):
 
 
 PreviewMachine.TestCase.settings = settings(
-    EngineMachine.TestCase.settings, max_examples=30, stateful_step_count=30
+    EngineMachine.TestCase.settings, max_examples=15, stateful_step_count=25
 )
 TestPreviewMachine = PreviewMachine.TestCase
-BoundMachine.TestCase.settings = settings(PreviewMachine.TestCase.settings, max_examples=12)
+BoundMachine.TestCase.settings = settings(PreviewMachine.TestCase.settings, max_examples=6)
 TestBoundMachine = BoundMachine.TestCase
