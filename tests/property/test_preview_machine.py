@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import settings
-from test_engine_machine import EngineMachine, compute
+from test_engine_machine import EngineMachine
 
-from copernicus.engine.coming import Coming
 from copernicus.engine.preview import Comparison
 from copernicus.engine.state import ProjectState
 from copernicus.errors import UserError
 from copernicus.model import edits as ed
 from support.previews import shadow_of
-from support.world import World, check_fold
+from support.world import check_fold
 
 
 def opened_since(state: ProjectState, number: int) -> set[tuple[Any, ...]]:
@@ -69,39 +68,7 @@ class PreviewMachine(EngineMachine):
         assert reply.jobs == len(works)
 
 
-class BoundMachine(EngineMachine):
-    """Every edit is previewed, then made in a copy where all work is done: nothing else runs."""
-
-    def attempt(self, *edits: ed.Edit) -> None:
-        try:
-            before, shadow = shadow_of(self.world, *edits)
-        except UserError:
-            super().attempt(*edits)
-            return
-        reply = Comparison(before, shadow, set()).reply({})
-        told = {line.path for line in (*reply.starts, *reply.follows)}
-        coming = Coming(before)
-        anyway = {
-            instance.path
-            for instance in before.instances.values()
-            for element in instance.elements.values()
-            if coming.runs(instance, element)
-        }
-        copy = World(*self.world.catalog.values(), workflows=self.world.workflows)
-        copy.journal = list(self.world.journal)
-        copy.restart()
-        copy.starts()
-        copy.edit(*edits)
-        copy.work(compute)
-        for path in set(copy.starts()) & set(shadow.state.instances):
-            if shadow.state.spec(shadow.state.instances[path]).kind != "workflow":
-                assert path in told | anyway
-        super().attempt(*edits)
-
-
 PreviewMachine.TestCase.settings = settings(
     EngineMachine.TestCase.settings, max_examples=15, stateful_step_count=25
 )
 TestPreviewMachine = PreviewMachine.TestCase
-BoundMachine.TestCase.settings = settings(PreviewMachine.TestCase.settings, max_examples=6)
-TestBoundMachine = BoundMachine.TestCase
