@@ -216,10 +216,18 @@ def test_a_function_that_breaks_its_process_cuts_the_preview_and_nothing_else(
         assert preview(admin, name, set_input("wf.in.n", 1)).cut == ""
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; nothing of one that has ended."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
 def evaluators() -> list[int]:
     """The processes that evaluate for real; that of previews is the newest."""
     below = psutil.Process().children(recursive=True)
-    found = [p for p in below if "copernicus.evaluator" in " ".join(p.cmdline())]
+    found = [p for p in below if "copernicus.evaluator" in " ".join(words_of(p))]
     return [p.pid for p in sorted(found, key=lambda p: p.create_time())][:1]
 
 

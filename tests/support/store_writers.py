@@ -38,7 +38,9 @@ def killed_after(folder: Path, commits: int) -> int:
     process = start_writer(folder)
     lines = [process.stdout.readline() for _ in range(commits)]
     process.kill()
-    rest, errors = process.communicate()
+    # Not ``communicate``: what this stream has read ahead is known to it alone.
+    rest = process.stdout.read()
+    _, errors = process.communicate()
     assert all(lines), errors
     whole = [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
     return int((lines + whole)[-1])
