@@ -19,7 +19,8 @@ from typing import Any
 
 import msgspec
 
-from copernicus.cli.app import COMMANDS, GROUPS, Entry
+from copernicus.cli.app import COMMANDS, GROUPS
+from copernicus.cli.entries import Entry
 from copernicus.errors import CopernicusError
 from copernicus.model import edits, events
 from copernicus.model.functions import FunctionSpec, Port

@@ -7,7 +7,8 @@ from importlib import import_module
 
 import pytest
 
-from copernicus.cli.app import COMMANDS, GROUPS, Entry, build
+from copernicus.cli.app import COMMANDS, GROUPS, build
+from copernicus.cli.entries import Entry
 
 each_command = pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
 

@@ -19,7 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from copernicus.cli.app import COMMANDS, GROUPS, Entry
+from copernicus.cli.app import COMMANDS, GROUPS
+from copernicus.cli.entries import Entry
 
 if TYPE_CHECKING:
     from copernicus.client import Client, Project

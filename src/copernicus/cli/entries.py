@@ -1,0 +1,24 @@
+"""What the table of commands is made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BUILD, LOOK, STEER, PROJECTS, MACHINES, ACCOUNT = TITLES = (
+    "Build a project",
+    "See what happens",
+    "Steer",
+    "Projects and functions",
+    "Servers and workers",
+    "Logins and this program",
+)
+
+
+class Entry(NamedTuple):
+    """A command: where its code is, what it does in a line, and examples (at least one)."""
+
+    name: str
+    target: str
+    summary: str
+    examples: tuple[str, ...]
+    group: str = ""

@@ -1,0 +1,1 @@
+"""What ``cpc`` can do, as a table: one file for each group of commands."""

@@ -1,0 +1,73 @@
+"""Commands about servers and workers."""
+
+from __future__ import annotations
+
+from copernicus.cli.entries import Entry
+
+_SERVER = "copernicus.cli.server"
+_WORKERS = "copernicus.cli.workers"
+
+COMMANDS: tuple[Entry, ...] = (
+    Entry(
+        "server init",
+        f"{_SERVER}:init",
+        "Make a server's folder: its identity, its settings, its first user.",
+        ("cpc server init", "cpc server init /srv/cpc --name lab.example.org"),
+    ),
+    Entry(
+        "server start",
+        f"{_SERVER}:start",
+        "Run a server, here or in the background.",
+        ("cpc server start", "cpc server start /srv/cpc --background"),
+    ),
+    Entry("server stop", f"{_SERVER}:stop", "Stop a server gently.", ("cpc server stop",)),
+    Entry(
+        "server status",
+        f"{_SERVER}:status",
+        "Whether a server runs, where, and who it is.",
+        ("cpc server status",),
+    ),
+    Entry(
+        "server backup",
+        f"{_SERVER}:backup",
+        "Copy a server's folder safely, also while it runs.",
+        ("cpc server backup /srv/cpc /backup/cpc",),
+    ),
+    Entry(
+        "server check",
+        f"{_SERVER}:check",
+        "Check a stopped server's folder: database, journals, files.",
+        ("cpc server check /srv/cpc",),
+    ),
+    Entry(
+        "worker bundle",
+        f"{_WORKERS}:bundle",
+        "Make the file with which new workers join the server.",
+        ("cpc worker bundle -o lab.cpc", "cpc worker bundle --pool cluster --uses 10 --days 2"),
+    ),
+    Entry(
+        "worker start",
+        f"{_WORKERS}:start",
+        "Run a worker on this machine.",
+        ("cpc worker start --bundle lab.cpc", "cpc worker start --bundle lab.cpc --cores 4"),
+    ),
+    Entry(
+        "worker programs",
+        f"{_WORKERS}:programs",
+        "What a worker on this machine could run.",
+        ("cpc worker programs",),
+    ),
+    Entry("worker list", f"{_WORKERS}:list_all", "The server's workers.", ("cpc worker list",)),
+    Entry(
+        "worker drain",
+        f"{_WORKERS}:drain",
+        "Let a worker finish what it has, and end.",
+        ("cpc worker drain w-3f9a",),
+    ),
+    Entry(
+        "worker revoke",
+        f"{_WORKERS}:revoke",
+        "Trust a worker no more, at once.",
+        ("cpc worker revoke w-3f9a",),
+    ),
+)
