@@ -19,7 +19,7 @@ PIP := -m pip --disable-pip-version-check install --quiet --editable
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast soak lint format docs bench gromacs environment-modules clean
+.PHONY: help demo test test-fast soak lint format docs bench gromacs environment-modules fault-tools clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ help:  ## Show this list
 demo: $(VENV)/.demo  ## Run a whole project here, in 4 minutes (make demo DEMO=pi: in 20 seconds)
 	@$(BIN)/cpc demo $(DEMO)
 
-test: $(VENV)/.dev gromacs environment-modules lint  ## Check everything: style, types, layers, all tests
+test: $(VENV)/.dev gromacs environment-modules fault-tools lint  ## Check everything: style, types, layers, all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
@@ -57,6 +57,9 @@ gromacs:
 
 environment-modules:
 	@.ci/environment-modules
+
+fault-tools:
+	@.ci/fault-tools
 
 clean:  ## Remove the environments and caches
 	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,7 +1,7 @@
 """What holds for all tests: which parts must be there, what shares a process, how long it may be.
 
-- ``gromacs`` and ``openmm`` mark tests that need these programs. Without them they are skipped,
-  and the summary says why; with ``CI=true`` a missing program is a failure.
+- ``gromacs``, ``openmm`` and ``fault_tools`` mark tests that need these programs. Without them they
+  are skipped, and the summary says why; with ``CI=true`` a missing program is a failure.
 - With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process:
   they may share servers and what these hold.
 - ``--quick`` gives properties fewer random examples.
@@ -12,10 +12,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from support import clocks
+
+if TYPE_CHECKING:
+    from support.e2e import Env
 
 TESTS = Path(__file__).parent
 
@@ -35,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] == "e2e":
+        if item.path.relative_to(TESTS).parts[0] in ("e2e", "faults"):
             item.add_marker(pytest.mark.e2e)
 
 
@@ -53,6 +60,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"engine storms: {steps:,} steps; seeds {ranges}")
 
 
+@pytest.fixture
+def env(tmp_path: Path) -> Iterator[Env]:
+    """An environment of the test's own, with nothing of it left at the end."""
+    from support.e2e import environment
+
+    with environment(tmp_path) as made:
+        yield made
+
+
 def _has_gromacs() -> bool:
     return any(shutil.which(name) for name in ("gmx", "gmx_mpi"))
 
@@ -66,7 +82,17 @@ def _has_environment_modules() -> bool:
     return any(os.access(file, os.R_OK) for file in files)
 
 
+def _has_fault_tools() -> bool:
+    compiled = shutil.which("cc") and Path("/usr/include/stdio.h").exists()
+    return bool(clocks.library() and compiled and all(map(_is_there, ("ip", "iptables", "mount"))))
+
+
+def _is_there(program: str) -> bool:
+    return bool(shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
+
+
 CHECKS = (
+    ("fault_tools", _has_fault_tools),
     ("gromacs", _has_gromacs),
     ("openmm", _has_openmm),
     ("environment_modules", _has_environment_modules),

@@ -29,7 +29,11 @@ from copernicus.registry import discover
 from copernicus.settings import ENVIRONMENT_PREFIX, ServerSettings
 
 HERE = Path(__file__).parent
-SOURCE = HERE.parents[1] / "src" / "copernicus"
+ROOT = HERE.parents[1]
+SOURCE = ROOT / "src" / "copernicus"
+RELIABILITY = HERE.parent / "explanation" / "reliability.md"
+FAULT_TEST = re.compile(r"^ *(?:async )?def (test_fault_(\d\d)_\w+)\(", re.MULTILINE)
+FAULT_ROW = re.compile(r"^\| (\d+) \| .* \| (.*) \|$", re.MULTILINE)
 NOTE = "<!-- Written by docs/reference/generate.py from the code: do not edit by hand. -->\n"
 MODULES = ("gromacs", "openmm", "analysis")
 
@@ -350,6 +354,24 @@ def _flat(doc: str | None) -> str:
     return " ".join((doc or "").replace("``", "`").split())
 
 
+def reliability() -> str:
+    """The page of faults with the tests of each row in its last column; the rest is by hand."""
+    found: dict[int, set[str]] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for name, number in FAULT_TEST.findall(path.read_text(encoding="utf-8")):
+            found.setdefault(int(number), set()).add(name)
+
+    def fill(row: re.Match[str]) -> str:
+        names = sorted(found.get(int(row[1]), ()))
+        return f"{row[0][: row.start(2) - row.start()]}{_tests(names)} |"
+
+    return FAULT_ROW.sub(fill, RELIABILITY.read_text(encoding="utf-8"))
+
+
+def _tests(names: list[str]) -> str:
+    return "<br>".join(f"`{name}`" for name in names) or "open"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "errors.md": errors,
@@ -361,12 +383,18 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
+def _written() -> dict[Path, str]:
+    """What each page should be."""
+    pages = {HERE / name: _page(made) for name, made in PAGES.items()}
+    return {**pages, RELIABILITY: reliability()}
+
+
 def outdated() -> list[str]:
     """The pages whose text is not what the code says."""
     return [
-        name
-        for name, made in PAGES.items()
-        if not (HERE / name).exists() or (HERE / name).read_text(encoding="utf-8") != _page(made)
+        str(path.relative_to(ROOT))
+        for path, text in _written().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
 
 
@@ -383,10 +411,10 @@ def main() -> int:
     if parser.parse_args().check:
         found = outdated()
         for name in found:
-            print(f"docs/reference/{name} is not up to date: python docs/reference/generate.py")
+            print(f"{name} is not up to date: python docs/reference/generate.py")
         return 1 if found else 0
-    for name, made in PAGES.items():
-        (HERE / name).write_text(_page(made), encoding="utf-8")
+    for path, text in _written().items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

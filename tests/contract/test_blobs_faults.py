@@ -22,7 +22,8 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 from copernicus.blobs import CHUNK_SIZE, BlobStore, DamagedBlob, manifest_of
 from copernicus.blobs.objects import Objects
 from copernicus.errors import ServerBusy
-from support.blobs import chunk_file, everything, hexdigest, small_disk
+from support.blobs import chunk_file, everything, hexdigest
+from support.mounts import small_disk
 
 BIG = random.Random(1).randbytes(2 * CHUNK_SIZE + 12_345)
 SMALL = b"a small file"

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import resource
 import threading
-from contextlib import suppress
 from itertools import count
 
 import pytest
 
 from copernicus.errors import BadSettings, ServerBusy
 from copernicus.store import Store, StoreFailed
-from support.blobs import small_disk
+from support.mounts import fill, small_disk
 from support.store_writer import commit, last_committed
 from support.store_writers import killed_after, writer
 from support.stores import created, entries, project
-
-
-def fill(disk):
-    """Leave no byte on a disk."""
-    path = disk / "filler"
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-    return path
 
 
 def commits_until_full(store, start):

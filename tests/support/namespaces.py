@@ -1,0 +1,106 @@
+"""Two network namespaces with a cable between them, for partitions that are real.
+
+``with inside(net.server):`` puts this thread, and every process that it starts, into one of them.
+Sockets and processes stay where they were made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.mounts import needs_root, run_as_root
+
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One namespace: its name, its address on the cable, its end of it."""
+
+    name: str
+    address: str
+    device: str
+
+    def run(self, *argv: str) -> None:
+        """Run a command in it."""
+        subprocess.run(["ip", "netns", "exec", self.name, *argv], check=True, capture_output=True)
+
+    def drop(self, where: str) -> None:
+        """Lose all packets from the cable (``INPUT``) or onto it (``OUTPUT``), silently."""
+        flag = "-i" if where == "INPUT" else "-o"
+        self.run("iptables", "-w", "-A", where, flag, self.device, "-j", "DROP")
+
+    def heal(self) -> None:
+        """Lose nothing more."""
+        self.run("iptables", "-w", "-F")
+
+    def cable(self, state: str) -> None:
+        """Pull it out (``down``), or put it in again (``up``)."""
+        self.run("ip", "link", "set", self.device, state)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The two sides."""
+
+    server: Side
+    worker: Side
+
+
+@contextmanager
+def two_sides() -> Iterator[Network]:
+    """Two namespaces with a cable between, gone at the end."""
+    needs_root("network namespaces")
+    tag = secrets.token_hex(3)
+    server = Side(f"cpc-{tag}-s", "10.213.7.1", f"s{tag}")
+    worker = Side(f"cpc-{tag}-w", "10.213.7.2", f"w{tag}")
+    with ExitStack() as stack:
+        for side in (server, worker):
+            run_as_root(["ip", "netns", "add", side.name], "making a network namespace")
+            stack.callback(_remove, side.name)
+        ends = ["ip", "link", "add", server.device, "netns", server.name, "type", "veth"]
+        run_as_root([*ends, "peer", "name", worker.device, "netns", worker.name], "making a cable")
+        for side in (server, worker):
+            side.run("ip", "addr", "add", f"{side.address}/24", "dev", side.device)
+            side.run("ip", "link", "set", side.device, "up")
+            side.run("ip", "link", "set", "lo", "up")
+        yield Network(server, worker)
+
+
+def _remove(name: str) -> None:
+    subprocess.run(["ip", "netns", "del", name], check=True, capture_output=True)
+
+
+@contextmanager
+def inside(side: Side) -> Iterator[None]:
+    """This thread is in that namespace, and what it starts."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        _enter(Path("/var/run/netns") / side.name)
+        try:
+            yield
+        finally:
+            _set(before)
+    finally:
+        os.close(before)
+
+
+def _enter(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        _set(handle)
+    finally:
+        os.close(handle)
+
+
+def _set(handle: int) -> None:
+    if _LIBC.setns(handle, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
