@@ -5,7 +5,6 @@ Two runs that saw the same edits and the same completions tell the same story, w
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +58,7 @@ def _evaluation(evaluation: Evaluation, names: Names) -> dict[str, Any]:
 
 
 def _activation(made: Activation, names: Names) -> dict[str, Any]:
-    told = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
+    told = msgspec.structs.asdict(made)
     for name in ("id", "number", "incarnation", "attempts"):
         del told[name]
     for name in ("lineage", "parent", "superseded_by"):

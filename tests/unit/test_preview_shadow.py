@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from copernicus.engine.shadow import SHARED, Shadow, copy_state
-from copernicus.engine.state import Activation
+from copernicus.engine.state import Activation, field_types
 from copernicus.model import edits as ed
 from copernicus.model.functions import Port
 from copernicus.model.types import AnyType
@@ -33,7 +34,7 @@ def held_in_place(one, seen):
     if kind in SHARED:
         if kind is Activation and one.outcome and one.partial is None:
             return
-        names = [f.name for f in dataclasses.fields(kind) if f.name not in SHARED[kind]]
+        names = [name for name in field_types(kind) if name not in SHARED[kind]]
         inside = [(f".{name}", getattr(one, name)) for name in names]
         if kind.__name__ == "ProjectState":
             inside.append((".activations", one.activations))
@@ -43,6 +44,7 @@ def held_in_place(one, seen):
         inside = [(f"[{place}]", value) for place, value in enumerate(one)]
     else:
         frozen = not dataclasses.is_dataclass(one) or one.__dataclass_params__.frozen
+        frozen = frozen and (not isinstance(one, msgspec.Struct) or one.__struct_config__.frozen)
         assert frozen, f"is {kind} changed in place? see SHARED"
         inside = []
     if kind not in (tuple, str) and (kind in SHARED or kind in (dict, list, set)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 
 from copernicus.engine.indexes import (
@@ -109,7 +107,7 @@ def _(event: ev.InstanceRenamed, state: ProjectState) -> None:
     for name, made in state.activations.items():
         # What was there before under the same path stays where it was.
         if incarnations.get(made.path) == made.incarnation:
-            state.activations[name] = dataclasses.replace(made, path=moved[made.path])
+            state.activations[name] = msgspec.structs.replace(made, path=moved[made.path])
     reindex(state)
 
 

@@ -8,7 +8,6 @@ named here as shared.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -26,6 +25,7 @@ from copernicus.engine.state import (
     Instance,
     ItemIndex,
     ProjectState,
+    field_types,
 )
 from copernicus.engine.transaction import Catalog
 from copernicus.model import events as ev
@@ -129,12 +129,12 @@ def copy_state(state: ProjectState) -> ProjectState:
 
 def _copier(kind: type, shared: frozenset[str]) -> Copier:
     """Copies one object of ``kind``, and what its fields hold in place."""
-    fields = dataclasses.fields(kind)
-    values = attrgetter(*(field.name for field in fields))
+    fields = field_types(kind)
+    values = attrgetter(*fields)
     inside = [
         (position, how)
-        for position, field in enumerate(fields)
-        if field.name not in shared and (how := _of_field(str(field.type))) is not None
+        for position, (name, annotation) in enumerate(fields.items())
+        if name not in shared and (how := _of_field(annotation)) is not None
     ]
 
     def copy(one: Any) -> Any:

@@ -50,7 +50,7 @@ def load(data: bytes) -> ProjectState | None:
 
 
 def _bare(instance: Instance) -> Instance:
-    return dataclasses.replace(instance, places=((), {}))
+    return dataclasses.replace(instance, places=((), {}), set_by_hand={})
 
 
 def _seal(body: bytes) -> bytes:
@@ -72,6 +72,6 @@ _KEPT = (
 _FORM = repr(
     [
         (__version__, MEANING),
-        *((kind.__name__, f.name, str(f.type)) for kind in _KEPT for f in dataclasses.fields(kind)),
+        *((kind.__name__, *field) for kind in _KEPT for field in kept.field_types(kind).items()),
     ]
 )

@@ -6,6 +6,7 @@ keeps; they follow from the facts and are no part of ``facts()``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,9 +25,11 @@ ElementKey = tuple[str, str]
 INDEXED_LISTS = 256
 
 
-@dataclass(slots=True)
-class Activation:
+class Activation(msgspec.Struct, array_like=True, gc=False):
     """One run of an instance (element) on one set of inputs; ``works`` by a job of its own.
+
+    There are hundreds of thousands of these, and of elements: as structs they are read from a
+    snapshot quickly, and the search for garbage passes them over.
 
     ``partial`` is its provisional version: what its job has so far or, if its inputs are
     ``provisional``, what it gave.
@@ -44,13 +47,13 @@ class Activation:
     base_digest: str
     lineage: str
     strict_digest: str = ""
-    origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    origins: dict[str, tuple[str, ...]] = {}
+    left_out: dict[str, tuple[str, ...]] = {}
     parent: str | None = None
     job: JobSpec | None = None
     outcome: str = ""
-    outputs: dict[str, Any] = field(default_factory=dict)
-    output_digests: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = {}
+    output_digests: dict[str, str] = {}
     failure: Failure | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     checkpoint: CheckpointRef | None = None
@@ -59,7 +62,7 @@ class Activation:
     reused: str = ""
     provisional: bool = False
     partial: dict[str, Any] | None = None
-    partial_digests: dict[str, str] = field(default_factory=dict)
+    partial_digests: dict[str, str] = {}
     partial_attempt: int = 0
     partial_sequence: int = 0
 
@@ -146,8 +149,7 @@ class Evaluation:
         return self.number > 0 and not self.ended and self.failure is None
 
 
-@dataclass(slots=True)
-class Element:
+class Element(msgspec.Struct, array_like=True, gc=False):
     """One element of an instance: the only one (``eid == ""``) if the instance is not mapped."""
 
     eid: str
@@ -156,11 +158,11 @@ class Element:
     ended: str | None = None
     retry: bool = False
     replay: bool = False
-    asks: dict[str, Any] = field(default_factory=dict)
+    asks: dict[str, Any] = {}
     skip: str | None = None
     skipped_by: str = ""
-    successes: dict[str, str] = field(default_factory=dict)
-    lineages: dict[str, str] = field(default_factory=dict)
+    successes: dict[str, str] = {}
+    lineages: dict[str, str] = {}
     evaluation: Evaluation | None = None
     partial: str | None = None
     # derived
@@ -434,6 +436,14 @@ def _element_facts(element: Element) -> dict[str, Any]:
             for name in (*kept, "version", "departure", "decisions", "reopened", "outputs")
         }
     return facts
+
+
+def field_types(kind: type) -> dict[str, str]:
+    """The fields of a class of this module, in order, with their types as they are written."""
+    if issubclass(kind, msgspec.Struct):
+        return {name: str(kind.__annotations__[name]) for name in kind.__struct_fields__}
+    assert dataclasses.is_dataclass(kind)
+    return {one.name: str(one.type) for one in dataclasses.fields(kind)}
 
 
 def new_branches() -> dict[str, Branch]:

@@ -148,7 +148,7 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     fatal: dict[str, str] = {}
 
 
-class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+class Command(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a program function describes; also, with ``{in.PORT}`` in its texts, a template.
 
     An attempt that takes longer than ``timeout_s`` fails. ``from_inputs`` of a template: numbers
@@ -176,14 +176,14 @@ FOLLOWING = (
 """The numbers of a command that may follow from inputs."""
 
 
-class TaskCall(msgspec.Struct, frozen=True):
+class TaskCall(msgspec.Struct, frozen=True, gc=False):
     """A Python function of a module, called with plain inputs."""
 
     entry: str
     inputs: dict[str, Any]
 
 
-class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One run of a program (``command``) or of a task function (``task``).
 
     ``checkpoint_key`` binds checkpoints to what they belong to: lineage and input digest less the
@@ -238,7 +238,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     where: str = ""
 
 
-class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the trace keeps of one attempt. Times are seconds since the epoch (server's clock).
 
     ``series`` are files (plain values) by the name of the series. ``log`` is the end of what it

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 
-class Literal(msgspec.Struct, frozen=True, tag="value"):
+class Literal(msgspec.Struct, frozen=True, tag="value", gc=False):
     """A plain value."""
 
     value: Any
 
 
-class OutRef(msgspec.Struct, frozen=True, tag="out", omit_defaults=True):
+class OutRef(msgspec.Struct, frozen=True, tag="out", omit_defaults=True, gc=False):
     """An output of an instance: whole, or one ``element`` of a mapped one (by identity).
 
     ``steps`` are members of a record or positions of a list inside the value.
@@ -25,7 +25,7 @@ class OutRef(msgspec.Struct, frozen=True, tag="out", omit_defaults=True):
     steps: tuple[str | int, ...] = ()
 
 
-class InRef(msgspec.Struct, frozen=True, tag="in", omit_defaults=True):
+class InRef(msgspec.Struct, frozen=True, tag="in", omit_defaults=True, gc=False):
     """An input of the workflow element (``path``, ``eid``) inside which the instance lies."""
 
     path: str
@@ -37,7 +37,7 @@ class InRef(msgspec.Struct, frozen=True, tag="in", omit_defaults=True):
 Single = Literal | OutRef | InRef
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One element of a list, with the identity that it keeps."""
 
     eid: str

@@ -147,12 +147,16 @@ class Holdings:
 
 @contextlib.contextmanager
 def _no_search_for_garbage() -> Iterator[None]:
-    """Millions of objects come to stay: to look again and again for garbage doubles the time."""
+    """Millions of objects come to stay: to look again and again for garbage doubles the time.
+
+    Nor are they looked through later, which would hold everybody up for as long.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()
 
