@@ -179,14 +179,6 @@ def test_blow_up_says_so(lab):
     assert result.checkpoint is None
 
 
-def test_damaged_checkpoint(lab, tpr, finished):
-    cut = lab.put("md.cpt", lab.bytes(lab.file(finished, "cpt"))[:-400])
-    left = held(finished.checkpoint, md_cpt=StoredFile("md.cpt", cut.sha256, cut.size))
-    result = lab.run(mdrun(tpr, nsteps=30_000), left)
-    assert result.outcome == "failed"
-    assert result.failure.reason == "the checkpoint that the run was to go on from is damaged"
-
-
 def test_checkpoint_beyond_nsteps(lab, tpr, finished):
     """The scheduler does not offer one (``limit``); should it happen, nothing is made up."""
     command = mdrun(tpr, nsteps=5000)
@@ -209,6 +201,7 @@ def test_checkpoint_of_another_system(lab, finished):
     result = lab.run(mdrun(lab.file(made, "tpr")), held(finished.checkpoint))
     assert result.outcome == "failed"
     assert result.failure.reason.endswith("checkpoint of another system")
+    assert result.failure.bad_checkpoint
 
 
 def test_no_run_input_file(lab):

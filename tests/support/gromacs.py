@@ -111,6 +111,19 @@ class Lab:
         path.write_bytes(self.bytes(file))
         return File.at(file, path)
 
+    def energy_times(self, file: File) -> list[float]:
+        """The times (ps) of the frames of an energy file, as ``gmx energy`` reads them."""
+        target = self.folder / f"{next(_NUMBERS)}.xvg"
+        subprocess.run(
+            ["gmx", "-quiet", "energy", "-f", self.local(file).path, "-o", target],
+            input="Potential\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        rows = [line.split() for line in target.read_text().splitlines() if line[0] not in "#@"]
+        return [float(row[0]) for row in rows]
+
     def check(self, file: File) -> tuple[int, float]:
         """Frames of a trajectory or an energy file and the time between them; they are even."""
         option = "-e" if file.name.endswith(".edr") else "-f"

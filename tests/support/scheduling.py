@@ -205,8 +205,9 @@ class Desk:
         cause: Any = "job_error",
         worker: str = "w1",
         exit_code: int | None = 1,
+        **more: Any,
     ) -> str:
-        failure = Failure("the program failed", cause, exit_code, "last lines")
+        failure = Failure("the program failed", cause, exit_code, "last lines", **more)
         return self._result(assignment, worker, "failed", failure=failure)
 
     def stop(self, assignment: Assignment, worker: str = "w1", step: float | None = None) -> str:

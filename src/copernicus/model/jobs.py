@@ -125,6 +125,10 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     ``files``: patterns; ``required``: those without which there is no checkpoint, copied before
     the others so that data files are never older than the state that refers to them; ``step``:
     how far it is; ``limit``: a checkpoint beyond it is no good for this job.
+    ``growing``: patterns of files that are only ever appended to, of which what is new is read.
+    ``damaged``: regular expressions over the log; where one matches and the attempt failed, what
+    it went on from cannot be used. Then ``spares`` (file to the copy before it) take their places;
+    without them, or if they are no better, the checkpoint before is given to the next attempt.
     """
 
     files: tuple[str, ...]
@@ -132,6 +136,9 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     step: Number | None = None
     limit: float | None = None
     interval_s: float | None = None
+    growing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    spares: dict[str, str] = {}
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -225,7 +232,10 @@ class CheckpointRef(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why something failed, for people: one sentence, and what lies behind it."""
+    """Why something failed, for people: one sentence, and what lies behind it.
+
+    ``bad_checkpoint``: what the attempt went on from cannot be used, and is to blame.
+    """
 
     reason: str
     cause: Literal[
@@ -236,6 +246,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     worker: str = ""
     remedy: str = ""
     where: str = ""
+    bad_checkpoint: bool = False
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

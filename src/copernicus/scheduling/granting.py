@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from copernicus.protocol import Assignment, LeaseRequest
+from copernicus.scheduling.blame import base_of
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.matching import Filling, Pick
@@ -56,6 +57,7 @@ def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str) -> Attemp
         gpus=job.spec.resources.gpus if pick.cores else 0,
         part=_part(core, job),
         granted=core.now,
+        base=base_of(core.newest(job)),
     )
     core.book.put(row)
     core.leases.start(row.id, core.now)

@@ -21,7 +21,7 @@ from copernicus.protocol import (
     PartialRequest,
     ResultRequest,
 )
-from copernicus.scheduling import partials, retry
+from copernicus.scheduling import blame, partials, retry
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.rows import AttemptRow, last_of
@@ -137,7 +137,10 @@ def result(core: Core, worker: str, request: ResultRequest) -> Verdict:
         core.requeue(msgspec.structs.replace(job, backoff_s=0.0))
     elif job.state == "leased":
         failure = _failure(core, row, request)
-        core.settle(retry.after_failure(job, failure, row.worker, core.settings))
+        if blame.is_at_fault(core, row, failure):
+            core.requeue(msgspec.structs.replace(job, last_failure=failure, backoff_s=0.0))
+        else:
+            core.settle(retry.after_failure(job, failure, row.worker, core.settings))
     return "accepted"
 
 

@@ -89,6 +89,7 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     ``partial`` is what it has given while it is live, the newest of each port, ``partial_seq`` the
     number of the last of it, and ``told`` whether the engine knows of it. ``series`` and ``log``
     (its end) come with its end.
+    ``base`` names the checkpoint that it went on from.
     ``outcome`` says how it ended: completed, failed, stopped, lost, discarded, superseded, revoked.
     """
 
@@ -117,6 +118,7 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     told: bool = False
     series: dict[str, Any] = {}
     log: str = ""
+    base: str = ""
 
     @property
     def id(self) -> str:

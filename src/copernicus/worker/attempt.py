@@ -25,7 +25,7 @@ from copernicus.worker.outcome import Outcome, explain_error
 from copernicus.worker.probe import free_mb
 from copernicus.worker.sharing import Sharing
 from copernicus.worker.spool import Finished
-from copernicus.worker.transfer import Pending, split_inline
+from copernicus.worker.transfer import FileChanged, Pending, split_inline
 
 QUICK_S = 5.0
 WATCHED_S = 1.0
@@ -74,7 +74,8 @@ class Attempt:
         self._rule: Checkpoint | None = command.checkpoint if command else None
         if self._rule:
             copies = bench.home / "checkpoint"
-            self._snapshots = Snapshots(bench.folder, self._rule, copies)
+            given = bench.assignment.checkpoint
+            self._snapshots = Snapshots(bench.folder, self._rule, copies, given)
 
     @property
     def id(self) -> str:
@@ -177,7 +178,7 @@ class Attempt:
         files = list(outcome.files)
         checkpoint = None
         if self._snapshots and outcome.kind != "failed" and not self.discarded:
-            snapshot = await self._take()
+            snapshot = await self._take(running=False)
             if snapshot:
                 checkpoint = self._request(snapshot)
                 if self._last is None or snapshot.files != self._last.files:
@@ -237,10 +238,10 @@ class Attempt:
         key = self.bench.assignment.spec.checkpoint_key
         return CheckpointRequest(self.id, self.next_seq(), key, snapshot.files, snapshot.step)
 
-    async def _take(self) -> Snapshot | None:
+    async def _take(self, *, running: bool = True) -> Snapshot | None:
         assert self._snapshots
         async with self._taking:
-            return await asyncio.to_thread(self._snapshots.take)
+            return await asyncio.to_thread(self._snapshots.take, running=running)
 
     async def _checkpoint_regularly(self) -> None:
         assert self._snapshots
@@ -262,9 +263,13 @@ class Attempt:
             return
         # Shielded: a thread cannot be stopped, and the last checkpoint must not meet it.
         snapshot = await asyncio.shield(asyncio.ensure_future(self._take()))
-        if snapshot is None:
+        if snapshot is None or snapshot.is_given:
             return
-        await persist(lambda: self.bench.tools.transfer.upload(self.id, snapshot.pending))
+        try:
+            await persist(lambda: self.bench.tools.transfer.upload(self.id, snapshot.pending))
+        except FileChanged:
+            self._snapshots.forget()
+            raise
         await persist(lambda: self._link.tell("/v1/work/checkpoint", self._request(snapshot)))
         self._last = snapshot
 

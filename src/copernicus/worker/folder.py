@@ -165,6 +165,11 @@ class JobFolder:
                     yield path
 
 
+def fits(path: str, pattern: str) -> bool:
+    """Whether a pattern matches a path, be there such a file or not."""
+    return _compiled(pattern).match(path) is not None
+
+
 @functools.lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str]:
     """``*`` and ``?`` stay within a folder, ``**`` does not."""

@@ -65,11 +65,11 @@ class JobLog:
         """All of the end that is held in memory."""
         return bytes(self._tail).decode("utf-8", "replace")
 
-    def text(self) -> str:
-        """All that is kept."""
-        if self._file is None:
-            return bytes(self._tail).decode("utf-8", "replace")
-        return os.pread(self._file, self._limit, 0).decode("utf-8", "replace")
+    def text(self, since: int = 0) -> str:
+        """All that is kept of what was written after the first ``since`` bytes."""
+        kept = bytes(self._tail) if self._file is None else os.pread(self._file, self._limit, 0)
+        new = self.written - since
+        return (kept[-new:] if new < len(kept) else kept).decode("utf-8", "replace") if new else ""
 
     def close(self) -> None:
         """Close the file."""

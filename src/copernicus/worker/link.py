@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx2
 import msgspec
 
+from copernicus.blobs import DamagedBlob
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -200,6 +201,8 @@ def _refusal(response: httpx2.Response) -> CopernicusError:
             continue
         known, message = error_for_code(body.code), body.message
         break
+    if known is DamagedBlob:
+        return DamagedBlob(message)  # waiting does not mend it
     if status in _BUSY:
         return ServerBusy(message or f"the server answers {status} just now")
     if status == 401:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from copernicus.errors import BadDefinition
+from copernicus.errors import BadDefinition, CopernicusError
 from copernicus.executors.local import Process
 from copernicus.model.jobs import Command, Line
 from copernicus.model.values import File, file_of
@@ -19,9 +19,10 @@ from copernicus.worker.bench import Bench, unless_stopped
 from copernicus.worker.joblog import LogPipe
 from copernicus.worker.lines import Places, argv_of, fill
 from copernicus.worker.numbers import ProgressReader, read_number
-from copernicus.worker.outcome import Outcome, explain_exit, failed, find_fatal
+from copernicus.worker.outcome import AttemptFailed, Outcome, explain_exit, failed, find_fatal
 from copernicus.worker.outputs import collect
 from copernicus.worker.programs import Program
+from copernicus.worker.resuming import Resuming
 from copernicus.worker.transfer import Pending
 
 # Variables that make a program run code of the job's choice instead of what was configured.
@@ -39,6 +40,8 @@ class ProgramRun:
         self._stop = asyncio.Event()
         self._last_code: int | None = None
         self._killer: asyncio.TimerHandle | None = None
+        self._resuming = Resuming(bench, command.checkpoint)
+        self._began = 0
         if command.progress:
             bench.progress = ProgressReader(bench.folder, command.progress).read
         bench.aside = self._run_aside
@@ -91,6 +94,7 @@ class ProgramRun:
 
     async def _stage_in(self) -> None:
         folder, command = self._bench.folder, self._command
+        self._resuming.check()
         for placed in command.files:
             if placed.text is not None:
                 with folder.writing(placed.path) as file:
@@ -99,7 +103,10 @@ class ProgramRun:
                 await self._place(placed.path, file_of(placed.file))
         checkpoint = self._bench.assignment.checkpoint
         for stored in checkpoint.files if checkpoint else ():
-            await self._place(stored.path, File(stored.sha256, stored.size))
+            try:
+                await self._place(stored.path, File(stored.sha256, stored.size))
+            except CopernicusError as error:
+                raise (self._resuming.cannot_be_had(stored.path, error) or error) from None
 
     async def _place(self, path: str, blob: File) -> None:
         assignment = self._bench.assignment
@@ -113,10 +120,27 @@ class ProgramRun:
         lines = [line for line in self._command.lines if line.when != skipped]
         marks = [index for index, line in enumerate(lines) if line.when == "complete"]
         first = marks[0] if marks else len(lines)
-        await self._run_each(lines[:first])
+        while True:
+            self._began = self._bench.log.written
+            try:
+                worked = await self._work(lines[:first])
+                break
+            except AttemptFailed as error:
+                said = self._said()
+                if not self._resuming.put_spares(said):
+                    raise AttemptFailed(self._resuming.blamed(error.failure, said)) from None
+        return worked and await self._run_each(lines[first:])
+
+    def _said(self) -> str:
+        """What the lines have printed since they were last begun."""
+        return self._bench.log.text(self._began)
+
+    async def _work(self, lines: list[Line]) -> bool:
+        """Whether the work, without what is done after it, is complete."""
+        await self._run_each(lines)
         if self._stop.is_set() and not self._has_criteria():
             return False
-        return self._check_complete() and await self._run_each(lines[first:])
+        return self._check_complete()
 
     async def _run_each(self, lines: list[Line]) -> bool:
         """Whether all of them ran."""
@@ -179,7 +203,7 @@ class ProgramRun:
 
     def _raise_fatal(self, code: int | None) -> None:
         fatal = self._command.done_when.fatal
-        meaning = find_fatal(fatal, self._bench.log.text()) if fatal else None
+        meaning = find_fatal(fatal, self._said()) if fatal else None
         if meaning:
             raise failed(meaning, code=code)
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from copernicus.errors import BadValue
 from copernicus.modules.gromacs.common import ENVIRONMENT, VERSIONS, gmx
-from copernicus.modules.gromacs.messages import MDRUN
+from copernicus.modules.gromacs.messages import DAMAGED, MDRUN
 from copernicus.sdk import (
     Checkpoint,
     Command,
@@ -35,6 +35,9 @@ from copernicus.sdk import (
 LOGS = "md.part*.log"
 STRUCTURE = "md.part*.gro"
 STATE = "md.cpt"
+# What mdrun keeps of the checkpoint before the last one.
+SPARE = "md_prev.cpt"
+PARTS = tuple(f"md.part*.{ending}" for ending in ("xtc", "trr", "edr", "log", "xvg"))
 
 # The log of a part names the step that it starts from, and every checkpoint. Its "Statistics over
 # N steps" counts the steps of that part only.
@@ -161,15 +164,14 @@ def mdrun(
         ),
         files=(place("topol.tpr", tpr),),
         checkpoint=Checkpoint(
-            files=(
-                STATE,
-                "md_prev.cpt",
-                *(f"md.part*.{ending}" for ending in ("xtc", "trr", "edr", "log", "xvg")),
-            ),
+            files=(STATE, SPARE, *PARTS),
             required=(STATE,),
             step=Number(LOGS, STEP),
             limit=nsteps,
             interval_s=60 * checkpoint_every,
+            growing=PARTS,
+            damaged=DAMAGED,
+            spares={STATE: SPARE},
         ),
         series=(Series("energies", LOGS, ENERGIES, units=_UNITS),),
         progress=Progress(LOGS, PROGRESS, total=nsteps, unit="ns/day", scale=_NS_PER_DAY),

@@ -40,8 +40,16 @@ BLOW_UPS: dict[str, str] = {
     ),
 }
 
+DAMAGED = (
+    r"Checkpoint file corrupted/truncated",
+    r"checkpoint file is corrupted or not a checkpoint file",
+    r"Attempting to read a checkpoint file of version",
+    r"Checkpoint file is for a system of|does not match the current simulation",
+)
+"""What mdrun says of a checkpoint that it cannot go on from, although another might do."""
+
 MDRUN: dict[str, str] = {
-    r"Checkpoint file corrupted/truncated": (
+    r"Checkpoint file corrupted/truncated|checkpoint file is corrupted or not a checkpoint": (
         "the checkpoint that the run was to go on from is damaged"
     ),
     r"checkpoint file has already\s+reached step": (

@@ -34,15 +34,20 @@ _RUN = ("{program}", "--settings", _SETTINGS, "--structure", _STRUCTURE)
 _STEP = Number("state.json", r'"step": (\d+)')
 _PROGRESS = r"step=(?P<step>\d+) total=(?P<total>\d+) ns_per_day=(?P<rate>[\d.]+)"
 
+_DAMAGED = (
+    r"^the checkpoint \S+ (is damaged or incomplete|belongs to another run).*$",
+    r"^.* but the checkpoint counted .*$",
+    r"^.* is missing: the checkpoint counts .*$",
+)
+
 # The runner ends with a sentence for people: the line that is found is shown as it stands.
 _FATAL = (
     r"^.*the simulation blew up.*$",
     r"^.* cannot be simulated with .*$",
     r"^.* has no ATOM records.*$",
     r"^.* atom records, but OpenMM makes .*$",
-    r"^the checkpoint \S+ (is damaged or incomplete|belongs to another run|is at step).*$",
-    r"^.* but the checkpoint counted .*$",
-    r"^.* is missing: the checkpoint counts .*$",
+    r"^the checkpoint \S+ is at step.*$",
+    *_DAMAGED,
     r"^OpenMM (has no platform|is not installed).*$",
 )
 
@@ -133,6 +138,8 @@ def simulate(
             required=("state.xml", "state.json"),
             step=_STEP,
             limit=n_steps,
+            growing=("energies.part*.csv",),
+            damaged=_DAMAGED,
         ),
         series=(Series("energies", "energies.part*.csv"),),
         progress=Progress(PROGRESS, _PROGRESS, total=n_steps, unit="ns/day"),
