@@ -46,7 +46,7 @@ def last_committed(store: Store) -> int:
     assert store.project(PROJECT).position == position_after(n)
     assert list(store.load_project(PROJECT)) == [created(), *facts(position_after(n) - 1, 1)]
     assert len(store.audit_log(limit=10**6)) == n
-    assert store.check_audit() is None
+    assert store.check_audit().broken is None
     return n
 
 

@@ -94,7 +94,7 @@ def test_a_refusal_says_who_and_what():
     authorize(ANNA, Action.EDIT_PROJECT, Role.EDITOR)
     with pytest.raises(NotAllowed, match="User anna may not change this project") as refused:
         authorize(ANNA, Action.EDIT_PROJECT, Role.VIEWER)
-    assert "cpc project share anna --role editor" in refused.value.message
+    assert "cpc project grant anna editor" in refused.value.message
     with pytest.raises(NotAllowed, match="may not make worker bundles: only administrators may"):
         authorize(ANNA, Action.MAKE_BUNDLE)
     with pytest.raises(NotAllowed, match=r"Worker w-01 may not do attempt\.result"):

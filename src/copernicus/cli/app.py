@@ -22,7 +22,9 @@ GROUPS: dict[str, tuple[str, str]] = {
     "job": ("One job: what it does, or why it does not run.", LOOK),
     "server": ("Make and run a server.", MACHINES),
     "worker": ("Make and run workers, and see those of a server.", MACHINES),
+    "worker token": ("What lets new workers in: the tokens in bundles.", ""),
     "user": ("The users of a server.", ACCOUNT),
+    "user token": ("Logins, and tokens for programs.", ""),
     "profile": ("Logins at several servers.", ACCOUNT),
 }
 
@@ -49,9 +51,10 @@ def build() -> App:
     for flag in ("--help", "--version"):
         app[flag].show = False
     groups: dict[str, App] = {}
-    for name, (summary, title) in GROUPS.items():
-        groups[name] = App(name=name, help=summary, group=panels[title])
-        app.command(groups[name])
+    for full, (summary, title) in GROUPS.items():
+        owner, _, name = full.rpartition(" ")
+        groups[full] = App(name=name, help=summary, group=panels.get(title))
+        (groups[owner] if owner else app).command(groups[full])
     for entry in COMMANDS:
         owner, _, name = entry.name.rpartition(" ")
         word = "Examples" if len(entry.examples) > 1 else "Example"

@@ -29,7 +29,7 @@ def check_folder(folder: Path) -> Report:
     report = Report()
     with Store.open(folder) as store:
         report.fine.append("the database opens and is of this version's format")
-        broken = store.check_audit()
+        broken = store.check_audit().broken
         if broken is None:
             report.fine.append("the audit log is complete")
         else:

@@ -98,24 +98,25 @@ def _starting(offers: Iterable[Offer], current: str) -> list[Offer]:
 
 def _command(before: Sequence[str]) -> tuple[Entry | None, Sequence[str]]:
     by_name = {entry.name: entry for entry in COMMANDS}
-    if before and before[0] in by_name:
-        return by_name[before[0]], before[1:]
-    if len(before) > 1 and before[0] in GROUPS and " ".join(before[:2]) in by_name:
-        return by_name[" ".join(before[:2])], before[2:]
+    for length in range(1, len(before) + 1):
+        name = " ".join(before[:length])
+        if name in by_name:
+            return by_name[name], before[length:]
+        if name not in GROUPS:
+            break
     return None, before
 
 
 def _commands(before: Sequence[str]) -> list[Offer]:
-    if not before:
-        single = [(e.name, e.summary) for e in COMMANDS if " " not in e.name]
-        return sorted(single + [(name, summary) for name, (summary, _) in GROUPS.items()])
-    if len(before) == 1 and before[0] in GROUPS:
-        return [
-            (entry.name.split()[1], entry.summary)
-            for entry in COMMANDS
-            if entry.name.split()[0] == before[0]
-        ]
-    return []
+    group = " ".join(before)
+    named = [(entry.name, entry.summary) for entry in COMMANDS]
+    named += [(name, summary) for name, (summary, _) in GROUPS.items()]
+    found = [
+        (name.rpartition(" ")[2], summary)
+        for name, summary in named
+        if name.rpartition(" ")[0] == group
+    ]
+    return found if before else sorted(found)
 
 
 def _parameters(entry: Entry) -> list[inspect.Parameter]:

@@ -23,6 +23,9 @@ def login(
     user: Annotated[str | None, Parameter(name=["--user", "-u"])] = None,
     server_id: str | None = None,
     password_file: PasswordFile = None,
+    token_file: Annotated[
+        Path | None, Parameter(name="--token-file", allow_leading_hyphen=True)
+    ] = None,
     profile: str | None = None,
     options: Local = LOCAL,
 ) -> None:
@@ -33,14 +36,19 @@ def login(
         user: Your name at that server; default: asked for.
         server_id: The id that the server must have; its administrator knows it.
         password_file: A file with the password (- is standard input); default: asked for.
+        token_file: A file with a token (cpc user token create), in place of name and password.
         profile: Name for this login; default: user@host.
         options: Common ones.
     """
     from copernicus.client import Client
 
-    name = user or _ask_user()
-    password = read_password(password_file, f"Password of {name}: ")
-    client = Client.login(server, name, password, server_id, profile=profile)
+    if token_file is not None:
+        token = read_password(token_file)
+        client = Client.with_token(server, token, server_id, profile=profile)
+    else:
+        name = user or _ask_user()
+        password = read_password(password_file, f"Password of {name}: ")
+        client = Client.login(server, name, password, server_id, profile=profile)
     data = {
         "user": client.profile.user,
         "admin": client.profile.admin,
@@ -151,6 +159,25 @@ def user_passwd(
     client.set_password(password, None if own else name)
     text = "Your password is changed; log in again: cpc login" if own else f"{name} has it"
     emit(options.json, {"user": name or client.profile.user}, text)
+
+
+def user_admin(
+    name: str,
+    /,
+    *,
+    remove: Annotated[bool, Parameter(show_default=False)] = False,
+    options: AtServer = AT_SERVER,
+) -> None:
+    """Make a user an administrator.
+
+    Args:
+        name: The user.
+        remove: Make them an administrator no more.
+        options: Common ones.
+    """
+    view = client_for(options).set_admin(name, admin=not remove)
+    text = f"{view.name} is {'an administrator' if view.admin else 'no administrator any more'}"
+    emit(options.json, view, text)
 
 
 def user_remove(

@@ -98,9 +98,11 @@ def _misuse(tokens: Sequence[str], error: CycloptsError) -> str:
 def _command(tokens: Sequence[str]) -> str:
     from copernicus.cli.app import GROUPS
 
-    words = [token for token in tokens[:2] if not token.startswith("-")]
-    known = words[:2] if words and words[0] in GROUPS else words[:1]
-    return "".join(f"{word} " for word in known)
+    words = [token for token in tokens[:3] if not token.startswith("-")]
+    length = 1
+    while " ".join(words[:length]) in GROUPS:
+        length += 1
+    return "".join(f"{word} " for word in words[:length])
 
 
 def _flat(text: str) -> str:

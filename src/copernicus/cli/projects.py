@@ -165,6 +165,36 @@ def _limit(view: ProjectView, name: str) -> str:
     return "unlimited" if limit is None else f"{limit:,.12g}"
 
 
+def grant(
+    user: str,
+    role: Literal["owner", "editor", "viewer"],
+    /,
+    *,
+    options: InProject = IN_PROJECT,
+) -> None:
+    """Give a user a role in a project.
+
+    Args:
+        user: Whom to let in.
+        role: What they may do: see it, change it, or share and delete it.
+        options: Common ones.
+    """
+    view = client_for(options).project(options.project, check=False).share(user, role)
+    emit(options.json, view, f"{user} is {role} of {view.name}")
+
+
+def revoke(user: str, /, *, options: InProject = IN_PROJECT) -> None:
+    """Take a user's role in a project away.
+
+    Args:
+        user: Whom to let in no more.
+        options: Common ones.
+    """
+    project = client_for(options).project(options.project, check=False)
+    project.unshare(user)
+    emit(options.json, {"user": user}, f"{user} is no member of {project.name} any more")
+
+
 def share(
     user: str,
     /,
@@ -181,13 +211,10 @@ def share(
         remove: Let them in no more.
         options: Common ones.
     """
-    project = client_for(options).project(options.project, check=False)
     if remove:
-        project.unshare(user)
-        emit(options.json, {"user": user}, f"{user} is no member of {project.name} any more")
-        return
-    view = project.share(user, role)
-    emit(options.json, view, f"{user} is {role} of {view.name}")
+        revoke(user, options=options)
+    else:
+        grant(user, role, options=options)
 
 
 def delete(

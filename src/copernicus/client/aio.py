@@ -256,6 +256,11 @@ class AsyncClient(_Wrapping[Client]):
         """Log in; the arguments are those of ``Client.login``."""
         return cls.of(await asyncio.to_thread(Client.login, *args, **kwargs))
 
+    @classmethod
+    async def with_token(cls, *args: Any, **kwargs: Any) -> Self:
+        """Use a token; the arguments are those of ``Client.with_token``."""
+        return cls.of(await asyncio.to_thread(Client.with_token, *args, **kwargs))
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -280,6 +285,15 @@ class AsyncClient(_Wrapping[Client]):
     add_user = in_thread(Client.add_user)
     remove_user = in_thread(Client.remove_user)
     set_password = in_thread(Client.set_password)
+    set_admin = in_thread(Client.set_admin)
+    own_token = in_thread(Client.own_token)
+    tokens = in_thread(Client.tokens)
+    make_token = in_thread(Client.make_token)
+    end_token = in_thread(Client.end_token)
+    join_tokens = in_thread(Client.join_tokens)
+    revoke_join_token = in_thread(Client.revoke_join_token)
+    audit = in_thread(Client.audit)
+    check_audit = in_thread(Client.check_audit)
     create_project = opening(Client.create_project)
     project = opening(Client.project)
     load_project = opening(Client.load_project)

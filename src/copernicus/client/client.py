@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from copernicus.client.accounts import Administering
 from copernicus.client.files import Progress
 from copernicus.client.login import Confirm, find_server, server_url
 from copernicus.client.profiles import Profile, Profiles
@@ -23,16 +24,16 @@ from copernicus.protocol import (
     LoginReply,
     LoginRequest,
     ModuleView,
-    NewPassword,
     NewProject,
-    NewUser,
     ProjectView,
     UserView,
     WorkerView,
 )
+from copernicus.protocol.accounts import TokenView
+from copernicus.security.bundle import ClientBundle
 
 
-class Client:
+class Client(Administering):
     """A server, as the user of a profile sees it; ``Client()`` is the current profile.
 
     Args:
@@ -103,6 +104,58 @@ class Client:
             reply = transport.post("/v1/login", LoginRequest(user, password), LoginReply)
         finally:
             transport.close()
+        return cls._remember(bundle, reply, profiles, profile, save=save)
+
+    @classmethod
+    def with_token(
+        cls,
+        server: str | Path,
+        token: str,
+        server_id: str | None = None,
+        *,
+        profile: str | None = None,
+        config: Path | None = None,
+        confirm: Confirm | None = None,
+        save: bool = True,
+    ) -> Self:
+        """Use a token that a user made for a program (``make_token``) in place of a login.
+
+        Args:
+            server: a client bundle (``client.cpc``), or an address.
+            token: the text of the token.
+            server_id: what the server at the address must prove to be.
+            profile: its name; default ``user@host``.
+            config: the folder for the profiles.
+            confirm: as in ``login``.
+            save: False keeps it in this object only.
+
+        Raises:
+            NotAuthenticated: the token is not known, has expired or was revoked.
+            ServerUnreachable: no answer, or another server.
+            NotAllowed: nobody confirmed the server's id.
+        """
+        profiles = Profiles(config)
+        expected = server_id or (profiles.known_id(_url(server)) if save else None)
+        bundle = find_server(server, expected, confirm)
+        transport = Transport(bundle.server_id, bundle.urls, bundle.ca_pem, token)
+        try:
+            me = transport.get("/v1/me", UserView)
+            own = transport.get("/v1/me/token", TokenView)
+        finally:
+            transport.close()
+        reply = LoginReply(token, own.expires, me.name, me.admin)
+        return cls._remember(bundle, reply, profiles, profile, save=save)
+
+    @classmethod
+    def _remember(
+        cls,
+        bundle: ClientBundle,
+        reply: LoginReply,
+        profiles: Profiles,
+        profile: str | None,
+        *,
+        save: bool,
+    ) -> Self:
         name = profile or profiles.free_name(reply.user, bundle.urls[0], bundle.server_id)
         made = Profile(
             bundle.server_id,
@@ -278,25 +331,6 @@ class Client:
     def revoke(self, worker: str) -> None:
         """Refuse a worker from now on; its jobs go back to the queue at once."""
         self._transport.send("DELETE", f"/v1/workers/{quote(worker, safe='')}")
-
-    # --- users
-
-    def users(self) -> list[UserView]:
-        """All users (for administrators)."""
-        return self._transport.get("/v1/users", list[UserView])
-
-    def add_user(self, name: str, password: str, *, admin: bool = False) -> UserView:
-        """Make a user (for administrators)."""
-        return self._transport.post("/v1/users", NewUser(name, password, admin), UserView)
-
-    def remove_user(self, name: str) -> None:
-        """Remove a user (for administrators)."""
-        self._transport.send("DELETE", f"/v1/users/{quote(name, safe='')}")
-
-    def set_password(self, password: str, user: str | None = None) -> None:
-        """Change one's own password, or (for administrators) that of another user."""
-        path = f"/v1/users/{quote(user, safe='')}/password" if user else "/v1/me/password"
-        self._transport.send("PUT", path, NewPassword(password))
 
 
 def save_worker_bundle(path: Path, reply: BundleReply) -> None:

@@ -31,6 +31,7 @@ class PeerCertificateProtocol(HttpToolsProtocol):
     HEADER_DEADLINE: ClassVar[float] = 10.0
     HEADER_LIMIT: ClassVar[int] = 65536
 
+    certificate: bytes | None = None
     _deadline: asyncio.TimerHandle | None = None
     _heads = 0
     _in_message = False
@@ -39,8 +40,8 @@ class PeerCertificateProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Keep the certificate for the requests of this connection, and start its deadline."""
         tls = transport.get_extra_info("ssl_object")
-        certificate = None if tls is None else tls.getpeercert(binary_form=True)
-        self.app_state = {**self.app_state, PEER_CERTIFICATE: certificate}
+        self.certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        self.app_state = {**self.app_state, PEER_CERTIFICATE: self.certificate}
         super().connection_made(transport)
         self._start_deadline()
 

@@ -20,18 +20,45 @@ class PrincipalKind(StrEnum):
     WORKER = "worker"
 
 
+class Scope(StrEnum):
+    """What a user proved it with may be used for: a login for everything, a token for less."""
+
+    READ = "read"
+    EDIT = "edit"
+    ALL = "all"
+    LOGIN = "login"
+
+    @classmethod
+    def of_token(cls, name: str) -> Scope:
+        """The scope of a token that is written like this.
+
+        Raises:
+            BadValue: no token has it.
+        """
+        if name not in (cls.READ, cls.EDIT, cls.ALL):
+            raise BadValue(f"{name!r} is no scope of a token: read, edit or all.")
+        return cls(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: ``name`` is the user's name or the worker's id."""
+    """Who asks: ``name`` is the user's name or the worker's id.
+
+    ``project`` is the id of the only project in which a user's token is good; empty: in all.
+    """
 
     kind: PrincipalKind
     name: str = ""
     admin: bool = False
+    scope: Scope = Scope.LOGIN
+    project: str = ""
 
     @classmethod
-    def user(cls, name: str, *, admin: bool = False) -> Principal:
-        """Somebody who has logged in."""
-        return cls(PrincipalKind.USER, name, admin)
+    def user(
+        cls, name: str, *, admin: bool = False, scope: Scope = Scope.LOGIN, project: str = ""
+    ) -> Principal:
+        """Somebody who has logged in, or who shows a token."""
+        return cls(PrincipalKind.USER, name, admin, scope, project)
 
     @classmethod
     def worker(cls, worker_id: str) -> Principal:
@@ -76,6 +103,8 @@ class Action(StrEnum):
     RENEW = "worker.renew"
     SEE_PAGES = "pages.see"
 
+    SEE_OWN_ACCOUNT = "account.see"
+    END_SESSION = "session.end"
     MANAGE_OWN_ACCOUNT = "account.manage"
     LIST_PROJECTS = "project.list"
     CREATE_PROJECT = "project.create"
@@ -113,6 +142,8 @@ PUBLIC_ACTIONS = frozenset(
 )
 USER_ACTIONS = frozenset(
     {
+        Action.SEE_OWN_ACCOUNT,
+        Action.END_SESSION,
         Action.MANAGE_OWN_ACCOUNT,
         Action.LIST_PROJECTS,
         Action.CREATE_PROJECT,
@@ -142,6 +173,35 @@ PROJECT_ACTIONS = {
     Action.EXPORT_PROJECT: Role.OWNER,
     Action.DELETE_PROJECT: Role.OWNER,
 }
+_READ = frozenset(
+    {
+        Action.SEE_OWN_ACCOUNT,
+        Action.END_SESSION,
+        Action.LIST_PROJECTS,
+        Action.SEE_FUNCTIONS,
+        Action.SEE_WORKERS,
+        Action.SEE_QUEUE,
+        Action.SEE_PROJECT,
+        Action.DOWNLOAD,
+    }
+)
+_EDIT = _READ | {
+    Action.CREATE_PROJECT,
+    Action.EDIT_PROJECT,
+    Action.RUN_PROJECT,
+    Action.CANCEL_JOB,
+}
+_ALL = frozenset({*USER_ACTIONS, *ADMIN_ACTIONS, *PROJECT_ACTIONS})
+SCOPE_ACTIONS = {
+    Scope.READ: _READ,
+    Scope.EDIT: _EDIT,
+    # A token that was stolen must not be able to make others, or to lock its owner out.
+    Scope.ALL: _ALL - {Action.MANAGE_OWN_ACCOUNT},
+    Scope.LOGIN: _ALL,
+}
+OUTSIDE_PROJECTS = _READ & USER_ACTIONS
+"""What a token for one project may do beside what it may there."""
+
 WORKER_ACTIONS = frozenset({Action.LEASE})
 ATTEMPT_ACTIONS = frozenset(
     {
@@ -188,6 +248,8 @@ _WORDS = {
     Action.SHARE_PROJECT: "share this project",
     Action.EXPORT_PROJECT: "save this project",
     Action.DELETE_PROJECT: "delete this project",
+    Action.MANAGE_OWN_ACCOUNT: "change its account",
+    Action.CREATE_PROJECT: "make projects",
     Action.MANAGE_USERS: "manage users",
     Action.MANAGE_WORKERS: "manage workers",
     Action.MANAGE_POOLS: "manage pools",
@@ -205,12 +267,18 @@ def _refusal(principal: Principal, action: Action, role: Role | None) -> str:
     if principal.kind is not PrincipalKind.USER:
         return f"{said}."
     needed = PROJECT_ACTIONS.get(action)
+    if action not in SCOPE_ACTIONS[principal.scope] or not _in_reach(principal, action):
+        where = " in one project" if principal.project else ""
+        return (
+            f"{said} with this token, whose scope is {principal.scope.value}{where}: log in, or "
+            "make another token (cpc user token create)"
+        )
     if needed is None:
         return f"{said}: only administrators may; ask one, or log in as one (cpc login --user NAME)"
     is_now = f", not a {role.label}" if role is not None else ""
     return (
         f"{said}: that needs its {needed.label}{is_now}; ask an owner for "
-        f"cpc project share {principal.name} --role {needed.label}"
+        f"cpc project grant {principal.name} {needed.label}"
     )
 
 
@@ -231,7 +299,13 @@ def is_allowed(
     return False
 
 
+def _in_reach(user: Principal, action: Action) -> bool:
+    return not user.project or action in PROJECT_ACTIONS or action in OUTSIDE_PROJECTS
+
+
 def _user_may(user: Principal, action: Action, role: Role | None) -> bool:
+    if action not in SCOPE_ACTIONS[user.scope] or not _in_reach(user, action):
+        return False
     if action in USER_ACTIONS:
         return True
     if action in ADMIN_ACTIONS:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import msgspec
 
-from copernicus.errors import BadValue, Conflict, NotAuthenticated, NotFound
+from copernicus.errors import BadValue, Conflict, NotAuthenticated, NotFound, ServerBusy
 from copernicus.security import passwords
+from copernicus.security.policy import Scope
 from copernicus.security.tokens import Token, TokenKind, new_token, parse_token
 from copernicus.settings import ServerSettings
 from copernicus.store.records import SessionRecord, UserRecord
@@ -18,6 +21,7 @@ from copernicus.store.store import Store
 MIN_PASSWORD = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NOTE_USE_EVERY_S = 600.0
+_MOST_TOKENS = 200
 
 
 class Accounts:
@@ -58,7 +62,7 @@ class Accounts:
     def set_password(self, name: str, hashed: str) -> None:
         """Change it, and end every login of the user."""
         self.users[name] = msgspec.structs.replace(self.user(name), password=hashed)
-        self._end_all(name)
+        self.end_all(name)
 
     def delete(self, name: str) -> None:
         """Remove a user, but never the last administrator.
@@ -67,19 +71,62 @@ class Accounts:
             NotFound: there is none.
             Conflict: nobody could administer the server any more.
         """
-        user = self.user(name)
-        if user.admin and sum(other.admin for other in self.users.values()) == 1:
-            raise Conflict(f"{name!r} is the last administrator: make another one first.")
+        if self.user(name).admin:
+            self._refuse_last(name)
         del self.users[name]
-        self._end_all(name)
+        self.end_all(name)
 
-    def begin(self, user: str, now: float, life_s: float) -> tuple[Token, SessionRecord]:
-        """A new login. The token is shown once, only its hash is kept."""
+    def _refuse_last(self, name: str) -> None:
+        if sum(other.admin for other in self.users.values()) == 1:
+            raise Conflict(
+                f"{name!r} is the last administrator: make another one first (cpc user admin NAME)."
+            )
+
+    def set_admin(self, name: str, *, admin: bool) -> None:
+        """Make a user an administrator, or one no more; never the last one.
+
+        Raises:
+            NotFound: there is no such user.
+            Conflict: nobody could administer the server any more.
+        """
+        user = self.user(name)
+        if user.admin and not admin:
+            self._refuse_last(name)
+        self.users[name] = msgspec.structs.replace(user, admin=admin)
+
+    def begin(
+        self,
+        user: str,
+        now: float,
+        life_s: float,
+        *,
+        scope: Scope = Scope.LOGIN,
+        name: str = "",
+        project: str = "",
+    ) -> tuple[Token, SessionRecord]:
+        """A new login, or a token for a program. It is shown once, only its hash is kept.
+
+        Raises:
+            NotFound: there is no such user.
+            Conflict: the user has too many.
+        """
         self.user(user)
+        if scope is not Scope.LOGIN and len(self.sessions_of(user)) >= _MOST_TOKENS:
+            raise Conflict(
+                f"{user!r} has {_MOST_TOKENS} logins and tokens: end one first (cpc user token "
+                "list, cpc user token revoke ID)."
+            )
         token = new_token(TokenKind.USER)
-        session = SessionRecord(token.digest, user, now, now + life_s, now)
+        session = SessionRecord(
+            token.digest, user, now, now + life_s, now, scope.value, name, project
+        )
         self.sessions[session.sha256] = session
         return token, session
+
+    def sessions_of(self, user: str) -> list[SessionRecord]:
+        """The logins and tokens of a user, oldest first."""
+        found = [one for one in self.sessions.values() if one.user == user]
+        return sorted(found, key=lambda one: one.created)
 
     def check(self, text: str, now: float, idle_s: float) -> tuple[UserRecord, SessionRecord]:
         """Whose token this is.
@@ -88,7 +135,7 @@ class Accounts:
             NotAuthenticated: nobody's, or its time is over.
         """
         session = self.sessions.get(parse_token(text, TokenKind.USER).digest)
-        if session is None or now >= session.expires or now >= session.last_used + idle_s:
+        if session is None or not is_in_force(session, now, idle_s):
             raise NotAuthenticated("This login has ended: log in again (cpc login).")
         return self.user(session.user), session
 
@@ -104,14 +151,25 @@ class Accounts:
         """End a login."""
         self.sessions.pop(sha256, None)
 
-    def _end_all(self, name: str) -> None:
+    def end_all(self, name: str) -> None:
+        """End every login and every token of a user."""
         self.sessions = {key: s for key, s in self.sessions.items() if s.user != name}
+
+
+def is_in_force(session: SessionRecord, now: float, idle_s: float) -> bool:
+    """Whether a login or token is good now; a token for a program may lie unused."""
+    idle = session.scope == Scope.LOGIN and now >= session.last_used + idle_s
+    return now < session.expires and not idle
 
 
 def check_new_password(password: str) -> None:
     """Raises BadValue if it is too short."""
     if len(password) < MIN_PASSWORD:
         raise BadValue(f"A password needs at least {MIN_PASSWORD} characters.")
+
+
+class TooManyTries(NotAuthenticated):
+    """Not even looked at: too many wrong passwords came before."""
 
 
 @dataclass(slots=True)
@@ -123,16 +181,20 @@ class _Tries:
 class Doorkeeper:
     """Checks passwords: two at a time, and after some wrong ones only after a pause.
 
-    Wrong ones are counted per name and address together, so that nobody can lock others out from
-    elsewhere, and per address.
+    Wrong ones are counted per name and address together, per address, and per name. Guesses at one
+    name from many addresses pause it too, but not where its user has logged in from before: nobody
+    is locked out from elsewhere.
     """
 
     _MOST_KEYS = 10_000
+    _MOST_WAITING = 64
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._hashing = asyncio.Semaphore(2)
         self._tries: dict[tuple[str, str], _Tries] = {}
+        self._known: dict[tuple[str, str], None] = {}
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
         """The hash to store.
@@ -141,7 +203,7 @@ class Doorkeeper:
             BadValue: empty, too short or too long.
         """
         check_new_password(password)
-        async with self._hashing:
+        async with self._turn():
             return await asyncio.to_thread(passwords.hash_password, password)
 
     async def check(
@@ -156,26 +218,45 @@ class Doorkeeper:
             now: the server's time.
 
         Raises:
-            NotAuthenticated: it is not, or it is too early to try again.
+            NotAuthenticated: it is not.
+            TooManyTries: it is too early to try again.
+            ServerBusy: too many are waiting to be checked.
         """
-        keys = (key, ("", key[1]))
-        for tries in map(self._tries.get, keys):
+        limits = {key: 1, ("", key[1]): 5}
+        if key not in self._known:
+            limits[key[0], ""] = 10
+        for tries in map(self._tries.get, limits):
             if tries is not None and now < tries.pause_until:
-                raise NotAuthenticated(
+                raise TooManyTries(
                     "Too many wrong passwords: wait "
                     f"{tries.pause_until - now:.0f} s, then try again."
                 )
         # Counted before the slow check, so that a flood of parallel guesses is one too.
-        for one, limit in zip(keys, (1, 5), strict=True):
+        for one, limit in limits.items():
             self._count(one, now, self._settings.login_failures * limit)
-        async with self._hashing:
+        async with self._turn():
             right = await asyncio.to_thread(
                 passwords.verify_password, password, user.password if user else None
             )
         if not right:
             raise NotAuthenticated("Wrong user name or password.")
-        for one in keys:
+        for one in limits:
             self._tries.pop(one, None)
+        if len(self._known) >= self._MOST_KEYS:
+            self._known.pop(next(iter(self._known)))
+        self._known[key] = None
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of two places; the queue for them is bounded, as each costs 64 MiB and a core."""
+        if self._waiting >= self._MOST_WAITING:
+            raise ServerBusy("Too many passwords are being checked: try again in a moment.")
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                yield
+        finally:
+            self._waiting -= 1
 
     def _count(self, key: tuple[str, str], now: float, limit: int) -> None:
         if len(self._tries) >= self._MOST_KEYS and key not in self._tries:

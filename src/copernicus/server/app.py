@@ -236,6 +236,7 @@ async def _listen(
         config = server_config(app, context, host=site.settings.host, port=0)  # type: ignore[arg-type]
         config.timeout_graceful_shutdown = _GRACE_S
         ports.append(_Port(config))
+    site.connections = lambda: [one for port in ports for one in port.server_state.connections]
     tasks = [
         asyncio.create_task(port.serve(sockets=[sock]))
         for port, sock in zip(ports, (machine, user), strict=True)

@@ -45,6 +45,7 @@ class Feed:
         self._keep_alive_s = keep_alive_s
         self._topics: dict[str, _Topic] = {}
         self._closed = False
+        self._calls = 0
 
     def publish(self, entries: Iterable[tuple[str, Entry]]) -> None:
         """Tell what has just been committed."""
@@ -78,10 +79,13 @@ class Feed:
         """
         topic = self._topics.setdefault(project, _Topic())
         topic.listeners += 1
-        heard = topic.serial
+        heard, calls = topic.serial, self._calls
         try:
             while not self._closed:
                 moved = topic.moved
+                if calls != self._calls:
+                    calls = self._calls
+                    yield None
                 entries = await self._after(project, topic, since)
                 for entry in entries:
                     since = entry.position
@@ -96,6 +100,12 @@ class Feed:
             topic.listeners -= 1
             if not topic.listeners and self._topics.get(project) is topic:
                 del self._topics[project]
+
+    def look_again(self) -> None:
+        """Give every listener a sign of life now, so that it looks whether it may still listen."""
+        self._calls += 1
+        for topic in self._topics.values():
+            topic.move()
 
     def close(self) -> None:
         """End every stream."""

@@ -93,6 +93,21 @@ class Machines:
                 news[worker_id] = presence.seen
         return news
 
+    def token(self, token_id: str) -> JoinTokenRecord:
+        """The join token of this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.tokens.get(token_id)
+        if found is None:
+            raise NotFound(f"There is no join token {token_id!r} (cpc worker token list).")
+        return found
+
+    def joined_with(self, token_id: str) -> list[WorkerRecord]:
+        """The workers that a join token let in, those that were revoked since included."""
+        return [worker for worker in self.workers.values() if worker.token == token_id]
+
     def use_token(self, text: str, now: float) -> JoinTokenRecord:
         """Take one use of a join token.
 
@@ -103,12 +118,12 @@ class Machines:
         record = self.tokens.get(token.id)
         if record is None or not token_matches(text, record.sha256):
             raise NotAuthenticated("This join token is not known here: ask for a new bundle.")
+        if record.revoked_at is not None:
+            raise NotAuthenticated("This join token was revoked: ask for a new bundle.")
         if now >= record.expires:
             raise NotAuthenticated("This join token has expired: ask for a new bundle.")
         if record.uses_left < 1:
-            raise NotAuthenticated(
-                "This join token is used up or was revoked: ask for a new bundle."
-            )
+            raise NotAuthenticated("This join token is used up: ask for a new bundle.")
         used = msgspec.structs.replace(record, uses_left=record.uses_left - 1)
         self.tokens[record.id] = used
         return used

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from copernicus.blobs import BlobStore
 from copernicus.security.identity import Authority
@@ -38,6 +39,8 @@ class Site:
     knocks: Knocks
     machine_port: int = 0
     user_port: int = 0
+    connections: Callable[[], Iterable[Any]] = tuple
+    """Every open connection of both ports, as ``security.asgi`` makes them."""
 
     @property
     def machine_urls(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, exi
 from copernicus.errors import NotFound
 from copernicus.model.events import Event
 from copernicus.scheduling.rows import ENDED, AttemptRow, CheckpointRow, JobRow
-from copernicus.store.audit import first_broken
+from copernicus.store.audit import AuditCheck, AuditSearch, check_chain
 from copernicus.store.packing import event_from, record_from, row_from
 from copernicus.store.records import (
     AuditEntry,
@@ -259,9 +259,30 @@ class Reads:
         query = select(AUDIT).where(AUDIT.c.number > since).order_by(AUDIT.c.number).limit(limit)
         return self._records(AuditEntry, query)
 
-    def check_audit(self) -> int | None:
-        """The number of the first entry that does not follow from the one before, if any."""
-        return first_broken(self._whole_audit_log())
+    def audit_page(
+        self, wanted: AuditSearch, older: int | None = None, limit: int = _PAGE
+    ) -> list[AuditEntry]:
+        """The newest entries that fit, newest first; ``older``: of those before this number."""
+        table = AUDIT.c
+        exact = {"actor": wanted.actor, "source": wanted.source, "outcome": wanted.outcome}
+        where = [table[column] == value for column, value in exact.items() if value]
+        if wanted.action:
+            starts = table.action.startswith(f"{wanted.action}.", autoescape=True)
+            where.append((table.action == wanted.action) | starts)
+        if wanted.about:
+            where.append(table.object.contains(wanted.about, autoescape=True))
+        if wanted.after is not None:
+            where.append(table.at >= wanted.after)
+        if wanted.before is not None:
+            where.append(table.at < wanted.before)
+        if older is not None:
+            where.append(table.number < older)
+        query = select(AUDIT).where(*where).order_by(table.number.desc()).limit(limit)
+        return self._records(AuditEntry, query)
+
+    def check_audit(self, note: int = 0) -> AuditCheck:
+        """Whether the chain of the audit log holds; ``note``: the entry whose link is wanted."""
+        return check_chain(self._whole_audit_log(), note)
 
     def _whole_audit_log(self) -> Iterator[AuditEntry]:
         number = 0

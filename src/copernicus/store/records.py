@@ -59,17 +59,27 @@ class UserRecord(msgspec.Struct, frozen=True):
 
 
 class SessionRecord(msgspec.Struct, frozen=True):
-    """A login; ``sha256`` is that of the token, which is kept nowhere."""
+    """A login; ``sha256`` is that of the token, which is kept nowhere.
+
+    With another ``scope`` than ``login`` it is a token that the user made for a program, called
+    ``name``, which may be good for one ``project`` (its id) alone.
+    """
 
     sha256: str
     user: str
     created: float
     expires: float
     last_used: float
+    scope: str = "login"
+    name: str = ""
+    project: str = ""
 
 
 class JoinTokenRecord(msgspec.Struct, frozen=True):
-    """A join token that may make ``uses_left`` more workers of ``pool`` until it expires."""
+    """A join token that may make ``uses_left`` more workers of ``pool`` until it expires.
+
+    ``uses`` is how many it was made for; a revoked one has none left.
+    """
 
     id: str
     sha256: str
@@ -78,6 +88,8 @@ class JoinTokenRecord(msgspec.Struct, frozen=True):
     expires: float
     creator: str
     created: float
+    uses: int = 0
+    revoked_at: float | None = None
 
 
 class WorkerRecord(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Grows with every migration, and is its number."""
 
 METADATA = MetaData(
@@ -129,6 +129,9 @@ SESSIONS = Table(
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False, index=True),
     Column("last_used", Double, nullable=False),
+    Column("scope", String, nullable=False, server_default="login"),
+    Column("name", String, nullable=False, server_default=""),
+    Column("project", String, nullable=False, server_default=""),
 )
 
 JOIN_TOKENS = Table(
@@ -141,6 +144,8 @@ JOIN_TOKENS = Table(
     Column("expires", Double, nullable=False),
     Column("creator", String, nullable=False),
     Column("created", Double, nullable=False),
+    Column("uses", Integer, nullable=False, server_default="0"),
+    Column("revoked_at", Double),
 )
 
 WORKERS = Table(

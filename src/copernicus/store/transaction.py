@@ -199,10 +199,14 @@ class Transaction:
         query = select(table).where(table.c.id == token_id)
         return record_from(JoinTokenRecord, self._connection.execute(query).mappings().one())
 
-    def revoke_join_token(self, token_id: str) -> None:
+    def revoke_join_token(self, token_id: str, at: float) -> None:
         """Leave it no uses. Raises NotFound."""
         self._change(
-            JOIN_TOKENS, JOIN_TOKENS.c.id == token_id, f"no join token {token_id}", uses_left=0
+            JOIN_TOKENS,
+            JOIN_TOKENS.c.id == token_id,
+            f"no join token {token_id}",
+            uses_left=0,
+            revoked_at=at,
         )
 
     def save_worker(self, worker: WorkerRecord) -> None:

@@ -6,6 +6,7 @@ from copernicus.cli.entries import Entry
 
 _SERVER = "copernicus.cli.server"
 _WORKERS = "copernicus.cli.workers"
+_TOKENS = "copernicus.cli.tokens"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry(
@@ -69,5 +70,20 @@ COMMANDS: tuple[Entry, ...] = (
         f"{_WORKERS}:revoke",
         "Trust a worker no more, at once.",
         ("cpc worker revoke w-3f9a",),
+    ),
+    Entry(
+        "worker token list",
+        f"{_TOKENS}:list_joining",
+        "Which bundles let workers in, how often they did, until when.",
+        ("cpc worker token list",),
+    ),
+    Entry(
+        "worker token revoke",
+        f"{_TOKENS}:revoke_joining",
+        "Let nobody in with a bundle any more.",
+        (
+            "cpc worker token revoke 5f0c2a9e81b3d647",
+            "cpc worker token revoke 5f0c2a9e81b3d647 --workers --dry-run",
+        ),
     ),
 )

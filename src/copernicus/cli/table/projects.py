@@ -27,9 +27,21 @@ COMMANDS: tuple[Entry, ...] = (
         ("cpc project info",),
     ),
     Entry(
+        "project grant",
+        f"{_PROJECTS}:grant",
+        "Let a user in, or give them another role.",
+        ("cpc project grant bob viewer", "cpc project grant bob owner --project ala"),
+    ),
+    Entry(
+        "project revoke",
+        f"{_PROJECTS}:revoke",
+        "Let a user in no more, at once.",
+        ("cpc project revoke bob",),
+    ),
+    Entry(
         "project share",
         f"{_PROJECTS}:share",
-        "Let a user in (or, with --remove, in no more).",
+        "The same as grant (and, with --remove, as revoke).",
         ("cpc project share bob --role viewer",),
     ),
     Entry(

@@ -25,11 +25,22 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     POST /v1/logout                                      -> 204
     GET  /v1/me                                          -> UserView
     PUT  /v1/me/password              NewPassword        -> 204
+    GET  /v1/me/token                 (the one in use)   -> TokenView
+    GET  /v1/me/tokens                                   -> [TokenView]
+    POST /v1/me/tokens                NewToken           -> TokenReply
+    DELETE /v1/me/tokens/{id}                            -> 204
     GET  /v1/users                                       -> [UserView]
     POST /v1/users                    NewUser            -> UserView
     PUT  /v1/users/{name}/password    NewPassword        -> 204
+    PUT  /v1/users/{name}/admin       AdminRight         -> UserView
+    GET  /v1/users/{name}/tokens                         -> [TokenView]
+    DELETE /v1/users/{name}/tokens/{id}                  -> 204
     DELETE /v1/users/{name}                              -> 204
+    GET  /v1/audit?actor=&action=...  (newest first)     -> [AuditView]
+    GET  /v1/audit/chain?number=                         -> AuditChain
     POST /v1/bundles                  BundleRequest      -> BundleReply
+    GET  /v1/join-tokens                                 -> [JoinTokenView]
+    DELETE /v1/join-tokens/{id}?workers=  (revoke)       -> JoinTokenView
     GET  /v1/workers                                     -> [WorkerView]
     POST /v1/workers/{id}/drain                          -> 204
     DELETE /v1/workers/{id}           (revoke)           -> 204

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -14,16 +15,27 @@ from litestar.handlers import BaseRouteHandler
 from copernicus.errors import NotAllowed, NotAuthenticated
 from copernicus.security.asgi import peer_certificate
 from copernicus.security.identity import verify_worker_certificate
-from copernicus.security.policy import ANONYMOUS, Action, Principal, PrincipalKind, authorize
+from copernicus.security.policy import (
+    ANONYMOUS,
+    Action,
+    Principal,
+    PrincipalKind,
+    Role,
+    Scope,
+    authorize,
+)
 from copernicus.server.batch import Batch
 from copernicus.server.clock import wall
-from copernicus.server.holdings import Project, no_project
+from copernicus.server.holdings import Holdings, Project, no_project
 from copernicus.server.site import Site
 from copernicus.store.records import SessionRecord, WorkerRecord
 
 T = TypeVar("T")
 Connection = ASGIConnection[Any, Any, Any, State]
 AnyRequest = Request[Any, Any, State]
+
+ENDS_ITSELF = "ends_itself"
+"""In the ``opt`` of a route whose answer ends by itself when the rights to it do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +104,56 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         # Whether an attempt is held is for the queue to say: it looks in the same step as it acts.
         authorize(caller.principal, action, holds_attempt=caller.worker is not None)
         return
-    project = site.runtime.holdings.projects.find(name)
-    role = None if project is None else project.roles.get(caller.name)
-    if project is None or not (role or caller.principal.admin):
-        raise no_project(name)
-    authorize(caller.principal, action, role)
+    _authorized_in(site.runtime.holdings, caller, name, action)
 
 
 def check_role(request: AnyRequest, batch: Batch) -> Project:
     """The project again, with the rights looked up at the moment of the change itself."""
-    caller = caller_of(request)
-    name = request.path_params["project"]
-    project = batch.holdings.projects.find(name)
-    role = None if project is None else project.roles.get(caller.name)
-    if project is None or not (role or caller.principal.admin):
+    name, action = request.path_params["project"], request.route_handler.opt["action"]
+    return _authorized_in(batch.holdings, caller_of(request), name, action)
+
+
+def role_in(holdings: Holdings, caller: Caller, project: Project) -> Role | None:
+    """What the caller is in a project as of now; ``None`` if it is not there for them."""
+    user = holdings.accounts.users.get(caller.name)
+    if user is None or caller.principal.project not in ("", project.record.id):
+        return None
+    return Role.OWNER if user.admin else project.roles.get(user.name)
+
+
+def visible_to(holdings: Holdings, caller: Caller) -> list[Project]:
+    """The projects that the caller may know of."""
+    return [one for one in holdings.projects if role_in(holdings, caller, one) is not None]
+
+
+def check_still_holds(site: Site, scope: Mapping[str, Any]) -> None:
+    """Whether a request that is being answered would still be let in.
+
+    Raises:
+        NotAuthenticated: the login has ended, the worker was revoked.
+        NotFound: the project is not there for them any more.
+        NotAllowed: they may not do this any more.
+    """
+    holdings, caller = site.runtime.holdings, cast("Caller | None", scope.get("user"))
+    if caller is None:
+        return
+    if caller.worker is not None:
+        holdings.machines.trusted(caller.worker.id)
+    if caller.session is None:
+        return
+    if caller.session.sha256 not in holdings.accounts.sessions:
+        raise NotAuthenticated("This login has ended: log in again (cpc login).")
+    name = scope["path_params"].get("project")
+    if name is not None:
+        _authorized_in(holdings, caller, name, scope["route_handler"].opt["action"])
+
+
+def _authorized_in(holdings: Holdings, caller: Caller, name: str, action: Action) -> Project:
+    project = holdings.projects.find(name)
+    role = None if project is None else role_in(holdings, caller, project)
+    if project is None or role is None:
         raise no_project(name)
-    authorize(caller.principal, request.route_handler.opt["action"], role)
+    authorize(caller.principal, action, role)
     return project
 
 
@@ -132,7 +178,10 @@ def _authenticate(connection: Connection, site: Site) -> Caller:
         site.runtime.post(
             lambda batch: batch.write(lambda tx: tx.touch_sessions({used.sha256: now}))
         )
-    return Caller(Principal.user(user.name, admin=user.admin), address, session=session)
+    principal = Principal.user(
+        user.name, admin=user.admin, scope=Scope(session.scope), project=session.project
+    )
+    return Caller(principal, address, session=session)
 
 
 async def packed(request: AnyRequest, kind: type[T]) -> T:

@@ -16,6 +16,7 @@ from litestar.types import ASGIApp
 import copernicus
 from copernicus.security.policy import Action
 from copernicus.server.http.access import does, guard
+from copernicus.server.http.auditing import AUDIT_ROUTES
 from copernicus.server.http.blobs import USER_BLOB_ROUTES, WORKER_BLOB_ROUTES
 from copernicus.server.http.functions import FUNCTION_ROUTES
 from copernicus.server.http.joining import JOINING_ROUTES, RENEWAL_ROUTES
@@ -27,6 +28,7 @@ from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
 from copernicus.server.http.schema import StructSchemas
 from copernicus.server.http.session import SESSION_ROUTES
+from copernicus.server.http.tokens import TOKEN_ROUTES
 from copernicus.server.http.work import WORK_ROUTES
 from copernicus.server.site import Site
 
@@ -45,6 +47,8 @@ def user_app(site: Site) -> ASGIApp:
     """The application of the user port."""
     routes: list[Any] = [
         SESSION_ROUTES,
+        TOKEN_ROUTES,
+        AUDIT_ROUTES,
         JOINING_ROUTES,
         PROJECT_ROUTES,
         LOOKING_ROUTES,

@@ -7,10 +7,10 @@ from datetime import timedelta
 import msgspec
 from litestar import Router, delete, get, post
 from litestar.enums import MediaType
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from ulid import ULID
 
-from copernicus.errors import BadValue
+from copernicus.errors import BadValue, NotAuthenticated
 from copernicus.protocol import (
     PROTOCOL,
     BundleReply,
@@ -20,32 +20,37 @@ from copernicus.protocol import (
     RenewRequest,
     WorkerView,
 )
+from copernicus.protocol.accounts import JoinTokenView
 from copernicus.security.identity import certificate_der, verify_worker_certificate
 from copernicus.security.policy import Action
 from copernicus.security.renewal import verify_renewal
-from copernicus.security.tokens import TokenKind, new_token
+from copernicus.security.tokens import TokenKind, new_token, parse_token
 from copernicus.server.batch import Batch
 from copernicus.server.clock import wall
-from copernicus.server.http.access import AnyRequest, caller_of, does, packed, site_of
+from copernicus.server.http.access import AnyRequest, Caller, caller_of, does, packed, site_of
+from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.site import Site
 from copernicus.server.views import worker_views
 from copernicus.store.records import JoinTokenRecord, WorkerRecord
 
 _DAY_S = 86400.0
+_MOST_USES = 1_000_000
 
 
 @post("/bundles", opt=does(Action.MAKE_BUNDLE))
 async def make_bundle(request: AnyRequest, data: JSONBody[BundleRequest]) -> BundleReply:
     """A join token for workers of a pool, and where they find this server."""
     site, caller = site_of(request), caller_of(request)
-    if data.uses < 1 or not 0 < data.days <= 3650:
-        raise BadValue("A bundle needs at least one use, and more than 0 and at most 3650 days.")
+    if not 1 <= data.uses <= _MOST_USES or not 0 < data.days <= 3650:
+        raise BadValue(
+            f"A bundle needs 1 to {_MOST_USES} uses, and more than 0 and at most 3650 days."
+        )
     token = new_token(TokenKind.JOIN)
 
     def keep(batch: Batch) -> JoinTokenRecord:
         expires = wall().timestamp() + data.days * _DAY_S
         record = JoinTokenRecord(
-            token.id, token.digest, data.pool, data.uses, expires, caller.name, batch.now
+            token.id, token.digest, data.pool, data.uses, expires, caller.name, batch.now, data.uses
         )
         batch.holdings.machines.tokens[record.id] = record
         batch.write(lambda tx: tx.add_join_token(record))
@@ -75,8 +80,15 @@ async def join(request: AnyRequest, data: JSONBody[JoinRequest]) -> Certificate:
     certificate = _issue(site, data.csr, worker_id)
 
     def admit(batch: Batch) -> None:
-        now = wall().timestamp()
-        token = batch.holdings.machines.use_token(data.token, now)
+        now, machines = wall().timestamp(), batch.holdings.machines
+        try:
+            token = machines.use_token(data.token, now)
+        except NotAuthenticated:
+            known = parse_token(data.token, TokenKind.JOIN).id
+            if known in machines.tokens:
+                thing = f"{known} host {data.facts.host[:255]}"
+                batch.audit("", address, "worker.join", thing, "refused")
+            raise
         worker = WorkerRecord(
             worker_id,
             data.facts.host[:255],
@@ -160,16 +172,70 @@ async def revoke(request: AnyRequest, worker: FromPath[str]) -> None:
     """Trust a worker no more; its work goes back to the queue at once."""
     caller, runtime = caller_of(request), site_of(request).runtime
 
-    def change(batch: Batch) -> None:
-        at = batch.now
-        known = batch.holdings.machines.get(worker)
-        batch.holdings.machines.put(msgspec.structs.replace(known, revoked_at=at))
-        batch.holdings.scheduler.forget_worker(worker, at)
-        batch.write(lambda tx: tx.revoke_worker(worker, at))
-        batch.audit(caller.name, caller.address, "worker.revoke", worker)
-
-    await runtime.do(change)
+    await runtime.do(lambda batch: _revoke(batch, caller, batch.holdings.machines.get(worker)))
     runtime.send_away(worker)
+    withdraw(request)
+
+
+@get("/join-tokens", opt=does(Action.MAKE_BUNDLE))
+async def list_join_tokens(request: AnyRequest) -> list[JoinTokenView]:
+    """The join tokens of all bundles, newest first, and whom they let in."""
+
+    def look(batch: Batch) -> list[JoinTokenView]:
+        tokens = batch.holdings.machines.tokens.values()
+        newest = sorted(tokens, key=lambda token: (-token.created, token.id))
+        return [_token_view(batch, token) for token in newest]
+
+    return await site_of(request).runtime.do(look)
+
+
+@delete("/join-tokens/{token:str}", opt=does(Action.MAKE_BUNDLE), status_code=200)
+async def revoke_join_token(
+    request: AnyRequest, token: FromPath[str], workers: FromQuery[bool] = False
+) -> JoinTokenView:
+    """Let nobody in with a bundle any more; ``workers``: nor those that came in with it."""
+    caller, runtime = caller_of(request), site_of(request).runtime
+
+    def change(batch: Batch) -> JoinTokenView:
+        at, machines = batch.now, batch.holdings.machines
+        known = machines.token(token)
+        if known.revoked_at is None:
+            machines.tokens[token] = msgspec.structs.replace(known, uses_left=0, revoked_at=at)
+            batch.write(lambda tx: tx.revoke_join_token(token, at))
+            batch.audit(caller.name, caller.address, "bundle.revoke", token)
+        for worker in machines.joined_with(token) if workers else ():
+            if worker.revoked_at is None:
+                _revoke(batch, caller, worker)
+        return _token_view(batch, machines.token(token))
+
+    view = await runtime.do(change)
+    for worker in view.workers if workers else ():
+        runtime.send_away(worker)
+    withdraw(request)
+    return view
+
+
+def _revoke(batch: Batch, caller: Caller, worker: WorkerRecord) -> None:
+    at = batch.now
+    batch.holdings.machines.put(msgspec.structs.replace(worker, revoked_at=at))
+    batch.holdings.scheduler.forget_worker(worker.id, at)
+    batch.write(lambda tx: tx.revoke_worker(worker.id, at))
+    batch.audit(caller.name, caller.address, "worker.revoke", worker.id)
+
+
+def _token_view(batch: Batch, token: JoinTokenRecord) -> JoinTokenView:
+    joined = batch.holdings.machines.joined_with(token.id)
+    return JoinTokenView(
+        token.id,
+        token.pool,
+        token.uses,
+        token.uses_left,
+        token.expires,
+        token.creator,
+        token.created,
+        workers=tuple(worker.id for worker in joined),
+        revoked=token.revoked_at is not None,
+    )
 
 
 def _check_protocol(protocol: int) -> None:
@@ -192,7 +258,16 @@ def _fingerprint(site: Site, certificate: str) -> str:
 
 JOINING_ROUTES = Router(
     "/v1",
-    route_handlers=[make_bundle, join, renew, list_workers, drain, revoke],
+    route_handlers=[
+        make_bundle,
+        list_join_tokens,
+        revoke_join_token,
+        join,
+        renew,
+        list_workers,
+        drain,
+        revoke,
+    ],
     tags=["workers"],
 )
 RENEWAL_ROUTES = Router("/v1/work", route_handlers=[renew_on_machine_port])

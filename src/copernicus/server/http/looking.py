@@ -15,7 +15,7 @@ from litestar.response import Stream
 from copernicus.engine import views
 from copernicus.engine.core import fold
 from copernicus.engine.document import document_of
-from copernicus.errors import BadValue, Conflict, NotFound
+from copernicus.errors import BadValue, Conflict, CopernicusError, NotFound
 from copernicus.model.document import NetworkDocument
 from copernicus.model.events import Event, RevisionMade
 from copernicus.model.paths import parse
@@ -37,12 +37,15 @@ from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
 from copernicus.server.feed import feed_entry
 from copernicus.server.http.access import (
+    ENDS_ITSELF,
     AnyRequest,
     caller_of,
     check_role,
+    check_still_holds,
     does,
     project_of,
     site_of,
+    visible_to,
 )
 from copernicus.server.http.functions import function_view
 from copernicus.server.reproducing import reproduce, reproduction
@@ -224,7 +227,7 @@ async def show_journal(
     return [feed_entry(entry) for entry in entries]
 
 
-@get("/events", opt=_SEE, media_type="text/event-stream")
+@get("/events", opt={**_SEE, ENDS_ITSELF: True}, media_type="text/event-stream")
 async def follow(
     request: AnyRequest, since: Annotated[int, QueryParameter(name="since", ge=-1)] = -1
 ) -> Stream:
@@ -265,11 +268,11 @@ async def _events(
 
 def _may_still_see(site: Site, request: AnyRequest, project: str) -> bool:
     """Streams outlive the check at their start: a login may end, a role be taken away."""
-    caller, holdings = caller_of(request), site.runtime.holdings
-    found = holdings.projects.find(project)
-    if caller.session is None or caller.session.sha256 not in holdings.accounts.sessions:
+    try:
+        check_still_holds(site, request.scope)
+    except CopernicusError:
         return False
-    return found is not None and (caller.principal.admin or caller.name in found.roles)
+    return project in site.runtime.holdings.projects.ids()
 
 
 def _sse(entry: FeedEntry) -> bytes:
@@ -296,10 +299,7 @@ async def all_jobs(request: AnyRequest) -> list[JobView]:
 
     def look(batch: Batch) -> list[JobView]:
         return [
-            job
-            for project in batch.holdings.projects
-            if caller.principal.admin or caller.name in project.roles
-            for job in jobs_of(batch, project)
+            job for project in visible_to(batch.holdings, caller) for job in jobs_of(batch, project)
         ]
 
     return await site_of(request).runtime.do(look)

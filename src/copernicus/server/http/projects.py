@@ -23,7 +23,15 @@ from copernicus.security.policy import Action, Role
 from copernicus.server.batch import Batch
 from copernicus.server.editing import edit
 from copernicus.server.files import files_in_edits, missing_file
-from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
+from copernicus.server.http.access import (
+    AnyRequest,
+    caller_of,
+    check_role,
+    does,
+    site_of,
+    visible_to,
+)
+from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.previews import Snapshot, snapshot
 from copernicus.server.site import Site
 from copernicus.server.views import project_view
@@ -57,11 +65,7 @@ async def list_projects(request: AnyRequest) -> list[ProjectView]:
     caller = caller_of(request)
 
     def look(batch: Batch) -> list[ProjectView]:
-        seen = [
-            project_view(batch, project)
-            for project in batch.holdings.projects
-            if caller.principal.admin or caller.name in project.roles
-        ]
+        seen = [project_view(batch, project) for project in visible_to(batch.holdings, caller)]
         return sorted(seen, key=lambda view: view.name)
 
     return await site_of(request).runtime.do(look)
@@ -102,6 +106,7 @@ async def delete_project(request: AnyRequest) -> None:
         batch.audit(caller.name, caller.address, "project.delete", project.record.name)
 
     await site_of(request).runtime.do(remove)
+    withdraw(request)
 
 
 @put("/projects/{project:str}/members", opt=does(Action.SHARE_PROJECT))
@@ -122,7 +127,9 @@ async def set_member(request: AnyRequest, data: JSONBody[Member]) -> ProjectView
         batch.audit(caller.name, caller.address, "project.share", thing)
         return project_view(batch, project)
 
-    return await site_of(request).runtime.do(share)
+    view = await site_of(request).runtime.do(share)
+    withdraw(request)
+    return view
 
 
 @delete(
@@ -143,7 +150,9 @@ async def remove_member(request: AnyRequest, user: FromPath[str]) -> ProjectView
         batch.audit(caller.name, caller.address, "project.unshare", thing)
         return project_view(batch, project)
 
-    return await site_of(request).runtime.do(unshare)
+    view = await site_of(request).runtime.do(unshare)
+    withdraw(request)
+    return view
 
 
 @post("/projects/{project:str}/edits", opt=does(Action.EDIT_PROJECT), status_code=200)
@@ -173,8 +182,7 @@ async def preview_edit(request: AnyRequest, data: JSONBody[EditRequest]) -> Prev
     def look(batch: Batch) -> tuple[Snapshot, frozenset[str]]:
         project = check_role(request, batch)
         batch.check_revision(project, data.expected_revision)
-        others = (one for one in batch.holdings.projects if caller.name in one.roles)
-        seen = frozenset(one.record.id for one in others)
+        seen = frozenset(one.record.id for one in visible_to(batch.holdings, caller))
         return snapshot(batch, project), seen
 
     taken, seen = await site.runtime.do(look)

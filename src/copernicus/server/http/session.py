@@ -18,10 +18,13 @@ from copernicus.protocol import (
     NewUser,
     UserView,
 )
+from copernicus.protocol.accounts import AdminRight
 from copernicus.security.passwords import needs_rehash
 from copernicus.security.policy import Action
+from copernicus.server.accounts import TooManyTries
 from copernicus.server.batch import Batch
 from copernicus.server.http.access import AnyRequest, caller_of, does, site_of
+from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.site import Site
 from copernicus.store.records import UserRecord
 
@@ -49,6 +52,9 @@ async def login(request: AnyRequest, data: JSONBody[LoginRequest]) -> LoginReply
     shown = data.user[:64]
     try:
         await site.doorkeeper.check(user, data.password, (shown, address), site.clock.now())
+    except TooManyTries:
+        # Not in the audit log: a flood of tries must not become a flood of entries.
+        raise
     except NotAuthenticated:
         site.runtime.post(lambda batch: batch.audit(shown, address, "session.begin", "", "refused"))
         raise
@@ -67,7 +73,7 @@ async def login(request: AnyRequest, data: JSONBody[LoginRequest]) -> LoginReply
     return await site.runtime.do(begin)
 
 
-@post("/logout", opt=does(Action.MANAGE_OWN_ACCOUNT), status_code=_NO_CONTENT)
+@post("/logout", opt=does(Action.END_SESSION), status_code=_NO_CONTENT)
 async def logout(request: AnyRequest) -> None:
     """End this login."""
     caller = caller_of(request)
@@ -81,9 +87,10 @@ async def logout(request: AnyRequest) -> None:
         batch.audit(caller.name, caller.address, "session.end", "")
 
     await site_of(request).runtime.do(end)
+    withdraw(request)
 
 
-@get("/me", opt=does(Action.MANAGE_OWN_ACCOUNT))
+@get("/me", opt=does(Action.SEE_OWN_ACCOUNT))
 async def me(request: AnyRequest) -> UserView:
     """The user whose login this is."""
     return _view(site_of(request).runtime.holdings.accounts.user(caller_of(request).name))
@@ -129,6 +136,25 @@ async def reset_password(
     await _store_password(request, name, hashed)
 
 
+@put("/users/{name:str}/admin", opt=does(Action.MANAGE_USERS), status_code=200)
+async def set_admin(
+    request: AnyRequest, name: FromPath[str], data: JSONBody[AdminRight]
+) -> UserView:
+    """Make a user an administrator, or one no more."""
+    caller = caller_of(request)
+
+    def change(batch: Batch) -> UserView:
+        batch.holdings.accounts.set_admin(name, admin=data.admin)
+        batch.write(lambda tx: tx.set_admin(name, admin=data.admin))
+        thing = f"{name}: {'administrator' if data.admin else 'no administrator'}"
+        batch.audit(caller.name, caller.address, "user.admin", thing)
+        return _view(batch.holdings.accounts.user(name))
+
+    view = await site_of(request).runtime.do(change)
+    withdraw(request)
+    return view
+
+
 @delete("/users/{name:str}", opt=does(Action.MANAGE_USERS))
 async def delete_user(request: AnyRequest, name: FromPath[str]) -> None:
     """Remove a user; their projects stay, for administrators."""
@@ -142,6 +168,7 @@ async def delete_user(request: AnyRequest, name: FromPath[str]) -> None:
         batch.audit(caller.name, caller.address, "user.delete", name)
 
     await site_of(request).runtime.do(remove)
+    withdraw(request)
 
 
 async def _store_password(request: AnyRequest, name: FromPath[str], hashed: str) -> None:
@@ -153,6 +180,7 @@ async def _store_password(request: AnyRequest, name: FromPath[str], hashed: str)
         batch.audit(caller.name or name, caller.address, "user.password", name)
 
     await site_of(request).runtime.do(change)
+    withdraw(request)
 
 
 def _view(user: UserRecord) -> UserView:
@@ -170,6 +198,7 @@ SESSION_ROUTES = Router(
         list_users,
         add_user,
         reset_password,
+        set_admin,
         delete_user,
     ],
     tags=["accounts"],
