@@ -168,10 +168,6 @@ def check_new_password(password: str) -> None:
         raise BadValue(f"A password needs at least {MIN_PASSWORD} characters.")
 
 
-class TooManyTries(NotAuthenticated):
-    """Not even looked at: too many wrong passwords came before."""
-
-
 @dataclass(slots=True)
 class _Tries:
     failures: int = 0
@@ -206,6 +202,19 @@ class Doorkeeper:
         async with self._turn():
             return await asyncio.to_thread(passwords.hash_password, password)
 
+    def check_pause(self, key: tuple[str, str], now: float) -> None:
+        """Refuse without looking who has to wait; ``key`` as in ``check``.
+
+        Raises:
+            NotAuthenticated: too many wrong passwords came before.
+        """
+        for tries in map(self._tries.get, self._limits(key)):
+            if tries is not None and now < tries.pause_until:
+                raise NotAuthenticated(
+                    "Too many wrong passwords: wait "
+                    f"{tries.pause_until - now:.0f} s, then try again."
+                )
+
     async def check(
         self, user: UserRecord | None, password: str, key: tuple[str, str], now: float
     ) -> None:
@@ -219,21 +228,12 @@ class Doorkeeper:
 
         Raises:
             NotAuthenticated: it is not.
-            TooManyTries: it is too early to try again.
             ServerBusy: too many are waiting to be checked.
         """
-        limits = {key: 1, ("", key[1]): 5}
-        if key not in self._known:
-            limits[key[0], ""] = 10
-        for tries in map(self._tries.get, limits):
-            if tries is not None and now < tries.pause_until:
-                raise TooManyTries(
-                    "Too many wrong passwords: wait "
-                    f"{tries.pause_until - now:.0f} s, then try again."
-                )
+        limits = self._limits(key)
         # Counted before the slow check, so that a flood of parallel guesses is one too.
         for one, limit in limits.items():
-            self._count(one, now, self._settings.login_failures * limit)
+            self._count(one, now, limit)
         async with self._turn():
             right = await asyncio.to_thread(
                 passwords.verify_password, password, user.password if user else None
@@ -245,6 +245,15 @@ class Doorkeeper:
         if len(self._known) >= self._MOST_KEYS:
             self._known.pop(next(iter(self._known)))
         self._known[key] = None
+
+    def _limits(self, key: tuple[str, str]) -> dict[tuple[str, str], int]:
+        """What a try is counted for, and after how many wrong ones there is a pause."""
+        name, address = key
+        most = self._settings.login_failures
+        limits = {key: most, ("", address): 5 * most}
+        if key not in self._known:
+            limits[name, ""] = 10 * most
+        return limits
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -21,7 +21,6 @@ from copernicus.protocol import (
 from copernicus.protocol.accounts import AdminRight
 from copernicus.security.passwords import needs_rehash
 from copernicus.security.policy import Action
-from copernicus.server.accounts import TooManyTries
 from copernicus.server.batch import Batch
 from copernicus.server.http.access import AnyRequest, caller_of, does, site_of
 from copernicus.server.http.withdrawal import withdraw
@@ -50,11 +49,11 @@ async def login(request: AnyRequest, data: JSONBody[LoginRequest]) -> LoginReply
     site, address = site_of(request), caller_of(request).address
     user = site.runtime.holdings.accounts.users.get(data.user)
     shown = data.user[:64]
+    key, now = (shown, address), site.clock.now()
+    # Not in the audit log: a flood of tries must not become a flood of entries.
+    site.doorkeeper.check_pause(key, now)
     try:
-        await site.doorkeeper.check(user, data.password, (shown, address), site.clock.now())
-    except TooManyTries:
-        # Not in the audit log: a flood of tries must not become a flood of entries.
-        raise
+        await site.doorkeeper.check(user, data.password, key, now)
     except NotAuthenticated:
         site.runtime.post(lambda batch: batch.audit(shown, address, "session.begin", "", "refused"))
         raise
