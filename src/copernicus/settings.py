@@ -35,6 +35,12 @@ class ServerSettings:
         lease_s: silence after which its jobs are given to others.
         checkpoint_interval_s: how often running jobs upload a checkpoint.
         share_interval_s: how often what streams of a running job is brought.
+        backoff_max_s: the longest wait of a failed job before its next try, if its retry policy
+            names none.
+        quarantine_failures: a worker on which more jobs than this fail in a row is set aside.
+        quarantine_window_s: the time within which they must have failed.
+        quarantine_s: for how long it is set aside; twice as long each time that nothing succeeds.
+        quarantine_max_s: but never longer than that.
         max_wait_s: how long a worker's request for work may wait for some.
         evaluators: processes that run module code.
         describe_timeout_s: for one program function's description.
@@ -63,6 +69,11 @@ class ServerSettings:
     lease_s: float = 120.0
     checkpoint_interval_s: float = 300.0
     share_interval_s: float = 60.0
+    backoff_max_s: float = 600.0
+    quarantine_failures: int = 3
+    quarantine_window_s: float = 600.0
+    quarantine_s: float = 300.0
+    quarantine_max_s: float = 4 * 3600.0
     max_wait_s: float = 60.0
     evaluators: int = 2
     describe_timeout_s: float = 30.0

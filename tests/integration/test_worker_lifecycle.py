@@ -183,6 +183,25 @@ def test_drain_finishes_what_runs_and_ends(server, tmp_path):
         assert server.results["p.a1#1"].outcome in ("completed", "stopped")
 
 
+def test_a_drain_is_taken_back_while_something_runs(server, tmp_path):
+    hold = tmp_path / "hold"
+    hold.touch()
+    server.add(program_job(1, [sh(f"while [ -e {hold} ]; do sleep 0.05; done")], heartbeat_s=0.05))
+    server.drain = True
+    with worker(server, tmp_path / "w") as running:
+        wait_until(lambda: "drains this worker" in running.said(), "a drain")
+        server.drain = False
+        wait_until(lambda: "takes the draining back" in running.said(), "an end of it")
+        server.add(program_job(2, [sh("true")]))
+        assert server.result("p.a2#1").outcome == "completed"
+        assert "p.a1#1" not in server.results
+        server.drain = True
+        wait_until(lambda: running.said().count("drains this worker") == 2, "a drain again")
+        hold.unlink()
+        assert running.process.wait(30) == 0
+    assert server.results["p.a1#1"].outcome == "completed"
+
+
 def test_idle_worker_ends(server, tmp_path):
     with worker(server, tmp_path / "w", idle_exit_s=0.3) as running:
         assert running.process.wait(30) == 0

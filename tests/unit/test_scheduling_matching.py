@@ -124,7 +124,10 @@ def test_a_job_says_what_is_ahead_and_what_it_recovers_from(desk):
         desk.submit(f"p.a{number}", plain())
     assert desk.scheduler.explain("p.a12").startswith("no worker is connected")
     desk.fail(desk.one())
-    assert desk.scheduler.explain("p.a0") == "backs off for 5 s more after exit code 1 on host-w1"
+    assert desk.scheduler.explain("p.a0") == (
+        "backs off for 5 s more after exit code 1 on host-w1; try 2 of 3 is next, "
+        "not on host-w1 while there is another"
+    )
     assert desk.scheduler.explain("p.a12") == "waits for a free core: 11 jobs are ahead"
 
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from copernicus.cli.options import AT_SERVER, LOCAL, AtServer, Local
 from copernicus.cli.output import emit, note
 from copernicus.cli.session import client_for
+from copernicus.errors import Conflict
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -183,7 +184,7 @@ def list_all(
 def workers_table(found: list[WorkerView], now: float) -> Table:
     """``cpc worker list``."""
     from copernicus.cli.render.states import state_text
-    from copernicus.cli.render.tables import ago, short_id, table
+    from copernicus.cli.render.tables import ago, duration, short_id, table
 
     rows: list[tuple[str | Text, ...]] = []
     for worker in found:
@@ -194,7 +195,10 @@ def workers_table(found: list[WorkerView], now: float) -> Table:
             if not p.name.startswith("module/")
         )
         seen = "" if worker.state == "connected" else ago(max(now - worker.last_seen, 0.0))
-        said = ", ".join(part for part in (seen, offered) if part)
+        why = ""
+        if worker.why:
+            why = f"set aside for {duration(max(worker.until - now, 1.0))}: {worker.why}"
+        said = ", ".join(part for part in (seen, why, offered) if part)
         cells = (short_id(worker.id), worker.host, state_text(worker.state), worker.pool)
         rows.append((*cells, f"{busy}/{worker.cores}", str(worker.running), said))
     headers = ("worker", "host", "state", "pool", "cores", "jobs", "programs")
@@ -214,6 +218,44 @@ def drain(worker: str, /, *, options: AtServer = AT_SERVER) -> None:
     full = find_id(worker, [w.id for w in client.workers()], "worker")
     client.drain(full)
     emit(options.json, {"worker": full}, f"{full} takes no more work, and ends when it is idle")
+
+
+def resume(worker: str, /, *, options: AtServer = AT_SERVER) -> None:
+    """Take back that a worker is drained or quarantined.
+
+    Args:
+        worker: Its id, as in cpc worker list.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import find_id
+
+    client = client_for(options)
+    full = find_id(worker, [w.id for w in client.workers()], "worker")
+    client.resume_worker(full)
+    emit(options.json, {"worker": full}, f"{full} gets work again; if it has ended, start it")
+
+
+def remove(worker: str, /, *, now: Flag = False, options: AtServer = AT_SERVER) -> None:
+    """Take a worker that has nothing to do off the list, for good.
+
+    Args:
+        worker: Its id, as in cpc worker list.
+        now: Also if it runs jobs: they go back to the queue at once.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import find_id
+
+    client = client_for(options)
+    found = {view.id: view for view in client.workers()}
+    view = found[find_id(worker, list(found), "worker")]
+    if view.running and not now:
+        jobs = "1 job" if view.running == 1 else f"{view.running} jobs"
+        raise Conflict(
+            f"{view.id} on {view.host} has {jobs}: let it finish first (cpc worker drain "
+            f"{view.id}), or add --now"
+        )
+    client.revoke(view.id)
+    emit(options.json, {"worker": view.id}, f"{view.id} is removed; it needs a bundle to come back")
 
 
 def revoke(worker: str, /, *, yes: Flag = False, options: AtServer = AT_SERVER) -> None:

@@ -280,6 +280,7 @@ class AsyncClient(_Wrapping[Client]):
     workers = in_thread(Client.workers)
     worker_bundle = in_thread(Client.worker_bundle)
     drain = in_thread(Client.drain)
+    resume_worker = in_thread(Client.resume_worker)
     revoke = in_thread(Client.revoke)
     users = in_thread(Client.users)
     add_user = in_thread(Client.add_user)

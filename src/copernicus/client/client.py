@@ -328,6 +328,10 @@ class Client(Administering):
         """Let a worker finish what it has, take nothing more, and end."""
         self._transport.send("POST", f"/v1/workers/{quote(worker, safe='')}/drain")
 
+    def resume_worker(self, worker: str) -> None:
+        """Give a worker that is drained or quarantined work again."""
+        self._transport.send("POST", f"/v1/workers/{quote(worker, safe='')}/resume")
+
     def revoke(self, worker: str) -> None:
         """Refuse a worker from now on; its jobs go back to the queue at once."""
         self._transport.send("DELETE", f"/v1/workers/{quote(worker, safe='')}")

@@ -147,6 +147,11 @@ def _(event: ev.BudgetSet, state: ProjectState) -> None:
 
 
 @record.register
+def _(event: ev.RetriesSet, state: ProjectState) -> None:
+    state.retries = event.retries
+
+
+@record.register
 def _(event: ev.InputSet, state: ProjectState) -> None:
     instance = state.instances[event.path]
     if event.port in instance.pinned:

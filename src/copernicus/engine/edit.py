@@ -22,6 +22,7 @@ from copernicus.model.budgets import exceeded, limited
 from copernicus.model.document import NetworkDocument
 from copernicus.model.functions import check_spec
 from copernicus.model.paths import parse
+from copernicus.model.retries import changed
 
 
 def draft_edits(
@@ -100,6 +101,11 @@ def _budget(draft: Draft, edit: ed.SetBudget, author: str) -> None:
     draft.emit(ev.BudgetSet(limited(draft.state.budget, edit.limits)))
 
 
+def _retries(draft: Draft, edit: ed.SetRetries, author: str) -> None:
+    del author
+    draft.emit(ev.RetriesSet(changed(draft.state.retries, edit.fields)))
+
+
 def _pause(draft: Draft, *, paused: bool) -> None:
     reason = "" if paused else exceeded(draft.state.budget, draft.real.use())
     if reason:
@@ -143,6 +149,7 @@ _RULES: dict[type, Rule] = {
     ed.Cancel: cancel,
     ed.Skip: skip,
     ed.SetBudget: _budget,
+    ed.SetRetries: _retries,
     ed.Reopen: reopen,
     ed.Upgrade: upgrade,
     ed.Define: _define,

@@ -17,6 +17,7 @@ from copernicus.model.effects import (
     Evaluate,
     HoldQueue,
     QueueJob,
+    RetryBy,
     SendAnswer,
 )
 from copernicus.model.evaluation import Answer, Start
@@ -60,6 +61,8 @@ def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
             yield _cancel(state, activation, CANCELLED)
         case ev.PausedSet(paused=paused):
             yield HoldQueue(paused)
+        case ev.RetriesSet(retries=retries):
+            yield RetryBy(retries)
         case _:
             yield from _evaluation_effects(state, event)
             yield from _stream_effects(state, event)
@@ -189,4 +192,5 @@ def open_effects(state: ProjectState) -> list[Effect]:
             if element.evaluation is not None:
                 effects.extend(_wanted_evaluation(state, path, eid))
     effects.append(HoldQueue(state.paused))
+    effects.append(RetryBy(state.retries))
     return effects

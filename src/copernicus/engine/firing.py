@@ -235,6 +235,10 @@ def job_spec(
         worker_losses=spec.retry.worker_losses,
         memory_growths=spec.retry.memory_growths,
         backoff_s=spec.retry.backoff_s,
+        troubles=spec.retry.troubles,
+        backoff_max_s=spec.retry.backoff_max_s,
+        permanent=spec.retry.permanent,
+        transient=spec.retry.transient,
         label=name,
     )
 

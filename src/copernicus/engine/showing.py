@@ -51,10 +51,16 @@ def summarise(edit: ed.Edit) -> str:
             return f"define {spec.name}"
         case ed.ClearInput(target=target):
             return f"clear {target}"
-        case ed.SetBudget(limits=limits):
-            told = (f"{n} {'unlimited' if v is None else f'{v:g}'}" for n, v in limits.items())
-            return f"budget {', '.join(told)}"
+        case ed.SetBudget() | ed.SetRetries():
+            return _rules(edit)
     return _in_words(edit)
+
+
+def _rules(edit: ed.SetBudget | ed.SetRetries) -> str:
+    if isinstance(edit, ed.SetRetries):
+        return f"retries {', '.join(f'{n} = {shorten(v)}' for n, v in edit.fields.items())}"
+    told = (f"{n} {'unlimited' if v is None else f'{v:g}'}" for n, v in edit.limits.items())
+    return f"budget {', '.join(told)}"
 
 
 def _source_in_words(target: str, source: Source | None) -> str:

@@ -20,6 +20,7 @@ from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
 from copernicus.model.network import Collect, Item, Owner, Single, Source
 from copernicus.model.resources import Resources
+from copernicus.model.retries import AS_FUNCTIONS_SAY, ProjectRetries
 
 ElementKey = tuple[str, str]
 INDEXED_LISTS = 256
@@ -289,6 +290,7 @@ class ProjectState:
     paused: bool = False
     paused_for: str = ""
     budget: Budget = field(default_factory=Budget)
+    retries: ProjectRetries = AS_FUNCTIONS_SAY
     core_seconds: float = 0.0
     bytes_made: int = 0
     revision: int = 0
@@ -398,6 +400,7 @@ class ProjectState:
         return {
             "project": (self.project, self.name, self.owner, self.seed, self.came_from),
             "mode": (self.paused, self.paused_for, self.revision, self.position),
+            "retries": self.retries,
             "use": (self.budget, self.core_seconds, self.bytes_made),
             "counters": (self.next_activation, self.next_element, self.next_incarnation),
             "functions": self.functions,

@@ -47,8 +47,8 @@ def _changed(event: ev.Event) -> Iterator[str]:
             yield path + _HELD
         case ev.PausedSet():
             yield "pause"
-        case ev.BudgetSet():
-            yield "budget"
+        case ev.BudgetSet() | ev.RetriesSet():
+            yield "budget" if isinstance(event, ev.BudgetSet) else "retries"
         case ev.PinSet(path=path, port=port) | ev.PinRemoved(path=path, port=port):
             yield f"{path}.in.{port}"
         case ev.FunctionDefined(spec=spec) if not spec.module:
@@ -130,6 +130,8 @@ def _wanted_otherwise(state: ProjectState, edit: ed.Edit) -> Iterable[str]:
             return (_top(path),)
         case ed.SetBudget():
             return ("budget",)
+        case ed.SetRetries():
+            return ("retries",)
     return ("pause",)
 
 

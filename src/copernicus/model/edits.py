@@ -138,6 +138,15 @@ class SetBudget(msgspec.Struct, frozen=True, tag="set_budget"):
     limits: dict[str, float | None]
 
 
+class SetRetries(msgspec.Struct, frozen=True, tag="set_retries"):
+    """How failed jobs of the project are tried again; fields that are not named stay.
+
+    ``fields`` are those of ``RetryPolicy``; ``None``: as the function says.
+    """
+
+    fields: dict[str, Any]
+
+
 class Upgrade(msgspec.Struct, frozen=True, tag="upgrade"):
     """Take the installed version of the function for an instance; a workflow is replayed."""
 
@@ -173,6 +182,7 @@ Edit = (
     | Cancel
     | Reopen
     | SetBudget
+    | SetRetries
     | Upgrade
     | Skip
     | Define

@@ -12,6 +12,7 @@ import msgspec
 
 from copernicus.model.evaluation import Answer, Start
 from copernicus.model.jobs import JobSpec
+from copernicus.model.retries import ProjectRetries
 
 
 class DescribeJob(msgspec.Struct, frozen=True, tag="describe"):
@@ -54,6 +55,12 @@ class HoldQueue(msgspec.Struct, frozen=True, tag="hold_queue"):
     on_hold: bool
 
 
+class RetryBy(msgspec.Struct, frozen=True, tag="retry_by"):
+    """Try failed jobs of this project again by these rules."""
+
+    retries: ProjectRetries
+
+
 class StreamJob(msgspec.Struct, frozen=True, tag="stream"):
     """While the job runs, these output ports are wanted as they are so far, regularly.
 
@@ -93,6 +100,7 @@ Effect = (
     | QueueJob
     | CancelJob
     | HoldQueue
+    | RetryBy
     | StreamJob
     | Evaluate
     | SendAnswer

@@ -16,6 +16,7 @@ from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
 from copernicus.model.network import Item, Owner, Single, Source
 from copernicus.model.resources import Resources
+from copernicus.model.retries import ProjectRetries
 
 
 class ProjectCreated(msgspec.Struct, frozen=True, tag="project_created"):
@@ -121,6 +122,12 @@ class BudgetSet(msgspec.Struct, frozen=True, tag="budget_set"):
     """The project's limits are these from now on."""
 
     budget: Budget
+
+
+class RetriesSet(msgspec.Struct, frozen=True, tag="retries_set"):
+    """Failed jobs of the project are tried again by these rules from now on."""
+
+    retries: ProjectRetries
 
 
 class InputSet(msgspec.Struct, frozen=True, tag="input_set"):
@@ -424,6 +431,7 @@ Event = (
     | HeldSet
     | PausedSet
     | BudgetSet
+    | RetriesSet
     | InputSet
     | PinSet
     | PinRemoved

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from copernicus.errors import BadDefinition, NotFound
+from copernicus.errors import BadDefinition, BadValue, NotFound
 from copernicus.model.jobs import Command
 from copernicus.model.resources import ProgramNeed, Resources
+from copernicus.model.retries import RetryPolicy, check_retries
 from copernicus.model.types import PortType
 
 OnChange = Literal["finish", "cancel", "extend"]
@@ -32,15 +33,6 @@ class Port(msgspec.Struct, frozen=True, omit_defaults=True):
     latest: bool = False
     streaming: bool = False
     final: bool = False
-
-
-class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How often a job is tried again by itself, by cause (RELIABILITY 3.3)."""
-
-    job_errors: int = 2
-    worker_losses: int = 5
-    memory_growths: int = 3
-    backoff_s: float = 5.0
 
 
 class FunctionSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -139,6 +131,13 @@ def _check_cache(spec: FunctionSpec) -> None:
         )
 
 
+def _check_retries(spec: FunctionSpec) -> None:
+    try:
+        check_retries(spec.retry)
+    except BadValue as error:
+        raise BadDefinition(f"{spec.name}: retry: {error.message}") from None
+
+
 def _taken(port: Port) -> tuple[object, ...]:
     return port.type, port.latest, port.streaming, port.required
 
@@ -165,6 +164,7 @@ def check_spec(spec: FunctionSpec) -> FunctionSpec:
         raise BadDefinition(f"{spec.name}: a program function must name its program")
     if spec.cache:
         _check_cache(spec)
+    _check_retries(spec)
     if not spec.entry and not spec.template:
         raise BadDefinition(f"{spec.name}: it has neither code nor a template")
     for line in spec.template.lines if spec.template else ():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.model.resources import ProgramNeed, Resources
+from copernicus.model.retries import FailurePattern
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -194,7 +195,7 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One run of a program (``command``) or of a task function (``task``).
 
     ``checkpoint_key`` binds checkpoints to what they belong to: lineage and input digest less the
-    ports that extend.
+    ports that extend. How often it is tried again is said as in ``RetryPolicy``.
     """
 
     function: str
@@ -206,10 +207,14 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     task: TaskCall | None = None
     resources: Resources = Resources()
     job_errors: int = 2
-    worker_losses: int = 5
+    worker_losses: int = 4
     memory_growths: int = 3
     backoff_s: float = 5.0
     label: str = ""
+    troubles: int = 30
+    backoff_max_s: float | None = None
+    permanent: tuple[FailurePattern, ...] = ()
+    transient: tuple[FailurePattern, ...] = ()
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -234,7 +239,8 @@ class CheckpointRef(msgspec.Struct, frozen=True, omit_defaults=True):
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why something failed, for people: one sentence, and what lies behind it.
 
-    ``bad_checkpoint``: what the attempt went on from cannot be used, and is to blame.
+    ``bad_checkpoint``: what the attempt went on from cannot be used, and is to blame. ``verdict``:
+    what the patterns of the retry policy make of it.
     """
 
     reason: str
@@ -247,6 +253,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
     where: str = ""
     bad_checkpoint: bool = False
+    verdict: Literal["", "permanent", "transient"] = ""
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -12,6 +12,7 @@ from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
 from copernicus.model.resources import ProgramOffer
+from copernicus.model.retries import ProjectRetries
 from copernicus.model.types import PortType
 from copernicus.protocol.common import PROTOCOL
 from copernicus.protocol.machine import ProgressReport
@@ -125,12 +126,15 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 class WorkerView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A worker, as shown."""
+    """A worker, as shown.
+
+    ``quarantined``: everything failed there lately (``why``), so it gets no work ``until`` then.
+    """
 
     id: str
     host: str
     pool: str
-    state: Literal["connected", "silent", "revoked", "draining"]
+    state: Literal["connected", "silent", "revoked", "draining", "quarantined"]
     last_seen: float
     cores: int = 0
     cores_free: int = 0
@@ -139,6 +143,8 @@ class WorkerView(msgspec.Struct, frozen=True, omit_defaults=True):
     programs: tuple[ProgramOffer, ...] = ()
     running: int = 0
     joined: float = 0.0
+    why: str = ""
+    until: float = 0.0
 
 
 class NewProject(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,6 +179,7 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     members: tuple[Member, ...] = ()
     paused_for: str = ""
     budget: Budget = Budget()
+    retries: ProjectRetries = ProjectRetries()
     use: Use = Use()
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from copernicus.model.jobs import CheckpointRef, Failure
+from copernicus.model.jobs import CheckpointRef, Failure, JobSpec
 from copernicus.model.reports import JobEnded, JobStopped, PartialWithdrawn
 from copernicus.model.resources import Offer
+from copernicus.model.retries import ProjectRetries
 from copernicus.protocol import CheckpointRequest
 from copernicus.scheduling import checkpoints, retry
 from copernicus.scheduling.book import Book, resumable
 from copernicus.scheduling.leases import Leases
 from copernicus.scheduling.matching import Market, Reservations
-from copernicus.scheduling.queue import Queue
+from copernicus.scheduling.quarantine import Quarantine
+from copernicus.scheduling.queue import Queue, needs_of
 from copernicus.scheduling.rows import (
     ENDED,
     SERIES,
@@ -20,6 +22,7 @@ from copernicus.scheduling.rows import (
     CheckpointRow,
     JobRow,
     Note,
+    is_suspect,
     last_of,
 )
 from copernicus.scheduling.settings import SchedulerSettings
@@ -38,8 +41,12 @@ class Core:
         self.workers = Workers()
         self.reservations = Reservations()
         self.wishes = Wishes()
+        self.quarantine = Quarantine(settings)
+        self.workers.aside = self.quarantine.aside
+        self.retries: dict[str, ProjectRetries] = {}
         self.on_hold: set[str] = set()
         self.children: dict[str, set[str]] = {}
+        self.suspects: dict[str, None] = {}
         self.now = 0.0
         self.attempt_base = 0
         self.market = Market(
@@ -71,9 +78,15 @@ class Core:
                 self.leases.end(attempt)
         for job in self.queue.ready(self.now):
             self.place(self.book.jobs[job])
+        if self.quarantine.over(self.now):
+            self.queue.arrivals += 1
 
     def place(self, row: JobRow) -> None:
         """Put a job where it belongs in the queue; take it out if it is not queued."""
+        if is_suspect(row) and row.state == "queued":
+            self.suspects[row.id] = None
+        else:
+            self.suspects.pop(row.id, None)
         if row.state != "queued":
             self.queue.remove(row.id)
             self.reservations.release(row.id)
@@ -165,7 +178,21 @@ class Core:
                 worker=row.worker,
                 remedy="see whether the job kills its worker: memory, disk, or the program itself",
             )
-            self.settle(retry.after_loss(job, failure))
+            spec = self.by_project(job)
+            self.settle(retry.after_loss(job, failure, row.worker, self.settings, spec))
+
+    def by_project(self, row: JobRow) -> JobSpec:
+        """What a job is, with the retries that its project wants."""
+        assert row.spec is not None
+        return retry.by_project(row.spec, self.retries.get(row.project))
+
+    def note_failure(self, row: AttemptRow, failure: Failure) -> None:
+        """A worker reported a failure: it is set aside if everything fails there."""
+        job, worker = self.book.jobs[row.job], row.worker
+        avoiding = msgspec.structs.replace(job, avoid=retry.avoiding(job, worker), queued=self.now)
+        others = self.market.must_avoid(needs_of(avoiding), avoiding, worker, self.now)
+        if self.quarantine.failed(worker, row.job, failure, self.now, has_others=others):
+            self.reservations.release_worker(worker)
 
     def name(self, row: AttemptRow) -> str:
         """How to name an attempt's worker to a person."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from copernicus.model.resources import SCRIPT_PROGRAMS, Offer
 from copernicus.protocol import AttemptView, JobView
+from copernicus.scheduling import outlook
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.matching import can_ever_fit, program_for, serves
 from copernicus.scheduling.queue import Needs, needs_of
@@ -21,7 +22,19 @@ def explain(core: Core, job: str, offers: Iterable[tuple[WorkerInfo, Offer]] | N
     row = core.book.job(job)
     if row.state != "queued":
         return _not_queued(core, row)
-    return _kept_back(core, row) or _unmatched(core, row, _offers(core, offers))
+    kept_back = _kept_back(core, row)
+    if kept_back:
+        return kept_back
+    found, aside = _offers(core, offers), outlook.set_aside(core, row)
+    if aside and not any(p.name == _need(row) for _, offer in found for p in offer.programs):
+        return f"no worker with {_need(row)} takes work: {aside}"
+    why = _unmatched(core, row, found) + outlook.tries(core, row)
+    return f"{why}; {aside}" if aside else why
+
+
+def _need(row: JobRow) -> str:
+    assert row.spec is not None
+    return row.spec.program.name
 
 
 def _offers(core: Core, offers: Iterable[tuple[WorkerInfo, Offer]] | None) -> Offers:
@@ -52,7 +65,8 @@ def _kept_back(core: Core, row: JobRow) -> str:
     until = core.queue.ready_at(row.id)
     if until is not None:
         left = max(1, round(until - core.now))
-        return f"backs off for {left} s more{_after(core, row)}"
+        next_try = outlook.tries(core, row) + outlook.not_on(core, row.avoid)
+        return f"backs off for {left} s more{_after(core, row)}{next_try}"
     return ""
 
 
@@ -126,9 +140,8 @@ def _next(core: Core, row: JobRow) -> str:
     where = "a free core"
     if row.avoid:
         where += f" (not on {', '.join(map(core.workers.host, row.avoid))}, which failed it)"
-    if ahead:
-        return f"waits for {where}: {ahead} {'job is' if ahead == 1 else 'jobs are'} ahead"
-    return f"waits for {where}: it is next"
+    jobs = f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead" if ahead else "it is next"
+    return f"waits for {where}: {jobs}"
 
 
 def view(core: Core, job: str) -> JobView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from copernicus.protocol import Assignment, LeaseRequest
+from copernicus.scheduling import suspects
 from copernicus.scheduling.blame import base_of
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
@@ -21,12 +22,21 @@ def lease(core: Core, worker: WorkerInfo, request: LeaseRequest) -> list[Assignm
     before = core.leases.answered(worker.id, request.request_id)
     if before is not None:
         return _again(core, before)
-    if worker.id in core.workers.draining:
+    if worker.id in core.workers.draining or core.quarantine.get(worker.id):
         return []
-    filling = Filling(core.market, worker, request.offer, core.now)
-    picks = list(filling.run())
-    for more in request.ahead:
-        picks += filling.run_ahead(more.function, min(more.count, core.settings.most_ahead))
+    if not suspects.may_fill(core, worker.id):
+        return []
+    if core.quarantine.is_on_trial(worker.id):
+        if core.book.held_by.get(worker.id):
+            return []
+        one = msgspec.structs.replace(request.offer, max_jobs=1)
+        request = msgspec.structs.replace(request, offer=one, ahead=())
+    with suspects.hidden(core, worker.id):
+        filling = Filling(core.market, worker, request.offer, core.now)
+        picks = list(filling.run())
+        for more in request.ahead:
+            picks += filling.run_ahead(more.function, min(more.count, core.settings.most_ahead))
+    picks = suspects.parted(core, picks)
     rows = [_attempt(core, pick, worker, request.request_id) for pick in picks]
     if rows:
         core.leases.note_request(worker.id, request.request_id, [row.id for row in rows])
@@ -77,6 +87,7 @@ def assignment(core: Core, row: AttemptRow) -> Assignment:
     job = core.book.jobs[row.job]
     spec = job.spec
     assert spec is not None
+    spec = core.by_project(job)
     if job.memory_mb:
         resources = msgspec.structs.replace(spec.resources, memory_mb=job.memory_mb)
         spec = msgspec.structs.replace(spec, resources=resources)

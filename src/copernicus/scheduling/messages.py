@@ -140,7 +140,9 @@ def result(core: Core, worker: str, request: ResultRequest) -> Verdict:
         if blame.is_at_fault(core, row, failure):
             core.requeue(msgspec.structs.replace(job, last_failure=failure, backoff_s=0.0))
         else:
-            core.settle(retry.after_failure(job, failure, row.worker, core.settings))
+            core.note_failure(row, failure)
+            settings, spec = core.settings, core.by_project(job)
+            core.settle(retry.after_failure(job, failure, row.worker, settings, spec))
     return "accepted"
 
 
@@ -156,6 +158,7 @@ def _completed(core: Core, row: AttemptRow, request: ResultRequest) -> Verdict:
     if request.checkpoint and resumable(job.spec):
         row = core.add_checkpoint(row, request.checkpoint)
     row = _close(core, row, request)
+    core.quarantine.succeeded(row.worker)
     other = core.book.live(job.id)
     if other:
         other = core.book.change_attempt(other, directive="discard")

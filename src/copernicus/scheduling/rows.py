@@ -19,6 +19,9 @@ JobState = Literal["queued", "leased", "done", "failed", "cancelled"]
 AttemptState = Literal["live", "lost", "ended"]
 Wish = Literal["go", "stop", "discard"]
 
+SUSPECT_LOSSES = 2
+"""A job that has lost so many workers is suspected of it: one loss may be chance."""
+
 LOG_KEPT = 8192
 """How much is kept of what an attempt printed, in characters."""
 
@@ -147,6 +150,11 @@ class Note(msgspec.Struct, frozen=True):
 
 
 Row = JobRow | AttemptRow | CheckpointRow
+
+
+def is_suspect(row: JobRow) -> bool:
+    """Whether a job has lost so many workers that it runs alone from now on."""
+    return row.losses >= SUSPECT_LOSSES
 
 
 def attempt_id(job: str, number: int) -> str:

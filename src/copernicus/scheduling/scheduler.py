@@ -14,6 +14,7 @@ import msgspec
 from copernicus.errors import Conflict
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
 from copernicus.model.resources import Offer
+from copernicus.model.retries import ProjectRetries
 from copernicus.protocol import (
     Assignment,
     Beat,
@@ -26,6 +27,7 @@ from copernicus.protocol import (
 )
 from copernicus.scheduling import explain, granting, invariants, messages, wanted
 from copernicus.scheduling.core import Core
+from copernicus.scheduling.quarantine import Aside
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Note, Row
 from copernicus.scheduling.settings import SchedulerSettings
 from copernicus.scheduling.workers import WorkerInfo
@@ -253,6 +255,19 @@ class Scheduler:
         """Whether the worker is to finish and go."""
         return worker_id in self._core.workers.draining
 
+    def set_retries(self, project: str, retries: ProjectRetries) -> None:
+        """Try failed jobs of the project again by these rules, those in the queue too."""
+        self._core.retries[project] = retries
+
+    def aside(self, worker_id: str) -> Aside | None:
+        """How a worker is set aside because everything failed there, if it is."""
+        return self._core.quarantine.get(worker_id)
+
+    def trust_again(self, worker_id: str) -> bool:
+        """End a worker's time aside; whether there was one."""
+        self._core.queue.arrivals += 1
+        return self._core.quarantine.lift(worker_id)
+
     def forget_worker(self, worker_id: str, now: float | None = None) -> None:
         """The worker was revoked: its jobs go back at once, nothing of it counts any more."""
         core = self._core
@@ -287,7 +302,8 @@ class Scheduler:
 
     def next_wake(self, now: float) -> float | None:
         """The time (as ``now``) at which ``tick`` next has something to do; never before now."""
-        times = (self._core.leases.next_end(), self._core.queue.next_ready())
+        core = self._core
+        times = (core.leases.next_end(), core.queue.next_ready(), core.quarantine.next_end())
         return max(now, min(due)) if (due := [time for time in times if time is not None]) else None
 
     # --- what is shown --------------------------------------------------------------------------

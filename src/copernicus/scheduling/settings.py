@@ -16,6 +16,9 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     jobs stay in memory for late results. At most
     ``most_ahead`` jobs are granted beyond what an offer holds. What is streamed of a running job
     comes every ``share_interval_s``; a log that was asked for is watched for ``watch_s`` more.
+    A worker on which more than ``quarantine_failures`` jobs failed within ``quarantine_window_s``,
+    and none succeeded, is set aside for ``quarantine_s``, twice as long each time up to
+    ``quarantine_max_s``.
     """
 
     lease_s: float = 120.0
@@ -32,3 +35,7 @@ class SchedulerSettings(msgspec.Struct, frozen=True):
     most_ahead: int = 256
     share_interval_s: float = 60.0
     watch_s: float = 30.0
+    quarantine_failures: int = 3
+    quarantine_window_s: float = 600.0
+    quarantine_s: float = 300.0
+    quarantine_max_s: float = 4 * 3600.0

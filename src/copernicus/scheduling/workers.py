@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 
@@ -51,6 +51,7 @@ class Workers:
     def __init__(self) -> None:
         self.draining: set[str] = set()
         self.revoked: set[str] = set()
+        self.aside: Container[str] = ()
         self._seen: dict[str, Seen] = {}
 
     def see(self, worker: WorkerInfo, offer: Offer, now: float) -> None:
@@ -70,8 +71,14 @@ class Workers:
     def recent(self, since: float) -> Iterator[Seen]:
         """Those seen at ``since`` or later that still take work."""
         for seen in self._seen.values():
-            if seen.at >= since and seen.worker.id not in self.draining:
+            name = seen.worker.id
+            if seen.at >= since and name not in self.draining and name not in self.aside:
                 yield seen
+
+    def offers(self, worker: str, program: str) -> bool:
+        """Whether a worker that was seen has a program of this name."""
+        seen = self._seen.get(worker)
+        return seen is not None and any(each.name == program for each in seen.offer.programs)
 
     def host(self, worker: str) -> str:
         """The name to show for a worker."""

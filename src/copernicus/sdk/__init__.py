@@ -26,7 +26,6 @@ The Python module that has ``module`` is named by an entry point of the group
 ``copernicus.modules``.
 """
 
-from copernicus.model.functions import RetryPolicy
 from copernicus.model.hints import Unit
 from copernicus.model.jobs import (
     Checkpoint,
@@ -42,6 +41,7 @@ from copernicus.model.jobs import (
     Series,
 )
 from copernicus.model.resources import Resources
+from copernicus.model.retries import FailurePattern, RetryPolicy
 from copernicus.registry import Module
 from copernicus.sdk.calling import Task, current_task, report_progress
 from copernicus.sdk.files import File, Files, NewFile, place
@@ -58,6 +58,7 @@ __all__ = [
     "Command",
     "Done",
     "Failure",
+    "FailurePattern",
     "File",
     "Files",
     "Final",

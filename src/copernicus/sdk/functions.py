@@ -13,8 +13,9 @@ from packaging.version import InvalidVersion, Version
 
 from copernicus.errors import BadDefinition
 from copernicus.model.docstrings import read_doc
-from copernicus.model.functions import FunctionSpec, Kind, OnChange, RetryPolicy
+from copernicus.model.functions import FunctionSpec, Kind, OnChange
 from copernicus.model.resources import ProgramNeed, Resources, specifiers
+from copernicus.model.retries import RetryPolicy
 from copernicus.sdk.hints import Outputs, hints_of, input_ports, output_hints, output_ports
 
 P = ParamSpec("P")

@@ -42,9 +42,10 @@ from typing import Any
 import msgspec
 
 from copernicus.errors import BadDefinition, NotFound, UserError
-from copernicus.model.functions import FunctionSpec, Port, RetryPolicy, check_spec
+from copernicus.model.functions import FunctionSpec, Port, check_spec
 from copernicus.model.jobs import Checkpoint, Command, Done, Line, Output, Placed, Progress
 from copernicus.model.resources import ProgramNeed, Resources, specifiers
+from copernicus.model.retries import RetryPolicy
 from copernicus.model.templates import FOLDER, MENTION, TOGETHER, mentions, texts_in
 from copernicus.model.types import FileType, ListType, strip_optional
 from copernicus.model.values import digest

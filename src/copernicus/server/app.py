@@ -148,6 +148,11 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             heartbeat_s=settings.heartbeat_s,
             checkpoint_interval_s=settings.checkpoint_interval_s,
             share_interval_s=settings.share_interval_s,
+            backoff_max_s=settings.backoff_max_s,
+            quarantine_failures=settings.quarantine_failures,
+            quarantine_window_s=settings.quarantine_window_s,
+            quarantine_s=settings.quarantine_s,
+            quarantine_max_s=settings.quarantine_max_s,
         )
     )
     await asyncio.to_thread(holdings.load, store, clock.now())

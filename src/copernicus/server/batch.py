@@ -32,6 +32,7 @@ from copernicus.model.effects import (
     Evaluate,
     HoldQueue,
     QueueJob,
+    RetryBy,
     StreamJob,
 )
 from copernicus.model.evaluation import Start
@@ -179,6 +180,7 @@ class Batch:
         self.touched.add(record.id)
         scheduler = self.holdings.scheduler
         scheduler.set_on_hold(record.id, True)
+        scheduler.set_retries(record.id, state.retries)
         scheduler.adopt(loaded.jobs, loaded.attempts, loaded.checkpoints, self.now)
         position, revision = loaded.entries[-1].position, loaded.entries[-1].revision
         kept = msgspec.structs.replace(record, position=position, revision=revision)
@@ -389,6 +391,8 @@ class Batch:
                     scheduler.stream(job_id(project_id, effect.activation), version, ports)
                 case HoldQueue(on_hold=on_hold):
                     scheduler.set_on_hold(project_id, on_hold)
+                case RetryBy(retries=retries):
+                    scheduler.set_retries(project_id, retries)
                 case _:
                     self.outside.append((project_id, effect))
 

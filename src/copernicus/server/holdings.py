@@ -135,6 +135,7 @@ class Holdings:
         )
         for project in self.projects:
             scheduler.set_on_hold(project.record.id, project.state.paused)
+            scheduler.set_retries(project.record.id, project.state.retries)
         self.accounts.load(store)
         self.machines.load(store)
         for worker in self.machines.workers.values():

@@ -50,6 +50,7 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
         ),
         paused_for=state.paused_for,
         budget=state.budget,
+        retries=state.retries,
         use=state.use(),
     )
 
@@ -123,6 +124,9 @@ def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
             state = "revoked"
         elif worker.draining and state == "connected":
             state = "draining"
+        aside = scheduler.aside(worker.id)
+        if aside is not None and state == "connected":
+            state = "quarantined"
         view = {
             "id": worker.id,
             "host": worker.host,
@@ -134,6 +138,8 @@ def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
             "running": len(scheduler.attempts_of(worker.id)),
             "joined": worker.joined,
         }
+        if aside is not None:
+            view |= {"why": aside.why, "until": aside.until}
         if offer is not None:
             view |= {"cores_free": offer.cores, "gpus": offer.gpus}
             view["programs"] = msgspec.to_builtins(offer.programs)
@@ -141,7 +147,7 @@ def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
     return sorted(found, key=lambda view: (_STATES.index(view.state), view.host, view.id))
 
 
-_STATES = ("connected", "draining", "silent", "revoked")
+_STATES = ("connected", "draining", "quarantined", "silent", "revoked")
 
 
 def value_of_address(text: str, address: Address) -> Address:

@@ -132,10 +132,12 @@ class Agent:
         self._identity = identity
         self._console = console
         self._ending = asyncio.Event()
+        self._taken_back = asyncio.Event()
         self._give_up = asyncio.Event()
         self._certificate_doubted = asyncio.Event()
         self._away = False
         self._stopping = False
+        self._drained = False
         self._exit_code = 0
         bundle = identity.bundle
         self._link = Link(bundle.urls, bundle.server_id, identity.context())
@@ -160,7 +162,7 @@ class Agent:
         self._heartbeats = Heartbeats(
             self._link, self._crew.attempts, self._crew.free_now, self._drain
         )
-        self._leasing.on_drain = self._drain
+        self._leasing.on_drain = lambda: self._drain(True)
         self._crew.on_room = self._leasing.room
         self._crew.on_start = self._heartbeats.joined
 
@@ -191,17 +193,8 @@ class Agent:
 
     async def _work(self, keepers: list[asyncio.Task[None]]) -> None:
         crew, settings = self._crew, self._settings
-        leasing = asyncio.create_task(
-            self._leasing.run(lambda: not crew.attempts, settings.idle_exit_s)
-        )
-        try:
-            await _first_end(leasing, keepers)
-            await _first_end(asyncio.create_task(crew.all_worked()), keepers)
-        except (NotAuthenticated, NotAllowed) as error:
-            crew.abandon()
-            raise NotAuthenticated(await diagnose(self._identity, error)) from error
-        finally:
-            await _cancel([leasing])
+        while not await self._lease_and_work(keepers):
+            pass
         await crew.all_delivered(settings.deliver_s)
         self._give_up.set()
         await crew.all_delivered(settings.deliver_s)
@@ -209,12 +202,43 @@ class Agent:
             await self._link.send("POST", "/v1/work/leave", timeout_s=LEAVE_S)
         self._console.say("ended", "worker ends")
 
-    def _drain(self) -> None:
-        """The server wants it to take no more work; what runs is finished."""
-        if not self._ending.is_set():
+    async def _lease_and_work(self, keepers: list[asyncio.Task[None]]) -> bool:
+        """Take work until it is to end; False if that was taken back before all was done."""
+        crew = self._crew
+        self._taken_back.clear()
+        leasing = asyncio.create_task(
+            self._leasing.run(lambda: not crew.attempts, self._settings.idle_exit_s)
+        )
+        try:
+            await _first_end(leasing, keepers)
+            await _first_end(asyncio.create_task(self._worked_or_taken_back()), keepers)
+        except (NotAuthenticated, NotAllowed) as error:
+            crew.abandon()
+            raise NotAuthenticated(await diagnose(self._identity, error)) from error
+        finally:
+            await _cancel([leasing])
+        return not self._taken_back.is_set()
+
+    async def _worked_or_taken_back(self) -> None:
+        worked = asyncio.create_task(self._crew.all_worked())
+        back = asyncio.create_task(self._taken_back.wait())
+        await asyncio.wait({worked, back}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (worked, back):
+            task.cancel()
+        await asyncio.gather(worked, back, return_exceptions=True)
+
+    def _drain(self, wanted: bool) -> None:
+        """Whether the server wants it to take no more work; what runs is finished."""
+        if wanted and not self._ending.is_set():
             self._console.say("draining", "the server drains this worker: it ends when it is done")
-        self._ending.set()
-        self._leasing.room()
+            self._drained = True
+            self._ending.set()
+            self._leasing.room()
+        elif not wanted and self._drained and not self._stopping:
+            self._console.say("resumed", "the server takes the draining back: it goes on")
+            self._drained = False
+            self._ending.clear()
+            self._taken_back.set()
 
     def end(self, why: str) -> None:
         """Take no more work; stop what runs with a last checkpoint and hand it back."""

@@ -26,6 +26,7 @@ from copernicus.worker.probe import free_mb
 from copernicus.worker.sharing import Sharing
 from copernicus.worker.spool import Finished
 from copernicus.worker.transfer import FileChanged, Pending, split_inline
+from copernicus.worker.verdict import judged
 
 QUICK_S = 5.0
 WATCHED_S = 1.0
@@ -167,7 +168,8 @@ class Attempt:
                 cause="infrastructure",
                 remedy=f"free some space on {HOST}",
             )
-        return msgspec.structs.replace(failure, log=log, worker=HOST)
+        failure = msgspec.structs.replace(failure, log=log, worker=HOST)
+        return judged(failure, self.bench.assignment.spec, self.bench.log.text())
 
     def _disk_is_full(self, log: str) -> bool:
         if os.strerror(errno.ENOSPC) in log:

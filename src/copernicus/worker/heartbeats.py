@@ -16,14 +16,14 @@ from copernicus.worker.link import Link
 
 
 class Heartbeats:
-    """Beats while there are attempts; ``on_drain`` is called when the server wants no more."""
+    """Beats while there are attempts; ``on_drain`` hears whether the server drains the worker."""
 
     def __init__(
         self,
         link: Link,
         attempts: Mapping[str, Attempt],
         offer: Callable[[], Offer],
-        on_drain: Callable[[], None],
+        on_drain: Callable[[bool], None],
     ) -> None:
         self._link = link
         self._attempts = attempts
@@ -69,8 +69,7 @@ class Heartbeats:
             return
         for directive in reply.directives:
             self._follow(directive)
-        if reply.drain:
-            self._on_drain()
+        self._on_drain(reply.drain)
 
     def _follow(self, directive: Directive) -> None:
         attempt = self._attempts.get(directive.attempt)

@@ -22,6 +22,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "paused": ("‖", "yellow"),
     "connected": ("●", "green"),
     "draining": ("◐", "yellow"),
+    "quarantined": ("◒", "bold red"),
     "silent": ("○", "red"),
     "revoked": ("✕", "dim"),
     "current": ("✓", "green"),

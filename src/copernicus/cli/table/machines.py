@@ -66,6 +66,18 @@ COMMANDS: tuple[Entry, ...] = (
         ("cpc worker drain w-3f9a",),
     ),
     Entry(
+        "worker resume",
+        f"{_WORKERS}:resume",
+        "Give a drained or quarantined worker work again.",
+        ("cpc worker resume w-3f9a",),
+    ),
+    Entry(
+        "worker remove",
+        f"{_WORKERS}:remove",
+        "Take an idle worker off the list, for good.",
+        ("cpc worker remove w-3f9a", "cpc worker remove w-3f9a --now"),
+    ),
+    Entry(
         "worker revoke",
         f"{_WORKERS}:revoke",
         "Trust a worker no more, at once.",

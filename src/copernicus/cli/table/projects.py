@@ -58,6 +58,15 @@ COMMANDS: tuple[Entry, ...] = (
         ("cpc project budget", "cpc project budget --core-hours 5000 --queued none"),
     ),
     Entry(
+        "project retries",
+        "copernicus.cli.retries:retries",
+        "Show or change how failed jobs are tried again.",
+        (
+            "cpc project retries",
+            "cpc project retries --job-errors 5 --transient 'CUDA error' --permanent exit:2",
+        ),
+    ),
+    Entry(
         "project save",
         f"{_MOVING}:save",
         "Write a whole project to a file, for another server.",

@@ -10,7 +10,7 @@ from litestar.enums import MediaType
 from litestar.params import FromPath, FromQuery, JSONBody
 from ulid import ULID
 
-from copernicus.errors import BadValue, NotAuthenticated
+from copernicus.errors import BadValue, Conflict, NotAuthenticated
 from copernicus.protocol import (
     PROTOCOL,
     BundleReply,
@@ -167,6 +167,29 @@ async def drain(request: AnyRequest, worker: FromPath[str]) -> None:
     runtime.send_away(worker)
 
 
+@post("/workers/{worker:str}/resume", opt=does(Action.MANAGE_WORKERS), status_code=204)
+async def resume(request: AnyRequest, worker: FromPath[str]) -> None:
+    """Give a worker work again: take its draining back, or end its quarantine.
+
+    Raises:
+        Conflict: it is neither drained nor quarantined.
+    """
+    caller, runtime = caller_of(request), site_of(request).runtime
+
+    def change(batch: Batch) -> None:
+        known = batch.holdings.machines.get(worker)
+        was_aside = batch.holdings.scheduler.trust_again(worker)
+        if not known.draining and not was_aside:
+            raise Conflict(f"Worker {worker} is neither drained nor quarantined.")
+        if known.draining:
+            batch.holdings.machines.put(msgspec.structs.replace(known, draining=False))
+            batch.holdings.scheduler.drain(worker, draining=False)
+            batch.write(lambda tx: tx.set_draining(worker, draining=False))
+        batch.audit(caller.name, caller.address, "worker.resume", worker)
+
+    await runtime.do(change)
+
+
 @delete("/workers/{worker:str}", opt=does(Action.MANAGE_WORKERS))
 async def revoke(request: AnyRequest, worker: FromPath[str]) -> None:
     """Trust a worker no more; its work goes back to the queue at once."""
@@ -266,6 +289,7 @@ JOINING_ROUTES = Router(
         renew,
         list_workers,
         drain,
+        resume,
         revoke,
     ],
     tags=["workers"],
