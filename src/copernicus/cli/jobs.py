@@ -77,18 +77,20 @@ def show(job: str, /, *, options: InProject = IN_PROJECT) -> None:
 
 
 def why(job: str, /, *, options: InProject = IN_PROJECT) -> None:
-    """Say why a job does not run.
+    """Say why a job does not run: in a sentence, and for every kind of worker.
 
     Args:
         job: Its id (cpc jobs), or the path of its element: run[3]
         options: Common ones.
     """
+    from copernicus.cli.render.details import why_text
     from copernicus.cli.render.tables import short_job
 
     found = find_job(project_for(options), job)
     reason = found.why or f"it is {found.state}" + (f" on {found.host}" if found.host else "")
     data = {"job": found.id, "path": found.path, "state": found.state, "why": reason}
-    emit(options.json, data, f"{short_job(found.id)} ({found.path}): {reason}")
+    head = f"{short_job(found.id)} ({found.path}): {reason}"
+    emit(options.json, {**data, "kinds": found.kinds}, lambda: why_text(head, found.kinds))
 
 
 def _order(job: JobView) -> int:

@@ -94,6 +94,8 @@ def info(name: str | None = None, /, *, options: InProject = IN_PROJECT) -> None
         ("elements", _states(view)),
         ("owner", view.owner),
         ("members", ", ".join(f"{m.user} ({m.role})" for m in view.members) or "-"),
+        ("share", f"weight {view.weight:g}, priority {view.priority}"),
+        ("pools", ", ".join(view.pools) or "all"),
         ("revision", str(view.revision)),
         ("created", moment(view.created)),
         ("changed", moment(view.changed)),

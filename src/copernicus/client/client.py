@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -25,6 +26,8 @@ from copernicus.protocol import (
     LoginRequest,
     ModuleView,
     NewProject,
+    PoolChange,
+    PoolView,
     ProjectView,
     UserView,
     WorkerView,
@@ -323,6 +326,15 @@ class Client(Administering):
     ) -> BundleReply:
         """A join token for workers, with what else they need; ``save_worker_bundle`` writes it."""
         return self._transport.post("/v1/bundles", BundleRequest(pool, uses, days), BundleReply)
+
+    def pools(self) -> list[PoolView]:
+        """The pools: how many workers each has, and which projects they serve."""
+        return self._transport.get("/v1/pools", list[PoolView])
+
+    def set_pool(self, name: str, projects: Sequence[str]) -> list[PoolView]:
+        """Say which projects the workers of a pool serve; none named: all."""
+        change = PoolChange(tuple(projects))
+        return self._transport.put(f"/v1/pools/{quote(name, safe='')}", change, list[PoolView])
 
     def drain(self, worker: str) -> None:
         """Let a worker finish what it has, take nothing more, and end."""

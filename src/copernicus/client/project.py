@@ -28,12 +28,14 @@ from copernicus.protocol import (
     InstanceDetail,
     InstanceView,
     JobPage,
+    JobPriority,
     JobView,
     Member,
     PinView,
     PreviewReply,
     ProjectView,
     RevisionView,
+    ShareChange,
     Trace,
     ValueView,
     WhyView,
@@ -226,6 +228,28 @@ class Project(Drafting, Peeking):
     def ended_jobs(self, older: str = "", count: int = 100) -> JobPage:
         """Jobs that have ended, newest first; ``older`` is that of the page before."""
         return self._transport.get(f"{self._base}/ended-jobs", JobPage, older=older, count=count)
+
+    def set_priority(self, job: str, priority: int | None) -> JobView:
+        """Change the priority of a job that has not ended; ``None``: its function's own again."""
+        path = f"{self._base}/jobs/{quote(job, safe='')}/priority"
+        return self._transport.put(path, JobPriority(priority), JobView)
+
+    def set_share(
+        self,
+        *,
+        weight: float | None = None,
+        priority: int | None = None,
+        pools: Sequence[str] | None = None,
+    ) -> ProjectView:
+        """Change the project's part of the workers; what is not given stays.
+
+        Args:
+            weight: Projects with work get cores in proportion to it (administrators only).
+            priority: Added to the priority of each of its jobs.
+            pools: The only pools whose workers it uses; an empty list means all.
+        """
+        change = ShareChange(weight, priority, None if pools is None else tuple(pools))
+        return self._transport.put(f"{self._base}/share", change, ProjectView)
 
     # --- what happens
 

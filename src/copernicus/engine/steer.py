@@ -17,7 +17,7 @@ from copernicus.model import events as ev
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
 from copernicus.model.paths import parse
-from copernicus.model.resources import Resources
+from copernicus.model.resources import Resources, check_resources
 
 
 def _elements(draft: Draft, path: str) -> Iterator[tuple[Instance, Element]]:
@@ -76,7 +76,7 @@ def _check_resources(changes: dict[str, Any]) -> None:
         if name not in known:
             raise BadValue(f"no resource is called {name!r}; there is: {', '.join(known)}")
     try:
-        msgspec.convert(changes, Resources)
+        check_resources(msgspec.convert(changes, Resources), "the retry")
     except msgspec.ValidationError as error:
         raise BadValue(f"resources {changes}: {error}") from None
 

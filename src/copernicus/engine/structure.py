@@ -17,6 +17,7 @@ from copernicus.model import events as ev
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.network import Collect, InRef, Item, OutRef, Source
 from copernicus.model.paths import check_name
+from copernicus.model.resources import check_resources
 
 
 def add(draft: Draft, edit: ed.AddInstance, _author: str) -> None:
@@ -30,6 +31,8 @@ def add(draft: Draft, edit: ed.AddInstance, _author: str) -> None:
     spec = _function(draft, edit.function, edit.version)
     for port in edit.mapped:
         spec.input(port)
+    if edit.resources is not None:
+        check_resources(edit.resources, edit.path)
     draft.know(spec)
     draft.emit(
         ev.InstanceAdded(

@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.errors import BadDefinition, BadValue, NotFound
 from copernicus.model.jobs import Command
-from copernicus.model.resources import ProgramNeed, Resources
+from copernicus.model.resources import ProgramNeed, Resources, check_resources
 from copernicus.model.retries import RetryPolicy, check_retries
 from copernicus.model.types import PortType
 
@@ -160,6 +160,7 @@ def check_spec(spec: FunctionSpec) -> FunctionSpec:
                 f"{spec.name}: input {port.name} cannot stream: that is for inputs of programs and "
                 "tasks, and excludes Latest; a workflow reads running jobs with net.peek"
             )
+    check_resources(spec.resources, spec.name)
     if spec.kind == "program" and not spec.program:
         raise BadDefinition(f"{spec.name}: a program function must name its program")
     if spec.cache:

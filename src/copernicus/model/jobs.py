@@ -180,6 +180,7 @@ FOLLOWING = (
     *("timeout_s", "done_when.at_least", "checkpoint.limit", "checkpoint.interval_s"),
     *("progress.total", "resources.cores", "resources.max_cores", "resources.memory_mb"),
     *("resources.gpus", "resources.disk_mb", "resources.expected_s", "resources.priority"),
+    "resources.gpu_memory_mb",
 )
 """The numbers of a command that may follow from inputs."""
 
@@ -260,7 +261,8 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the trace keeps of one attempt. Times are seconds since the epoch (server's clock).
 
     ``series`` are files (plain values) by the name of the series. ``log`` is the end of what it
-    printed; the queue keeps it, the journal does not.
+    printed; the queue keeps it, the journal does not. ``peak_memory_mb`` is the most that all its
+    processes had at once, ``rate`` how fast it ran (``rate_unit``, such as ns/day).
     """
 
     number: int
@@ -275,3 +277,6 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     checkpoint: CheckpointRef | None = None
     series: dict[str, Any] = {}
     log: str = ""
+    peak_memory_mb: int = 0
+    rate: float | None = None
+    rate_unit: str = ""

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from copernicus.errors import BadDefinition
+from copernicus.model.gpus import Gpu, GpuNeed
+from copernicus.model.labels import parse_labels
+
+Platform = Literal["smp", "mpi"]
 
 
 class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one job asks for. Memory and disk in MiB, times in seconds."""
+    """What one job asks for. Memory and disk in MiB, times in seconds.
+
+    ``gpu_memory_mb`` is for each GPU, ``gpu_vendor`` is ``nvidia`` or ``amd`` (``""``: any);
+    a GPU may be shared by up to ``gpu_sharing`` jobs that allow it. ``platform`` ``mpi``: started
+    by the worker's launcher, as several processes. ``labels`` is an expression over those of the
+    worker (``model.labels``).
+    """
 
     cores: int = 1
     max_cores: int | None = None
@@ -19,6 +31,18 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     disk_mb: int = 0
     expected_s: float | None = None
     priority: int = 0
+    gpu_memory_mb: int = 0
+    gpu_vendor: str = ""
+    gpu_sharing: int = 1
+    platform: Platform = "smp"
+    labels: str = ""
+
+    @property
+    def gpu_need(self) -> GpuNeed:
+        """What is asked of GPUs."""
+        return GpuNeed(
+            self.gpus, self.gpu_memory_mb, self.gpu_vendor.lower(), max(1, self.gpu_sharing)
+        )
 
 
 SCRIPT_PROGRAMS = frozenset({"python", "sh"})
@@ -33,14 +57,22 @@ class ProgramNeed(msgspec.Struct, frozen=True):
 
 
 class ProgramOffer(msgspec.Struct, frozen=True):
-    """A program that a worker has. A Python module offers itself as ``module/NAME``."""
+    """A program that a worker has. A Python module offers itself as ``module/NAME``.
+
+    ``platforms``: how it can be started; ``mpi`` needs a launcher.
+    """
 
     name: str
     version: str = ""
+    platforms: tuple[Platform, ...] = ("smp",)
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What a worker has free now."""
+    """What a worker has free now.
+
+    ``devices`` are all its GPUs, with what runs on them (without it, ``gpus`` nameless ones are
+    free). ``kind`` names the kind of its processors: rates are compared within a kind.
+    """
 
     programs: tuple[ProgramOffer, ...]
     cores: int
@@ -52,6 +84,8 @@ class Offer(msgspec.Struct, frozen=True):
     projects: tuple[str, ...] = ()
     job_cores: int | None = None
     max_jobs: int | None = None
+    devices: tuple[Gpu, ...] = ()
+    kind: str = ""
 
 
 def specifiers(versions: str) -> SpecifierSet:
@@ -66,6 +100,27 @@ def specifiers(versions: str) -> SpecifierSet:
         raise BadDefinition(
             f"{versions!r} is no version range: write for example '>=2020' or '>=2022,<2025'"
         ) from None
+
+
+def check_resources(asked: Resources, who: str) -> None:
+    """See that what ``who`` asks for can be had at all.
+
+    Raises:
+        BadDefinition: It cannot; says which of it.
+    """
+    try:
+        parse_labels(asked.labels)
+    except BadDefinition as error:
+        raise BadDefinition(f"{who}: labels {error.message}") from None
+    if asked.platform not in get_args(Platform):
+        raise BadDefinition(f"{who}: platform is 'smp' or 'mpi', not {asked.platform!r}")
+    if asked.max_cores is not None and asked.max_cores < asked.cores:
+        raise BadDefinition(
+            f"{who}: max_cores = {asked.max_cores} is less than cores = {asked.cores}, the fewest"
+        )
+    for name in ("memory_mb", "gpus", "disk_mb", "gpu_memory_mb"):
+        if getattr(asked, name) < 0:
+            raise BadDefinition(f"{who}: {name} = {getattr(asked, name)} is less than nothing")
 
 
 def offers_program(need: ProgramNeed, offered: ProgramOffer) -> bool:

@@ -164,7 +164,8 @@ class Member(msgspec.Struct, frozen=True):
 class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A project, as shown. ``states`` counts elements by state.
 
-    ``paused_for`` says why a project is paused that no user paused.
+    ``paused_for`` says why a project is paused that no user paused. ``weight``, ``priority`` and
+    ``pools`` are its part of the workers (``ShareChange``).
     """
 
     id: str
@@ -181,6 +182,9 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     budget: Budget = Budget()
     retries: ProjectRetries = ProjectRetries()
     use: Use = Use()
+    weight: float = 1.0
+    priority: int = 0
+    pools: tuple[str, ...] = ()
 
 
 class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -330,7 +334,10 @@ class RevisionView(msgspec.Struct, frozen=True):
 
 
 class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One attempt at a job, as shown; ``log`` is the end of what it printed, once it has ended."""
+    """One attempt at a job, as shown; ``log`` is the end of what it printed, once it has ended.
+
+    ``memory_mb`` is what it was granted, ``peak_memory_mb`` what it had at most.
+    """
 
     number: int
     worker: str
@@ -341,13 +348,38 @@ class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: str = ""
     exit_code: int | None = None
     log: str = ""
+    peak_memory_mb: int = 0
+    memory_mb: int = 0
+    rate: float | None = None
+    rate_unit: str = ""
+
+
+class KindView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A kind of worker, how many of it are connected, and why a job does not run there."""
+
+    kind: str
+    workers: int
+    hosts: tuple[str, ...]
+    reason: str
+
+
+class RateView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How fast jobs of this kind were measured to run with so many cores."""
+
+    cores: int
+    rate: float
+    unit: str = ""
+    runs: int = 1
+    chosen: bool = False
 
 
 class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A job, as shown. ``why`` says why it does not run yet.
 
     ``log_tail`` is the end of what its newest attempt printed: of a running one, it ends
-    ``log_end`` bytes after the beginning. ``tries`` are its attempts, oldest first.
+    ``log_end`` bytes after the beginning. ``tries`` are its attempts, oldest first. ``memory_mb``
+    is what it asks for now. Of one job alone: ``kinds`` of workers and why it runs on none of them,
+    and the ``rates`` by number of cores that were measured for its kind of work.
     """
 
     id: str
@@ -368,6 +400,9 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     log_end: int = 0
     tries: tuple[AttemptView, ...] = ()
     ended: float = 0.0
+    kinds: tuple[KindView, ...] = ()
+    rates: tuple[RateView, ...] = ()
+    memory_mb: int = 0
 
 
 class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -158,4 +158,7 @@ def record_of(row: AttemptRow) -> AttemptRecord:
         exit_code=row.exit_code,
         checkpoint=row.checkpoint,
         series=row.series,
+        peak_memory_mb=row.peak_memory_mb,
+        rate=row.rate,
+        rate_unit=row.rate_unit,
     )

@@ -15,6 +15,8 @@ from copernicus.scheduling.leases import Leases
 from copernicus.scheduling.matching import Market, Reservations
 from copernicus.scheduling.quarantine import Quarantine
 from copernicus.scheduling.queue import Queue, needs_of
+from copernicus.scheduling.rates import Rates
+from copernicus.scheduling.room import Room, total_room
 from copernicus.scheduling.rows import (
     ENDED,
     SERIES,
@@ -26,8 +28,9 @@ from copernicus.scheduling.rows import (
     last_of,
 )
 from copernicus.scheduling.settings import SchedulerSettings
+from copernicus.scheduling.shares import Shares
 from copernicus.scheduling.wishes import Wishes
-from copernicus.scheduling.workers import Room, Workers
+from copernicus.scheduling.workers import Workers
 
 
 class Core:
@@ -44,6 +47,8 @@ class Core:
         self.quarantine = Quarantine(settings)
         self.workers.aside = self.quarantine.aside
         self.retries: dict[str, ProjectRetries] = {}
+        self.shares = Shares()
+        self.rates = Rates()
         self.on_hold: set[str] = set()
         self.children: dict[str, set[str]] = {}
         self.suspects: dict[str, None] = {}
@@ -58,14 +63,14 @@ class Core:
             total_of=self.total_of,
             settings=settings,
             on_hold=self.on_hold,
+            shares=self.shares,
+            rates=self.rates,
+            hopes={},
         )
 
     def total_of(self, worker: str, offer: Offer) -> Room:
         """What a worker would have free if its attempts ended."""
-        total = Room(offer)
-        for row in self.book.held_by.get(worker, {}).values():
-            total.add(row)
-        return total
+        return total_room(offer, list(self.book.held_by.get(worker, {}).values()))
 
     def advance(self, now: float) -> None:
         """Let time pass: leases and back-offs that are over by now."""

@@ -8,10 +8,17 @@ from copernicus.model.resources import SCRIPT_PROGRAMS, Offer
 from copernicus.protocol import AttemptView, JobView
 from copernicus.scheduling import outlook
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.matching import can_ever_fit, program_for, serves
+from copernicus.scheduling.fitting import (
+    can_ever_fit,
+    gpus_asked,
+    labels_fit,
+    program_for,
+    serves,
+)
 from copernicus.scheduling.queue import Needs, needs_of
-from copernicus.scheduling.rows import AttemptRow, JobRow
-from copernicus.scheduling.workers import Room, WorkerInfo
+from copernicus.scheduling.room import Room
+from copernicus.scheduling.rows import AttemptRow, JobRow, priority_of
+from copernicus.scheduling.workers import WorkerInfo
 
 _ENDED = {"done": "it is done", "cancelled": "it was cancelled"}
 Offers = list[tuple[WorkerInfo, Offer]]
@@ -81,16 +88,20 @@ def _after(core: Core, row: JobRow) -> str:
 
 
 def _unmatched(core: Core, row: JobRow, every: Offers) -> str:
-    needs = needs_of(row)
+    needs, share = needs_of(row), core.shares.get(row.project)
     if not every:
         return f"no worker is connected; it needs {_program(needs)}"
-    offers = [(worker, offer) for worker, offer in every if serves(worker, offer, row.project)]
+    offers = [found for found in every if serves(*found, row.project, share)]
     if not offers:
-        return f"no connected worker serves project {row.project}"
-    having = [found for found in offers if program_for(needs.program, found[1])]
+        where = f" in pool {' or '.join(share.pools)}" if share.pools else ""
+        return f"no connected worker{where} serves project {row.project}"
+    having = [found for found in offers if program_for(needs.program, needs.platform, found[1])]
     if not having:
         return _no_program(needs, offers)
-    totals = [(worker, offer, core.total_of(worker.id, offer)) for worker, offer in having]
+    labelled = [found for found in having if labels_fit(needs, found[1])]
+    if not labelled:
+        return f"no worker with {_program(needs)} has the labels {needs.labels}"
+    totals = [(worker, offer, core.total_of(worker.id, offer)) for worker, offer in labelled]
     if not any(can_ever_fit(needs, offer, total) for _, offer, total in totals):
         return _too_large(needs, totals)
     return _next(core, row)
@@ -108,6 +119,8 @@ def _no_program(needs: Needs, offers: Offers) -> str:
         if program.name == needs.program.name
     )
     said = f"no worker offers {_program(needs)}"
+    if needs.platform == "mpi":
+        said += " with a launcher for MPI (write launcher in its programs file)"
     if needs.program.name in SCRIPT_PROGRAMS and not nearest:
         said += ": scripts run only on workers that are started with --allow-scripts"
     return f"{said}; nearest: {nearest[-1][1]} has {nearest[-1][0]}" if nearest else said
@@ -117,7 +130,11 @@ def _too_large(needs: Needs, totals: list[tuple[WorkerInfo, Offer, Room]]) -> st
     wants = (
         (needs.cores, max(total.cores for *_, total in totals), "cores"),
         (needs.memory_mb, max(total.memory_mb for *_, total in totals), "MiB of memory"),
-        (needs.gpus, max(total.gpus for *_, total in totals), "GPUs"),
+        (
+            needs.gpu.count,
+            max(total.right_gpus(needs.gpu) for *_, total in totals),
+            gpus_asked(needs),
+        ),
         (needs.disk_mb, max(total.disk_mb for *_, total in totals), "MiB of disk"),
     )
     for asked, most, unit in wants:
@@ -136,7 +153,7 @@ def _next(core: Core, row: JobRow) -> str:
     worker = core.reservations.worker_for(row.id)
     if worker:
         return f"{core.workers.host(worker)} is being kept free for it"
-    ahead = core.queue.ahead(row.id, row.order)
+    ahead = core.queue.ahead(row.id, row.order, core.shares.priorities)
     where = "a free core"
     if row.avoid:
         where += f" (not on {', '.join(map(core.workers.host, row.avoid))}, which failed it)"
@@ -161,7 +178,7 @@ def view(core: Core, job: str) -> JobView:
         path="",
         function=row.spec.function if row.spec else "",
         state=_shown_state(row, running=live is not None),
-        priority=row.spec.resources.priority if row.spec else 0,
+        priority=priority_of(row) + core.shares.priorities.get(row.project, 0),
         attempts=row.attempts,
         worker=last.worker if last else "",
         host=last.host if last else "",
@@ -172,6 +189,7 @@ def view(core: Core, job: str) -> JobView:
         why="" if live else explain(core, job, None),
         submitted=row.submitted,
         step=step,
+        memory_mb=row.memory_mb or (row.spec.resources.memory_mb if row.spec else 0),
         tries=tuple(_try(attempt) for _, attempt in sorted(core.book.attempts[job].items()))
         if job in core.book.attempts
         else (),
@@ -189,6 +207,10 @@ def _try(row: AttemptRow) -> AttemptView:
         outcome=row.outcome or "running",
         exit_code=row.exit_code,
         log=row.log,
+        peak_memory_mb=row.peak_memory_mb,
+        memory_mb=row.memory_mb,
+        rate=row.rate,
+        rate_unit=row.rate_unit,
     )
 
 

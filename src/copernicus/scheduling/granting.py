@@ -9,7 +9,9 @@ from copernicus.scheduling import suspects
 from copernicus.scheduling.blame import base_of
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.matching import Filling, Pick
+from copernicus.scheduling.filling import Filling
+from copernicus.scheduling.inputs import inputs_of
+from copernicus.scheduling.matching import Pick
 from copernicus.scheduling.rows import AttemptRow, JobRow
 from copernicus.scheduling.workers import WorkerInfo
 
@@ -37,7 +39,8 @@ def lease(core: Core, worker: WorkerInfo, request: LeaseRequest) -> list[Assignm
         for more in request.ahead:
             picks += filling.run_ahead(more.function, min(more.count, core.settings.most_ahead))
     picks = suspects.parted(core, picks)
-    rows = [_attempt(core, pick, worker, request.request_id) for pick in picks]
+    kind = request.offer.kind
+    rows = [_attempt(core, pick, worker, request.request_id, kind) for pick in picks]
     if rows:
         core.leases.note_request(worker.id, request.request_id, [row.id for row in rows])
     return [assignment(core, row) for row in rows]
@@ -50,7 +53,7 @@ def _again(core: Core, attempts: list[str]) -> list[Assignment]:
     return [assignment(core, row) for row in live]
 
 
-def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str) -> AttemptRow:
+def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str, kind: str) -> AttemptRow:
     number = max(pick.row.attempts, core.attempt_base) + 1
     job = core.put_job(msgspec.structs.replace(pick.row, state="leased", attempts=number))
     assert job.spec is not None
@@ -68,9 +71,12 @@ def _attempt(core: Core, pick: Pick, worker: WorkerInfo, request: str) -> Attemp
         part=_part(core, job),
         granted=core.now,
         base=base_of(core.newest(job)),
+        kind=kind,
+        disk_mb=job.spec.resources.disk_mb if pick.cores else 0,
     )
     core.book.put(row)
     core.leases.start(row.id, core.now)
+    core.workers.held.note(worker.id, inputs_of(job))
     return row
 
 

@@ -24,6 +24,7 @@ from copernicus.protocol import (
 from copernicus.scheduling import blame, partials, retry
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
+from copernicus.scheduling.measured import measured
 from copernicus.scheduling.rows import AttemptRow, last_of
 
 Verdict = Literal["accepted", "already", "superseded"]
@@ -177,7 +178,7 @@ def _completed(core: Core, row: AttemptRow, request: ResultRequest) -> Verdict:
 
 
 def _close(core: Core, row: AttemptRow, request: ResultRequest) -> AttemptRow:
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = measured(core, row, request)
     if request.record:
         fields["host"] = row.host or request.record.host
         fields["program_version"] = request.record.program_version or row.program_version

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from copernicus.model.resources import ProgramNeed
-from copernicus.scheduling.rows import JobRow
+from copernicus.model.gpus import GpuNeed
+from copernicus.model.resources import Platform, ProgramNeed
+from copernicus.scheduling.inputs import Inputs, inputs_of
+from copernicus.scheduling.rows import JobRow, priority_of
 
 
 class Needs(NamedTuple):
@@ -22,11 +25,18 @@ class Needs(NamedTuple):
     program: ProgramNeed
     priority: int
     cores: int
+    max_cores: int | None
     memory_mb: int
-    gpus: int
+    gpu: GpuNeed
     disk_mb: int
     wall_s: float
     avoid: tuple[str, ...]
+    function: str = ""
+    platform: Platform = "smp"
+    labels: str = ""
+
+
+_NO_GPU = GpuNeed()
 
 
 def needs_of(row: JobRow) -> Needs:
@@ -38,13 +48,17 @@ def needs_of(row: JobRow) -> Needs:
     return Needs(
         project=row.project,
         program=spec.program,
-        priority=asked.priority,
+        priority=priority_of(row),
         cores=max(1, asked.cores),
+        max_cores=asked.max_cores,
         memory_mb=row.memory_mb or asked.memory_mb,
-        gpus=asked.gpus,
+        gpu=asked.gpu_need if asked.gpus else _NO_GPU,
         disk_mb=asked.disk_mb,
         wall_s=0.0 if resumable or not asked.expected_s else _coarse(asked.expected_s),
         avoid=row.avoid,
+        function=spec.function,
+        platform=asked.platform,
+        labels=asked.labels,
     )
 
 
@@ -57,12 +71,16 @@ def _coarse(seconds: float) -> float:
 
 
 class Lane:
-    """Jobs of equal needs, first in, first out, by their order numbers."""
+    """Jobs of equal needs, first in, first out, by their order numbers.
 
-    __slots__ = ("_orders", "_start", "needs")
+    ``served`` is when one of them was last given out, or when the first of them came.
+    """
 
-    def __init__(self, needs: Needs) -> None:
+    __slots__ = ("_orders", "_start", "needs", "served")
+
+    def __init__(self, needs: Needs, since: float = 0.0) -> None:
         self.needs = needs
+        self.served = since
         self._orders: list[int] = []
         self._start = 0
 
@@ -73,6 +91,10 @@ class Lane:
     def head(self) -> int:
         """The order number of the first job; the lane must not be empty."""
         return self._orders[self._start]
+
+    def first(self, count: int) -> Sequence[int]:
+        """The order numbers of the first jobs."""
+        return self._orders[self._start : self._start + count]
 
     def add(self, order: int) -> None:
         """Put a job where its order number belongs."""
@@ -104,6 +126,7 @@ class Queue:
         self._lanes: dict[str, dict[Needs, Lane]] = {}
         self._offered: dict[str, tuple[Lane, int]] = {}
         self._jobs: dict[int, str] = {}
+        self._inputs: dict[int, Inputs] = {}
         self._ready_at: dict[str, float] = {}
         self._wakes: list[tuple[float, str]] = []
         self._aside: set[str] = set()
@@ -115,7 +138,7 @@ class Queue:
         lanes = self._lanes.setdefault(needs.program.name, {})
         lane = lanes.get(needs)
         if lane is None:
-            lane = lanes[needs] = Lane(needs)
+            lane = lanes[needs] = Lane(needs, row.queued)
         lane.add(row.order)
         self._offered[row.id] = (lane, row.order)
         self._jobs[row.order] = row.id
@@ -141,6 +164,7 @@ class Queue:
             return
         lane, order = found
         del self._jobs[order]
+        self._inputs.pop(order, None)
         lane.remove(order)
         if not lane:
             lanes = self._lanes[lane.needs.program.name]
@@ -183,16 +207,30 @@ class Queue:
         """The offered job with this order number."""
         return self._jobs[order]
 
-    def ahead(self, job: str, order: int) -> int:
-        """How many offered jobs for the same program stand before this one."""
+    def inputs(self, order: int, row: JobRow) -> Inputs:
+        """The files that the offered job with this order number needs; looked up once."""
+        found = self._inputs.get(order)
+        if found is None:
+            found = self._inputs[order] = inputs_of(row)
+        return found
+
+    def ahead(self, job: str, order: int, extra: Mapping[str, int] = MappingProxyType({})) -> int:
+        """How many offered jobs for the same program stand before this one.
+
+        ``extra`` priority is that of a project, for all its jobs.
+        """
         own = self.lane_of(job)
         if own is None:
             return 0
+
+        def rank(needs: Needs) -> int:
+            return needs.priority + extra.get(needs.project, 0)
+
         count = 0
         for lane in self.lanes(own.needs.program.name):
-            if lane.needs.priority > own.needs.priority:
+            if rank(lane.needs) > rank(own.needs):
                 count += len(lane)
-            elif lane.needs.priority == own.needs.priority:
+            elif rank(lane.needs) == rank(own.needs):
                 count += lane.ahead(order)
         return count
 

@@ -40,7 +40,8 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     ``errors``, ``losses``, ``growths`` and ``troubles`` count what went wrong, by cause;
     ``memory_mb`` is what it asks for after it grew (0: as in the spec). ``backoff_s`` is how long
     it waits before it is offered again, ``avoid`` the workers that failed it. ``digest`` is that
-    of ``outputs``; a cancelled job has both if its result came late.
+    of ``outputs``; a cancelled job has both if its result came late. ``priority`` is the one that
+    a user has set (``None``: as in the spec).
     """
 
     id: str
@@ -67,6 +68,7 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Failure | None = None
     digest: str = ""
     checkpoint: CheckpointRef | None = None
+    priority: int | None = None
 
     @property
     def activation(self) -> str:
@@ -91,7 +93,8 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     One granted ahead has no ``cores`` of its own: it follows one that has.
     ``partial`` is what it has given while it is live, the newest of each port, ``partial_seq`` the
     number of the last of it, and ``told`` whether the engine knows of it. ``series`` and ``log``
-    (its end) come with its end.
+    (its end) come with its end, as do ``peak_memory_mb`` (all its processes together) and ``rate``.
+    ``kind`` is that of the worker's processors.
     ``base`` names the checkpoint that it went on from.
     ``outcome`` says how it ended: completed, failed, stopped, lost, discarded, superseded, revoked.
     """
@@ -122,6 +125,11 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     series: dict[str, Any] = {}
     log: str = ""
     base: str = ""
+    kind: str = ""
+    disk_mb: int = 0
+    peak_memory_mb: int = 0
+    rate: float | None = None
+    rate_unit: str = ""
 
     @property
     def id(self) -> str:
@@ -155,6 +163,13 @@ Row = JobRow | AttemptRow | CheckpointRow
 def is_suspect(row: JobRow) -> bool:
     """Whether a job has lost so many workers that it runs alone from now on."""
     return row.losses >= SUSPECT_LOSSES
+
+
+def priority_of(row: JobRow) -> int:
+    """The priority of a job: what a user has set, else what its function asks for."""
+    if row.priority is not None:
+        return row.priority
+    return row.spec.resources.priority if row.spec else 0
 
 
 def attempt_id(job: str, number: int) -> str:

@@ -15,6 +15,7 @@ from copernicus.errors import Conflict
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
 from copernicus.model.resources import Offer
 from copernicus.model.retries import ProjectRetries
+from copernicus.model.shares import ProjectShare
 from copernicus.protocol import (
     Assignment,
     Beat,
@@ -25,9 +26,10 @@ from copernicus.protocol import (
     PartialRequest,
     ResultRequest,
 )
-from copernicus.scheduling import explain, granting, invariants, messages, wanted
+from copernicus.scheduling import explain, granting, invariants, kinds, messages, wanted
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.quarantine import Aside
+from copernicus.scheduling.rates import RateRow
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Note, Row
 from copernicus.scheduling.settings import SchedulerSettings
 from copernicus.scheduling.workers import WorkerInfo
@@ -192,6 +194,25 @@ class Scheduler:
         """Offer no job of the project; or offer them again, those submitted on hold too."""
         wanted.set_on_hold(self._core, project, on_hold=on_hold)
 
+    # --- what people decide ---------------------------------------------------------------------
+
+    def set_share(self, project: str, share: ProjectShare) -> None:
+        """A project's weight, priority and pools, from now on; queued jobs follow at once."""
+        wanted.set_share(self._core, project, share)
+
+    def set_priority(self, job_id: str, priority: int | None) -> None:
+        """A job's priority from now on (``None``: what its function asks for).
+
+        Raises:
+            NotFound: The job is not known.
+            Conflict: It has ended.
+        """
+        wanted.set_priority(self._core, job_id, priority)
+
+    def stir(self) -> None:
+        """Something was decided by which jobs may have become available to workers that wait."""
+        self._core.queue.arrivals += 1
+
     # --- what workers ask and say ---------------------------------------------------------------
 
     def lease(self, worker: WorkerInfo, request: LeaseRequest, now: float) -> list[Assignment]:
@@ -329,6 +350,10 @@ class Scheduler:
         """
         return explain.view(self._core, job_id)
 
+    def closely(self, shown: JobView) -> JobView:
+        """A ``job_view`` with what is shown of one job alone: kinds of workers, measured rates."""
+        return kinds.closely(self._core, shown)
+
     def attempt_rows(self, job_id: str) -> list[AttemptRow]:
         """The attempts of a job that is known, by number."""
         attempts = self._core.book.attempts.get(job_id, {})
@@ -364,6 +389,15 @@ class Scheduler:
     def take_records(self) -> list[Row]:
         """The rows changed since the last call: upserts by key, for one transaction."""
         return self._core.book.take()
+
+    def restore_rates(self, rows: Iterable[RateRow]) -> None:
+        """Take over the rates that were stored."""
+        for row in rows:
+            self._core.rates.restore(row)
+
+    def take_rates(self) -> list[RateRow]:
+        """The measured rates changed since the last call, to be stored by key."""
+        return self._core.rates.take()
 
     def take_notes(self) -> list[Note]:
         """What the engines of the projects are to be told, in order."""

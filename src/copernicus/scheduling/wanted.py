@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from copernicus.errors import Conflict
 from copernicus.model.jobs import JobSpec
+from copernicus.model.shares import ProjectShare
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.rows import AttemptRow, JobRow
+from copernicus.scheduling.rows import ENDED, AttemptRow, JobRow
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -117,3 +119,22 @@ def set_on_hold(core: Core, project: str, *, on_hold: bool) -> None:
     for row in held:
         core.put_job(msgspec.structs.replace(row, on_hold=False))
     core.queue.arrivals += 1
+
+
+def set_share(core: Core, project: str, share: ProjectShare) -> None:
+    """Decide about a project; its queued jobs may have become available to others."""
+    core.shares.put(project, share)
+    core.queue.arrivals += 1
+
+
+def set_priority(core: Core, job: str, priority: int | None) -> None:
+    """Let a job be given out sooner or later than its function asks for.
+
+    Raises:
+        NotFound: The job is not known.
+        Conflict: It has ended.
+    """
+    row = core.book.job(job)
+    if row.state in ENDED:
+        raise Conflict(f"job {job} is {row.state}: it has no use of a priority any more")
+    core.put_job(msgspec.structs.replace(row, priority=priority))

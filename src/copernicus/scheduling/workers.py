@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator
 import msgspec
 
 from copernicus.model.resources import Offer
-from copernicus.scheduling.rows import AttemptRow
+from copernicus.scheduling.inputs import Held
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -27,24 +27,6 @@ class Seen(msgspec.Struct, frozen=True):
     at: float
 
 
-class Room:
-    """What is free, or taken: cores, memory and disk (MiB), GPUs."""
-
-    __slots__ = ("cores", "disk_mb", "gpus", "memory_mb")
-
-    def __init__(self, offer: Offer) -> None:
-        self.cores = offer.cores
-        self.memory_mb = offer.memory_mb
-        self.gpus = offer.gpus
-        self.disk_mb = offer.disk_mb
-
-    def add(self, row: AttemptRow) -> None:
-        """Count in what an attempt holds: it will be free when the attempt ends."""
-        self.cores += row.cores
-        self.memory_mb += row.memory_mb
-        self.gpus += row.gpus
-
-
 class Workers:
     """Who has been seen, and who is to take no more work."""
 
@@ -52,6 +34,8 @@ class Workers:
         self.draining: set[str] = set()
         self.revoked: set[str] = set()
         self.aside: Container[str] = ()
+        self.held = Held()
+        self._gone = 0
         self._seen: dict[str, Seen] = {}
 
     def see(self, worker: WorkerInfo, offer: Offer, now: float) -> None:
@@ -66,7 +50,18 @@ class Workers:
 
     def forget(self, worker: str) -> None:
         """A worker that is gone for good."""
-        self._seen.pop(worker, None)
+        self._gone += self._seen.pop(worker, None) is not None
+        self.held.forget(worker)
+
+    @property
+    def departures(self) -> int:
+        """Changes when workers go, or are to take no more work."""
+        return self._gone + len(self.draining)
+
+    def is_recent(self, worker: str, since: float) -> bool:
+        """Whether it was seen at ``since`` or later and still takes work."""
+        seen = self._seen.get(worker)
+        return seen is not None and seen.at >= since and worker not in self.draining
 
     def recent(self, since: float) -> Iterator[Seen]:
         """Those seen at ``since`` or later that still take work."""

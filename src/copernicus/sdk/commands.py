@@ -9,6 +9,7 @@ import msgspec
 from copernicus.errors import BadDefinition
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Command
+from copernicus.model.resources import check_resources
 
 
 def check_command(spec: FunctionSpec, command: Command) -> Command:
@@ -24,6 +25,8 @@ def check_command(spec: FunctionSpec, command: Command) -> Command:
         if not line.argv or not all(isinstance(part, str) for part in line.argv):
             raise BadDefinition(f"{spec.name}: the arguments {line.argv!r} must be texts")
     _check_types(spec, command)
+    if command.resources is not None:
+        check_resources(command.resources, spec.name)
     ports = {port.name: port for port in spec.outputs}
     read = [output.port for output in command.outputs]
     unknown = [port for port in read if port not in ports]

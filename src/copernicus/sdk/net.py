@@ -20,7 +20,7 @@ from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.jobs import Failure
 from copernicus.model.network import Collect, InRef, Item, Literal, OutRef, Single, Source
 from copernicus.model.paths import Key, child, key_name
-from copernicus.model.resources import Resources
+from copernicus.model.resources import Resources, check_resources
 from copernicus.model.types import ListType, OptionalType, check
 from copernicus.model.values import digest, to_plain
 from copernicus.sdk.convert import revive
@@ -79,6 +79,8 @@ class Net:
         spec = None if isinstance(function, str) else function.spec
         called = function if isinstance(function, str) else function.spec.name
         name = self._key(key)
+        if resources is not None:
+            check_resources(resources, f"the call {name}")
         mapped = (mapped,) if isinstance(mapped, str) else tuple(mapped)
         optional = _optional_ports(spec)
         sources = {

@@ -61,6 +61,7 @@ from copernicus.scheduling.rows import (
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Role
 from copernicus.server.holdings import Holdings, Loaded, Project
+from copernicus.server.shares import keep_rates
 from copernicus.store.records import Entry, MemberRecord, ProjectRecord
 from copernicus.store.store import Store
 from copernicus.store.transaction import Transaction
@@ -353,6 +354,8 @@ class Batch:
             for note in notes:
                 self.report(note.project, note.report)
         self._rows.extend(scheduler.take_records())
+        if rates := scheduler.take_rates():
+            self.write(lambda tx: keep_rates(tx, rates))
         # The sweep finds by itself what no row names any more.
         scheduler.take_dropped()
 

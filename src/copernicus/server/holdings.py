@@ -22,6 +22,7 @@ from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
 from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
+from copernicus.server.shares import Decided, read_decided, read_rates
 from copernicus.store.reads import Reads
 from copernicus.store.records import Entry, ProjectRecord
 from copernicus.store.store import Store
@@ -104,6 +105,7 @@ class Holdings:
         self.scheduler = Scheduler(settings)
         self.accounts = Accounts()
         self.machines = Machines()
+        self.decided = Decided()
         self.catalog: dict[str, FunctionSpec] = {}
         self.modules: tuple[ModuleView, ...] = ()
         self.broken: dict[str, str] = {}
@@ -136,6 +138,10 @@ class Holdings:
         for project in self.projects:
             scheduler.set_on_hold(project.record.id, project.state.paused)
             scheduler.set_retries(project.record.id, project.state.retries)
+        self.decided = read_decided(store)
+        for project_id, share in self.decided.shares.items():
+            scheduler.set_share(project_id, share)
+        scheduler.restore_rates(read_rates(store))
         self.accounts.load(store)
         self.machines.load(store)
         for worker in self.machines.workers.values():

@@ -17,6 +17,7 @@ from copernicus.protocol import (
     JobPage,
     JobView,
     Member,
+    PoolView,
     ProjectView,
     WorkerView,
 )
@@ -31,6 +32,7 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
     """A project in a list."""
     record, state = project.record, project.state
     states = Counter(views.project_states(state))
+    share = batch.holdings.decided.share(record.id)
     leased = (r for r in batch.holdings.scheduler.jobs_of(record.id) if r.state == "leased")
     running = sum(row.activation in state.activations for row in leased)
     _move(states, min(running, states["queued"]))
@@ -52,6 +54,9 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
         budget=state.budget,
         retries=state.retries,
         use=state.use(),
+        weight=share.weight,
+        priority=share.priority,
+        pools=share.pools,
     )
 
 
@@ -96,6 +101,24 @@ def ended_jobs(batch: Batch, project: Project, rows: Sequence[JobRow], count: in
     return JobPage(shown, rows[-1].id if len(rows) == count else "")
 
 
+def pool_views(batch: Batch, lease_s: float) -> list[PoolView]:
+    """The pools that have workers or rules, by name."""
+    decided, projects = batch.holdings.decided, batch.holdings.projects
+    found = {name: PoolView(name) for name in decided.pools}
+    for worker in worker_views(batch, lease_s):
+        if worker.state != "revoked":
+            pool = found.setdefault(worker.pool, PoolView(worker.pool))
+            near = pool.connected + (worker.state != "silent")
+            found[worker.pool] = msgspec.structs.replace(
+                pool, workers=pool.workers + 1, connected=near
+            )
+    for name, pool in found.items():
+        known = [projects.find(one) for one in decided.pool(name).projects]
+        names = tuple(sorted(one.record.name for one in known if one is not None))
+        found[name] = msgspec.structs.replace(pool, projects=names)
+    return [found[name] for name in sorted(found)]
+
+
 def job_of(batch: Batch, project: Project, name: str, *, watch: bool = False) -> JobView:
     """One job, with its log (``watch``: which is to come often) and why it does not run.
 
@@ -108,7 +131,7 @@ def job_of(batch: Batch, project: Project, name: str, *, watch: bool = False) ->
         raise NotFound(f"Project {project.record.name!r} has no job {name!r}.")
     if watch:
         batch.holdings.scheduler.watch(full, batch.now)
-    return _job(batch, project, full, short=False)
+    return batch.holdings.scheduler.closely(_job(batch, project, full, short=False))
 
 
 def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:

@@ -57,6 +57,11 @@ class Reads:
         rows = self._rows(select(META).where(META.c.key == key))
         return str(rows[0]["value"]) if rows else None
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        """The settings whose keys begin like this."""
+        rows = self._rows(select(META).where(META.c.key.startswith(prefix, autoescape=True)))
+        return {str(row["key"]): str(row["value"]) for row in rows}
+
     def journal(self, project: str, since: int = 0, limit: int = _PAGE) -> list[Entry]:
         """Entries with a position greater than ``since``, oldest first."""
         columns = (JOURNAL.c.position, JOURNAL.c.revision, JOURNAL.c.at, JOURNAL.c.event)

@@ -27,6 +27,7 @@ from copernicus.protocol import (
     ElementView,
     InstanceDetail,
     JobView,
+    KindView,
     PortView,
 )
 
@@ -159,6 +160,9 @@ def job_text(job: JobView) -> RenderableType:
         rows += [(f"attempt {one.number}", _attempt_said(one)) for one in job.tries]
     if job.progress:
         rows.append(("progress", progress_text(job.progress)))
+    rows += [*_memory(job), *_rates(job)]
+    if job.priority:
+        rows.append(("priority", str(job.priority)))
     if job.why:
         rows.append(("why", job.why))
     parts: list[RenderableType] = [facts(rows)]
@@ -166,6 +170,34 @@ def job_text(job: JobView) -> RenderableType:
         tail = job.log_tail.rstrip().split("\n")[-_LOG_LINES:]
         parts.append(Text("\n".join(f"  | {printable(line)}" for line in tail), style="dim"))
     return Group(*parts)
+
+
+def why_text(head: str, kinds: Sequence[KindView]) -> RenderableType:
+    """``cpc job why``: the sentence, then every kind of worker."""
+    if not kinds:
+        return Text(head)
+    rows = [(f"{one.workers} x {one.kind}", one.reason, ", ".join(one.hosts)) for one in kinds]
+    return Group(Text(head), Text(), table(("workers", "why not", "such as"), rows, wide="why not"))
+
+
+def _memory(job: JobView) -> list[tuple[str, str]]:
+    peak = max((one.peak_memory_mb for one in job.tries), default=0)
+    said = [f"{job.memory_mb} MiB asked for"] if job.memory_mb else []
+    said += [f"{peak} MiB used at most"] if peak else []
+    return [("memory", ", ".join(said))] if said else []
+
+
+def _rates(job: JobView) -> list[tuple[str, str]]:
+    """What was measured by number of cores, one line each."""
+    return [
+        (
+            f"on {counted(one.cores, 'core')}",
+            f"{one.rate:.4g} {one.unit}".rstrip()
+            + f" ({counted(one.runs, 'run')})"
+            + (", what such jobs start with" if one.chosen else ""),
+        )
+        for one in job.rates
+    ]
 
 
 def function_text(spec: FunctionSpec) -> RenderableType:

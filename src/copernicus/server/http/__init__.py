@@ -44,6 +44,8 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /v1/workers                                     -> [WorkerView]
     POST /v1/workers/{id}/drain                          -> 204
     DELETE /v1/workers/{id}           (revoke)           -> 204
+    GET  /v1/pools                                       -> [PoolView]
+    PUT  /v1/pools/{name}             PoolChange         -> [PoolView]
     GET  /v1/functions                                   -> [FunctionView]
     GET  /v1/functions/{name}                            -> FunctionView
     GET  /v1/jobs?project=            (all visible)      -> [JobView]
@@ -56,6 +58,8 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
 
     GET, DELETE                                          -> ProjectView, 204
     PUT  /members                     Member             -> ProjectView
+    PUT  /share                       ShareChange        -> ProjectView
+    PUT  /jobs/{job}/priority         JobPriority        -> JobView
     DELETE /members/{user}                               -> ProjectView
     POST /edits                       EditRequest        -> EditReply
     GET  /functions                   (of the project)   -> [FunctionView]

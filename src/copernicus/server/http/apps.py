@@ -29,6 +29,7 @@ from copernicus.server.http.refusals import refusal_handlers
 from copernicus.server.http.schema import StructSchemas
 from copernicus.server.http.session import SESSION_ROUTES
 from copernicus.server.http.tokens import TOKEN_ROUTES
+from copernicus.server.http.shares import SHARES_ROUTES
 from copernicus.server.http.work import WORK_ROUTES
 from copernicus.server.site import Site
 
@@ -55,6 +56,7 @@ def user_app(site: Site) -> ASGIApp:
         PEEKING_ROUTES,
         QUEUE_ROUTES,
         FUNCTION_ROUTES,
+        SHARES_ROUTES,
         USER_BLOB_ROUTES,
         SAVE_ROUTES,
         LOAD_ROUTES,

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 
 from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
 from copernicus.model.jobs import CheckpointRef, StoredFile
+from copernicus.model.resources import Offer
 from copernicus.model.values import File, files_in
 from copernicus.protocol import (
     Assignment,
@@ -48,7 +49,9 @@ async def lease(request: AnyRequest) -> LeaseReply:
     wanted = await packed(request, LeaseRequest)
     now = site.clock.now()
     site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
-    worker = WorkerInfo(record.id, record.host, record.pool)
+    rules = site.runtime.holdings.decided.pool(record.pool)
+    worker = WorkerInfo(record.id, record.host, record.pool, rules.projects)
+    wanted = msgspec.structs.replace(wanted, offer=_by_id(site, wanted.offer))
     wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
     scheduler = site.runtime.holdings.scheduler
     waiting = Waiting(worker, wanted, 0.0 if scheduler.is_draining(worker.id) else wait_s)
@@ -56,6 +59,15 @@ async def lease(request: AnyRequest) -> LeaseReply:
     if any(_small_files(grant) for grant in grants):
         grants = await asyncio.to_thread(_with_files, site, grants)
     return LeaseReply(tuple(grants), scheduler.is_draining(worker.id))
+
+
+def _by_id(site: Site, offer: Offer) -> Offer:
+    """The offer with the ids of the projects that it names."""
+    if not offer.projects:
+        return offer
+    found = [(name, site.runtime.holdings.projects.find(name)) for name in offer.projects]
+    ids = tuple(name if project is None else project.record.id for name, project in found)
+    return msgspec.structs.replace(offer, projects=ids)
 
 
 @post("/leave", opt=does(Action.HEARTBEAT), status_code=204)
@@ -75,6 +87,8 @@ async def heartbeat(request: AnyRequest) -> HeartbeatReply:
     """Signs of life of everything that the worker holds; what it is to do with each."""
     site, record = site_of(request), worker_of(request)
     beats = await packed(request, HeartbeatRequest)
+    if beats.offer is not None:
+        beats = msgspec.structs.replace(beats, offer=_by_id(site, beats.offer))
     site.runtime.holdings.machines.saw(record.id, site.clock.now(), beats.offer)
 
     def beat(batch: Batch) -> HeartbeatReply:

@@ -1,0 +1,95 @@
+"""Who works for whom: priorities of jobs, shares of projects, rules of pools."""
+
+from __future__ import annotations
+
+from litestar import Router, get, put
+from litestar.params import FromPath, JSONBody
+
+from copernicus.errors import NotAllowed
+from copernicus.model.shares import PoolRules
+from copernicus.protocol import (
+    JobPriority,
+    JobView,
+    PoolChange,
+    PoolView,
+    ProjectView,
+    ShareChange,
+)
+from copernicus.security.policy import Action
+from copernicus.server.batch import Batch
+from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
+from copernicus.server.shares import changed, keep_pool, keep_share
+from copernicus.server.views import job_of, pool_views, project_view
+
+
+@put("/projects/{project:str}/share", opt=does(Action.SHARE_PROJECT))
+async def set_share(request: AnyRequest, data: JSONBody[ShareChange]) -> ProjectView:
+    """Change a project's weight (administrators), its priority, or the pools that it uses."""
+    caller = caller_of(request)
+    if data.weight is not None and not caller.principal.admin:
+        raise NotAllowed(
+            "Only an administrator may change a project's weight: it is taken from the others."
+        )
+
+    def change(batch: Batch) -> ProjectView:
+        project = check_role(request, batch)
+        share = changed(batch.holdings.decided.share(project.record.id), data)
+        batch.holdings.decided.shares[project.record.id] = share
+        batch.holdings.scheduler.set_share(project.record.id, share)
+        batch.write(lambda tx: keep_share(tx, project.record.id, share))
+        said = f"weight {share.weight:g} priority {share.priority} pools {','.join(share.pools)}"
+        thing = f"{project.record.name}: {said}"
+        batch.audit(caller.name, caller.address, "project.set_share", thing)
+        return project_view(batch, project)
+
+    return await site_of(request).runtime.do(change)
+
+
+@put("/projects/{project:str}/jobs/{job:str}/priority", opt=does(Action.RUN_PROJECT))
+async def set_priority(
+    request: AnyRequest, job: FromPath[str], data: JSONBody[JobPriority]
+) -> JobView:
+    """Let a job run before others, or after them; also while it is queued."""
+    caller = caller_of(request)
+
+    def change(batch: Batch) -> JobView:
+        project = check_role(request, batch)
+        found = job_of(batch, project, job)
+        batch.holdings.scheduler.set_priority(found.id, data.priority)
+        batch.touched.add(project.record.id)
+        batch.audit(caller.name, caller.address, "job.priority", f"{found.id} {data.priority}")
+        return job_of(batch, project, job)
+
+    return await site_of(request).runtime.do(change)
+
+
+@get("/pools", opt=does(Action.SEE_WORKERS))
+async def list_pools(request: AnyRequest) -> list[PoolView]:
+    """The pools that have workers or rules, by name."""
+    site = site_of(request)
+    return await site.runtime.do(lambda batch: pool_views(batch, site.settings.lease_s))
+
+
+@put("/pools/{pool:str}", opt=does(Action.MANAGE_POOLS))
+async def set_pool(
+    request: AnyRequest, pool: FromPath[str], data: JSONBody[PoolChange]
+) -> list[PoolView]:
+    """Say which projects the workers of a pool serve."""
+    caller, site = caller_of(request), site_of(request)
+
+    def change(batch: Batch) -> list[PoolView]:
+        found = [batch.holdings.projects.get(name).record.id for name in data.projects]
+        rules = PoolRules(tuple(dict.fromkeys(found)))
+        batch.holdings.decided.pools[pool] = rules
+        batch.holdings.scheduler.stir()
+        batch.write(lambda tx: keep_pool(tx, pool, rules))
+        thing = f"{pool}: {', '.join(data.projects) or 'all projects'}"
+        batch.audit(caller.name, caller.address, "pool.set", thing)
+        return pool_views(batch, site.settings.lease_s)
+
+    return await site.runtime.do(change)
+
+
+SHARES_ROUTES = Router(
+    "/v1", route_handlers=[set_share, set_priority, list_pools, set_pool], tags=["shares"]
+)
