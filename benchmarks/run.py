@@ -1,9 +1,10 @@
 """Measures us and the peers side by side, in interleaved rounds; prints a table, writes JSON.
 
 ``python -m benchmarks`` (``make bench``); ``--quick`` for a minute's look; at last, how we fare as
-loops and lists grow (``loop.py``, ``elements.py``), with a plot each. Where the peers are not
-installed, they get an environment of their own at the first run. A wall time says something only
-beside another of the same round: the load of the machine is printed with each.
+loops, lists and the queue grow (``loop.py``, ``elements.py``, ``matching.py``), with a plot each.
+Where the peers are not installed, they get an environment of their own at the first run. A wall
+time says something only beside another of the same round: the load of the machine is printed with
+each.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import elements, loop, ours
+from benchmarks import elements, loop, matching, ours
 
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "benchmarks"
@@ -36,9 +37,13 @@ WHAT = {
     "chain": "a chain of dependent functions",
     "latency": "submit, wait, submit again",
 }
-SCALING = {"loop": loop, "elements": elements}
-LARGE = {"loop": (1000,), "elements": (1_000, 10_000, 100_000)}
-SMALL = {"loop": (50,), "elements": (300, 1_000)}
+SCALING = {"loop": loop, "elements": elements, "matching": matching}
+LARGE = {
+    "loop": (1000,),
+    "elements": (1_000, 10_000, 100_000),
+    "matching": (10_000, 100_000, 1_000_000),
+}
+SMALL = {"loop": (50,), "elements": (300, 1_000), "matching": (1_000, 10_000)}
 FULL = (("noop", 2000), ("noop", 10_000), ("true", 2000), ("chain", 200), ("latency", 200))
 QUICK = (("noop", 500), ("true", 200), ("chain", 30), ("latency", 30))
 PATIENCE_S = 600.0

@@ -12,7 +12,7 @@ from copernicus.protocol import CheckpointRequest
 from copernicus.scheduling import checkpoints, retry
 from copernicus.scheduling.book import Book, resumable
 from copernicus.scheduling.leases import Leases
-from copernicus.scheduling.matching import Market, Reservations
+from copernicus.scheduling.matching import Kinds, Market, Reservations
 from copernicus.scheduling.quarantine import Quarantine
 from copernicus.scheduling.queue import Queue, needs_of
 from copernicus.scheduling.rates import Rates
@@ -66,6 +66,7 @@ class Core:
             shares=self.shares,
             rates=self.rates,
             hopes={},
+            kinds=Kinds(),
         )
 
     def total_of(self, worker: str, offer: Offer) -> Room:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from copernicus.model.resources import Offer, ProgramNeed, ProgramOffer
-from copernicus.scheduling.fitting import can_ever_fit, program_for
+from copernicus.model.resources import Offer, ProgramOffer
+from copernicus.scheduling.fitting import fits_machine, fits_today, program_for
 from copernicus.scheduling.matching import Market, Pick
 from copernicus.scheduling.queue import Lane, Needs
 from copernicus.scheduling.room import Room
@@ -25,8 +25,8 @@ from copernicus.scheduling.workers import WorkerInfo
 
 _RESERVED, _STARVING, _USUAL = range(3)
 _LOOKED_AT = 32
+_MOST_KINDS = 1000
 
-_Key = tuple[int, int, float, int, int]
 _Entry = tuple[int, int, float, int, int, Lane]
 
 
@@ -42,7 +42,11 @@ class Filling:
         self._total = market.total_of(worker.id, offer)
         self._jobs = offer.max_jobs if offer.max_jobs is not None else offer.cores
         self._added: dict[str, int] = {}
-        self._programs: dict[tuple[ProgramNeed, str], ProgramOffer] = {}
+        self._loads: dict[str, float] = {}
+        shares = market.shares.version
+        self._kind = market.kinds.number(worker, offer, self._total, shares)
+        job = market.reservations.job_for(worker.id)
+        self._kept_for = market.queue.lane_of(job) if job is not None else None
         self._reserved = False
         self.picks: list[Pick] = []
 
@@ -71,7 +75,7 @@ class Filling:
                 row = self._market.jobs[self._market.queue.job(lane.head)]
                 if not self._may_follow(lane.needs, function):
                     break
-                found.append(Pick(row, 0, 0, self._program(lane.needs)))
+                found.append(Pick(row, 0, 0, self._program(lane)))
                 self._leave_queue(lane, row)
         return found
 
@@ -85,23 +89,42 @@ class Filling:
     def _lanes(self) -> Iterator[Lane]:
         for name in dict.fromkeys(program.name for program in self._offer.programs):
             for lane in self._market.queue.lanes(name):
-                if self._suits(lane.needs):
+                if self._suits(lane):
                     yield lane
 
-    def _suits(self, needs: Needs) -> bool:
-        program = program_for(needs.program, needs.platform, self._offer)
+    def _suits(self, lane: Lane) -> bool:
+        try:
+            program = lane.programs[self._kind]
+        except KeyError:
+            program = self._look_up(lane)
+        needs = lane.needs
         if program is None or needs.project in self._market.on_hold:
             return False
-        self._programs[needs.program, needs.platform] = program
-        may_serve = self._market.may_serve(self._worker, self._offer, needs.project)
-        return may_serve and can_ever_fit(needs, self._offer, self._total)
+        return not (needs.disk_mb or needs.wall_s) or fits_today(needs, self._offer, self._total)
 
-    def _program(self, needs: Needs) -> ProgramOffer:
-        return self._programs[needs.program, needs.platform]
+    def _look_up(self, lane: Lane) -> ProgramOffer | None:
+        """What holds for all workers of this kind is found out once for each lane."""
+        needs, offer = lane.needs, self._offer
+        program = program_for(needs.program, needs.platform, offer)
+        suits = self._market.may_serve(self._worker, offer, needs.project) and fits_machine(
+            needs, offer, self._total
+        )
+        if len(lane.programs) >= _MOST_KINDS:
+            lane.programs.clear()
+        found = lane.programs[self._kind] = program if suits else None
+        return found
+
+    def _program(self, lane: Lane) -> ProgramOffer:
+        program = lane.programs[self._kind]
+        assert program is not None
+        return program
 
     def _load(self, project: str) -> float:
-        cores = self._market.load.get(project, 0) + self._added.get(project, 0)
-        return cores / self._market.shares.get(project).weight
+        load = self._loads.get(project)
+        if load is None:
+            cores = self._market.load.get(project, 0) + self._added.get(project, 0)
+            load = self._loads[project] = cores / self._market.shares.get(project).weight
+        return load
 
     def _entry(self, number: int, lane: Lane) -> _Entry:
         needs = lane.needs
@@ -109,8 +132,7 @@ class Filling:
         return (-priority, self._turn(lane), self._load(needs.project), lane.head, number, lane)
 
     def _turn(self, lane: Lane) -> int:
-        job = self._market.reservations.job_for(self._worker.id)
-        if job is not None and self._market.queue.lane_of(job) is lane:
+        if lane is self._kept_for:
             return _RESERVED
         waited = self._now - lane.served
         return _STARVING if waited > self._market.settings.starve_after_s else _USUAL
@@ -121,7 +143,7 @@ class Filling:
         row = market.jobs[market.queue.job(lane.head)]
         if market.must_avoid(needs, row, self._worker.id, self._now):
             return False
-        program = self._program(needs)
+        program = self._program(lane)
         wanted, most = market.cores_for(needs, program, self._offer)
         cores = max(needs.cores, min(wanted, self._free.cores))
         if self._offer.job_cores is not None:
@@ -131,6 +153,7 @@ class Filling:
             return False
         self._free.take(needs, cores)
         self._added[needs.project] = self._added.get(needs.project, 0) + cores
+        self._loads.pop(needs.project, None)
         row = self._local(lane, row)
         self.picks.append(Pick(row, cores, max(most, cores), program))
         self._leave_queue(lane, row)

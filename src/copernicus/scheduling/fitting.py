@@ -52,14 +52,24 @@ def labels_fit(needs: Needs, offer: Offer) -> bool:
 
 def can_ever_fit(needs: Needs, offer: Offer, total: Room) -> bool:
     """Whether the job would fit if the worker had nothing else to do."""
+    return fits_machine(needs, offer, total) and fits_today(needs, offer, total)
+
+
+def fits_machine(needs: Needs, offer: Offer, total: Room) -> bool:
+    """The part of ``can_ever_fit`` that is the same as long as the worker is the same."""
     return (
         needs.cores <= total.cores
         and needs.memory_mb <= total.memory_mb
-        and needs.disk_mb <= total.disk_mb
         and (not needs.gpu.count or needs.gpu.count <= total.right_gpus(needs.gpu))
         and (offer.job_cores is None or needs.cores <= offer.job_cores <= total.cores)
-        and (offer.walltime_s is None or needs.wall_s <= offer.walltime_s)
         and labels_fit(needs, offer)
+    )
+
+
+def fits_today(needs: Needs, offer: Offer, total: Room) -> bool:
+    """The part of ``can_ever_fit`` that changes: the disk, the time that is left."""
+    return needs.disk_mb <= total.disk_mb and (
+        offer.walltime_s is None or needs.wall_s <= offer.walltime_s
     )
 
 

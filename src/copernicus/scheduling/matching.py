@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ from copernicus.scheduling.workers import WorkerInfo, Workers
 
 _HOPE_S = 1.0
 _MOST_HOPES = 1000
+_MOST_KINDS = 1000
 
 
 class Pick:
@@ -69,6 +70,28 @@ class Reservations:
         return self._job.get(worker)
 
 
+class Kinds:
+    """Numbers for kinds of workers: what was found for one is true of all of its kind."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+        self._next = 0
+
+    def number(self, worker: WorkerInfo, offer: Offer, total: Room, version: int) -> int:
+        """The number of a worker's kind, as of a ``version`` of the projects' shares."""
+        kind = (
+            *(worker.pool, worker.projects, offer.projects, offer.programs, offer.labels),
+            *(offer.job_cores, total.cores, total.memory_mb, tuple(total.gpus), version),
+        )
+        number = self._numbers.get(kind)
+        if number is None:
+            if len(self._numbers) >= _MOST_KINDS:
+                self._numbers.clear()
+            self._next += 1
+            number = self._numbers[kind] = self._next
+        return number
+
+
 class Hope(NamedTuple):
     """Whether at that time, after so many departures, there was another worker for a job."""
 
@@ -91,6 +114,7 @@ class Market(msgspec.Struct, frozen=True):
     shares: Shares
     rates: Rates
     hopes: dict[Needs, Hope]
+    kinds: Kinds
 
     def may_serve(self, worker: WorkerInfo, offer: Offer, project: str) -> bool:
         """Whether worker and project want one another."""

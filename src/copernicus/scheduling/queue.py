@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from copernicus.model.gpus import GpuNeed
-from copernicus.model.resources import Platform, ProgramNeed
+from copernicus.model.resources import Platform, ProgramNeed, ProgramOffer
 from copernicus.scheduling.inputs import Inputs, inputs_of
 from copernicus.scheduling.rows import JobRow, priority_of
 
@@ -73,14 +73,16 @@ def _coarse(seconds: float) -> float:
 class Lane:
     """Jobs of equal needs, first in, first out, by their order numbers.
 
-    ``served`` is when one of them was last given out, or when the first of them came.
+    ``served`` is when one of them was last given out, or when the first of them came. ``programs``
+    is what the matcher found: by kind of worker, the program that it would run them with.
     """
 
-    __slots__ = ("_orders", "_start", "needs", "served")
+    __slots__ = ("_orders", "_start", "needs", "programs", "served")
 
     def __init__(self, needs: Needs, since: float = 0.0) -> None:
         self.needs = needs
         self.served = since
+        self.programs: dict[int, ProgramOffer | None] = {}
         self._orders: list[int] = []
         self._start = 0
 

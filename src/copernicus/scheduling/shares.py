@@ -13,10 +13,12 @@ class Shares:
     def __init__(self) -> None:
         self._shares: dict[str, ProjectShare] = {}
         self.priorities: dict[str, int] = {}
+        self.version = 0
 
     def put(self, project: str, share: ProjectShare) -> None:
         """Decide about a project."""
         self._shares[project] = share
+        self.version += 1
         if share.priority:
             self.priorities[project] = share.priority
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Workers:
     def __init__(self) -> None:
         self.draining: set[str] = set()
         self.revoked: set[str] = set()
-        self.aside: Container[str] = ()
+        self.aside: Collection[str] = ()
         self.held = Held()
         self._gone = 0
         self._seen: dict[str, Seen] = {}
@@ -56,18 +56,20 @@ class Workers:
     @property
     def departures(self) -> int:
         """Changes when workers go, or are to take no more work."""
-        return self._gone + len(self.draining)
+        return self._gone + len(self.draining) + len(self.aside)
 
     def is_recent(self, worker: str, since: float) -> bool:
         """Whether it was seen at ``since`` or later and still takes work."""
         seen = self._seen.get(worker)
-        return seen is not None and seen.at >= since and worker not in self.draining
+        return seen is not None and seen.at >= since and self._takes_work(worker)
+
+    def _takes_work(self, worker: str) -> bool:
+        return worker not in self.draining and worker not in self.aside
 
     def recent(self, since: float) -> Iterator[Seen]:
         """Those seen at ``since`` or later that still take work."""
         for seen in self._seen.values():
-            name = seen.worker.id
-            if seen.at >= since and name not in self.draining and name not in self.aside:
+            if seen.at >= since and self._takes_work(seen.worker.id):
                 yield seen
 
     def offers(self, worker: str, program: str) -> bool:

@@ -28,8 +28,8 @@ from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
 from copernicus.server.http.schema import StructSchemas
 from copernicus.server.http.session import SESSION_ROUTES
-from copernicus.server.http.tokens import TOKEN_ROUTES
 from copernicus.server.http.shares import SHARES_ROUTES
+from copernicus.server.http.tokens import TOKEN_ROUTES
 from copernicus.server.http.work import WORK_ROUTES
 from copernicus.server.site import Site
 
