@@ -9,7 +9,7 @@ from copernicus.errors import Conflict
 from copernicus.model.gpus import Gpu
 from copernicus.model.jobs import AttemptRecord, TaskCall
 from copernicus.model.resources import Offer, ProgramOffer
-from copernicus.model.shares import ProjectShare
+from copernicus.model.shares import PoolRules, ProjectShare
 from copernicus.model.values import File, to_plain
 from copernicus.protocol import LeaseRequest
 from copernicus.scheduling.rates import Choice, Rate, choose
@@ -101,9 +101,9 @@ def test_a_job_for_mpi_needs_a_worker_with_a_launcher(desk):
 # --- pools, weights, priorities
 
 
-def lease_in(desk, pool, projects=(), cores=1):
-    asked = LeaseRequest(f"r-{pool}-{desk.now}", offer(cores))
-    worker = WorkerInfo(f"w-{pool}", f"host-{pool}", pool, projects)
+def lease_in(desk, pool):
+    asked = LeaseRequest(f"r-{pool}-{desk.now}", offer(1))
+    worker = WorkerInfo(f"w-{pool}", f"host-{pool}", pool)
     found = desk.scheduler.lease(worker, asked, desk.now)
     desk.now += 1
     return jobs(found)
@@ -120,8 +120,12 @@ def test_a_project_uses_only_the_pools_that_it_names(desk):
 def test_a_pool_serves_only_its_projects(desk):
     desk.submit("p.a1")
     desk.submit("q.a1")
-    assert lease_in(desk, "gpu", projects=("q",)) == ["q.a1"]
-    assert lease_in(desk, "gpu", projects=("q",)) == []
+    desk.scheduler.set_pool("gpu", PoolRules(("q",)))
+    assert lease_in(desk, "gpu") == ["q.a1"]
+    assert lease_in(desk, "gpu") == []
+    assert desk.scheduler.explain("p.a1") == "no connected worker serves project p"
+    desk.scheduler.set_pool("gpu", PoolRules())
+    assert lease_in(desk, "gpu") == ["p.a1"]
 
 
 def test_a_queued_job_can_be_moved_to_the_front_and_back(desk):

@@ -48,7 +48,7 @@ def _offers(core: Core, offers: Iterable[tuple[WorkerInfo, Offer]] | None) -> Of
     if offers is not None:
         return list(offers)
     since = core.now - core.settings.worker_recent_s
-    return [(seen.worker, seen.offer) for seen in core.workers.recent(since)]
+    return [(core.shares.known(seen.worker), seen.offer) for seen in core.workers.recent(since)]
 
 
 def _not_queued(core: Core, row: JobRow) -> str:

@@ -58,7 +58,7 @@ def rates_of(core: Core, row: JobRow) -> tuple[RateView, ...]:
 
 
 def _reason(core: Core, row: JobRow, needs: Needs, seen: Seen, total: Room) -> str:
-    worker, offer = seen.worker, seen.offer
+    worker, offer = core.shares.known(seen.worker), seen.offer
     share = core.shares.get(row.project)
     always = list(obstacles(needs, worker, offer, total, share))
     if always:

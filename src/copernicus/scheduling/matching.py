@@ -118,7 +118,7 @@ class Market(msgspec.Struct, frozen=True):
 
     def may_serve(self, worker: WorkerInfo, offer: Offer, project: str) -> bool:
         """Whether worker and project want one another."""
-        return serves(worker, offer, project, self.shares.get(project))
+        return serves(self.shares.known(worker), offer, project, self.shares.get(project))
 
     def must_avoid(self, needs: Needs, row: JobRow, worker: str, now: float) -> bool:
         """Whether a job that failed on this worker can still hope for another one."""

@@ -15,7 +15,7 @@ from copernicus.errors import Conflict
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
 from copernicus.model.resources import Offer
 from copernicus.model.retries import ProjectRetries
-from copernicus.model.shares import ProjectShare
+from copernicus.model.shares import PoolRules, ProjectShare
 from copernicus.protocol import (
     Assignment,
     Beat,
@@ -209,9 +209,9 @@ class Scheduler:
         """
         wanted.set_priority(self._core, job_id, priority)
 
-    def stir(self) -> None:
-        """Something was decided by which jobs may have become available to workers that wait."""
-        self._core.queue.arrivals += 1
+    def set_pool(self, pool: str, rules: PoolRules) -> None:
+        """Which projects a pool's workers serve, from now on; also of requests that wait."""
+        wanted.set_pool(self._core, pool, rules)
 
     # --- what workers ask and say ---------------------------------------------------------------
 

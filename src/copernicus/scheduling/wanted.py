@@ -6,7 +6,7 @@ import msgspec
 
 from copernicus.errors import Conflict
 from copernicus.model.jobs import JobSpec
-from copernicus.model.shares import ProjectShare
+from copernicus.model.shares import PoolRules, ProjectShare
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.rows import ENDED, AttemptRow, JobRow
@@ -124,6 +124,12 @@ def set_on_hold(core: Core, project: str, *, on_hold: bool) -> None:
 def set_share(core: Core, project: str, share: ProjectShare) -> None:
     """Decide about a project; its queued jobs may have become available to others."""
     core.shares.put(project, share)
+    core.queue.arrivals += 1
+
+
+def set_pool(core: Core, pool: str, rules: PoolRules) -> None:
+    """Decide about a pool; queued jobs may have become available to its workers."""
+    core.shares.put_pool(pool, rules.projects)
     core.queue.arrivals += 1
 
 

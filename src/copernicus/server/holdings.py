@@ -141,6 +141,8 @@ class Holdings:
         self.decided = read_decided(store)
         for project_id, share in self.decided.shares.items():
             scheduler.set_share(project_id, share)
+        for pool, rules in self.decided.pools.items():
+            scheduler.set_pool(pool, rules)
         scheduler.restore_rates(read_rates(store))
         self.accounts.load(store)
         self.machines.load(store)

@@ -81,7 +81,7 @@ async def set_pool(
         found = [batch.holdings.projects.get(name).record.id for name in data.projects]
         rules = PoolRules(tuple(dict.fromkeys(found)))
         batch.holdings.decided.pools[pool] = rules
-        batch.holdings.scheduler.stir()
+        batch.holdings.scheduler.set_pool(pool, rules)
         batch.write(lambda tx: keep_pool(tx, pool, rules))
         thing = f"{pool}: {', '.join(data.projects) or 'all projects'}"
         batch.audit(caller.name, caller.address, "pool.set", thing)

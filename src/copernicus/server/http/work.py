@@ -49,8 +49,7 @@ async def lease(request: AnyRequest) -> LeaseReply:
     wanted = await packed(request, LeaseRequest)
     now = site.clock.now()
     site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
-    rules = site.runtime.holdings.decided.pool(record.pool)
-    worker = WorkerInfo(record.id, record.host, record.pool, rules.projects)
+    worker = WorkerInfo(record.id, record.host, record.pool)
     wanted = msgspec.structs.replace(wanted, offer=_by_id(site, wanted.offer))
     wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
     scheduler = site.runtime.holdings.scheduler
