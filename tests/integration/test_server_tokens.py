@@ -194,7 +194,7 @@ def listed(admin: User, token: str) -> dict:
     return next(one for one in admin.get("/v1/join-tokens") if one["id"] == token)
 
 
-def test_a_join_token_is_good_once_and_listed_with_whom_it_let_in(server, admin, people):
+def test_fault_39_a_join_token_is_good_once_and_listed_with_whom_it_let_in(server, admin, people):
     text, token = bundle(admin, pool="gpu")
     assert listed(admin, token)["uses_left"] == 1
     anyone = User(server)
@@ -228,7 +228,9 @@ def test_a_request_that_is_refused_costs_no_use(server, admin):
     anyone.close()
 
 
-def test_a_revoked_join_token_lets_nobody_in_but_those_inside_stay(server, admin, tmp_path):
+def test_fault_39_a_revoked_join_token_lets_nobody_in_but_those_inside_stay(
+    server, admin, tmp_path
+):
     text, token = bundle(admin, uses=5)
     anyone = User(server)
     inside = join(anyone, text).json()["worker_id"]
@@ -253,7 +255,7 @@ def test_a_bundle_that_cannot_be_is_refused(admin, wanted):
 # --- what is open is cut ------------------------------------------------------------------------
 
 
-def test_an_open_stream_ends_with_the_role_with_the_user_and_with_the_token(people, admin):
+def test_fault_40_an_open_stream_ends_with_the_role_with_the_user_and_with_the_token(people, admin):
     owner, guest = people("host"), people("guest")
     for end in ("role", "token", "user"):
         owner.call("POST", "/v1/projects", {"name": f"open-{end}"})
@@ -272,7 +274,7 @@ def test_an_open_stream_ends_with_the_role_with_the_user_and_with_the_token(peop
             assert list(events) == []
 
 
-def test_what_a_revoked_worker_held_is_given_to_another_at_once(server, admin, tmp_path):
+def test_fault_40_what_a_revoked_worker_held_is_given_to_another_at_once(server, admin, tmp_path):
     worker = ScriptedWorker(server, admin, tmp_path / "w")
     project = "cut"
     admin.call("POST", "/v1/projects", {"name": project})

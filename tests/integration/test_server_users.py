@@ -54,7 +54,7 @@ def test_no_token_and_wrong_token_are_refused_everywhere(server):
     anyone.close()
 
 
-def test_wrong_password_and_unknown_user_are_told_alike_and_slowed_down(server, admin):
+def test_fault_49_wrong_password_and_unknown_user_are_told_alike_and_slowed_down(server, admin):
     anyone = User(server)
     new_user(server, admin, "slow").close()
     said = {
@@ -235,7 +235,7 @@ def test_every_route_needs_a_login_but_the_public_ones(server, admin):
     anyone.close()
 
 
-def test_no_route_tells_of_a_project_to_strangers(server, admin):
+def test_fault_47_no_route_tells_of_a_project_to_strangers(server, admin):
     admin.call("POST", "/v1/projects", {"name": "secret"})
     stranger = new_user(server, admin, "stranger")
     routes = [(m, p) for m, p in every_route(admin) if "{project}" in p]

@@ -106,7 +106,7 @@ def test_a_waiting_worker_gets_work_as_soon_as_there_is_some(admin, worker):
     worker.complete(got[0], {"said": "x"})
 
 
-def test_the_same_request_gets_the_same_work(admin, worker):
+def test_fault_38_the_same_request_gets_the_same_work(admin, worker):
     project_with(admin, "again", add("one"), set_input("one.in.text", "x"))
     first = worker.lease(request="same")
     assert len(first) == 1
@@ -144,7 +144,7 @@ def test_inputs_are_inline_or_fetched_by_their_holder_only(server, admin, worker
     other.close()
 
 
-def test_a_worker_cannot_speak_for_anothers_attempt(server, admin, worker, tmp_path):
+def test_fault_37_a_worker_cannot_speak_for_anothers_attempt(server, admin, worker, tmp_path):
     thief = ScriptedWorker(server, admin, tmp_path, "thief")
     root = project_with(admin, "theft", add("one"), set_input("one.in.text", "x"))
     (job,) = worker.lease()
@@ -215,7 +215,9 @@ def test_a_worker_renews_with_its_key_only(server, admin, worker):
     anyone.close()
 
 
-def test_a_revoked_worker_is_out_at_once_and_its_work_goes_to_others(server, admin, tmp_path):
+def test_fault_40_a_revoked_worker_is_out_at_once_and_its_work_goes_to_others(
+    server, admin, tmp_path
+):
     lost = ScriptedWorker(server, admin, tmp_path, "lost")
     heir = ScriptedWorker(server, admin, tmp_path, "heir")
     project_with(admin, "revoked", add("one"), set_input("one.in.text", "x"))

@@ -146,7 +146,7 @@ def with_tls_1_2(site: Site) -> ssl.SSLContext:
         with_tls_1_2,
     ],
 )
-def test_the_machine_port_refuses(site, make_context):
+def test_fault_41_the_machine_port_refuses(site, make_context):
     before = site.app.requests
 
     with pytest.raises(httpx2.TransportError):
@@ -182,7 +182,7 @@ def _answer(tls: ssl.SSLSocket) -> bytes:
         return b""
 
 
-def test_a_trusted_peer_may_not_name_our_workers(site):
+def test_fault_43_a_trusted_peer_may_not_name_our_workers(site):
     key, uri = new_key(), f"cpc://{site.authority.server_id}/worker/w-01"
     issuer = Issuer(
         x509.load_pem_x509_certificate(site.peer.ca_pem.encode()), site.peer._issuer.key
@@ -227,7 +227,7 @@ def _session_is_reused(site: Site, port: int) -> bool:
         return bool(tls.session_reused)
 
 
-def test_no_session_is_resumed_because_that_skips_the_dates(site):
+def test_fault_42_no_session_is_resumed_because_that_skips_the_dates(site):
     assert not _session_is_reused(site, site.machine_port)
 
 
@@ -238,7 +238,7 @@ def test_the_check_for_resumption_can_see_one(site):
         assert _session_is_reused(site, port)
 
 
-def test_an_open_connection_ends_with_its_certificate(site):
+def test_fault_42_an_open_connection_ends_with_its_certificate(site):
     extension = server_name_extension(site.authority.server_id)
     try:
         with site.client(site.context(site.worker), site.machine_port) as client:

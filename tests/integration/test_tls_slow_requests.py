@@ -69,18 +69,18 @@ def read_answer(tls) -> bytes:
     return answer
 
 
-def test_a_connection_without_a_request_is_cut(connect):
+def test_fault_32_a_connection_without_a_request_is_cut(connect):
     with connect() as tls:
         assert is_cut(tls)
 
 
-def test_half_a_head_is_cut(connect):
+def test_fault_32_half_a_head_is_cut(connect):
     with connect() as tls:
         tls.sendall(REQUEST[:20])
         assert is_cut(tls)
 
 
-def test_dripping_a_head_does_not_buy_time(connect):
+def test_fault_32_dripping_a_head_does_not_buy_time(connect):
     with connect() as tls:
         tls.settimeout(0.05)
         tls.sendall(REQUEST[:20])
@@ -144,7 +144,7 @@ def test_an_idle_connection_is_kept_after_an_answer(connect, app):
         assert read_answer(kept).startswith(b"HTTP/1.1 200")
 
 
-def test_an_endless_head_is_cut_at_its_limit(connect_patiently, app):
+def test_fault_33_an_endless_head_is_cut_at_its_limit(connect_patiently, app):
     before = app.requests
     with connect_patiently() as tls:
         tls.sendall(REQUEST[:-2] + b"X: ")

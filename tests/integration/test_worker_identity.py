@@ -61,7 +61,7 @@ def test_an_expired_certificate_is_renewed_by_its_key(server, tmp_path):
     assert not second.out_of_date(datetime.now(UTC))
 
 
-def test_a_certificate_of_the_future_tells_of_the_clock(server, tmp_path):
+def test_fault_41_a_certificate_of_the_future_tells_of_the_clock(server, tmp_path):
     bundle = server.bundle(tmp_path / "b.cpc")
     server.certificate_from = timedelta(days=2)
     obtain(bundle, tmp_path / "work")
@@ -103,7 +103,7 @@ def test_the_next_address_is_tried(server, tmp_path):
         assert server.result("p.a1#1").outcome == "completed"
 
 
-def test_another_server_at_the_address_is_recognised(server, tmp_path):
+def test_fault_41_another_server_at_the_address_is_recognised(server, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     with scripted_server(other) as stranger:
@@ -115,7 +115,7 @@ def test_another_server_at_the_address_is_recognised(server, tmp_path):
     assert server.joined == []
 
 
-def test_a_used_up_token_is_told(server, tmp_path):
+def test_fault_39_a_used_up_token_is_told(server, tmp_path):
     def refuse(path: str) -> None:
         raise Refuse(401, "not_authenticated", "The join token has no uses left.")
 
@@ -124,7 +124,7 @@ def test_a_used_up_token_is_told(server, tmp_path):
         obtain(server.bundle(tmp_path / "b.cpc"), tmp_path / "work")
 
 
-def test_a_revoked_worker_gives_up_and_says_so(server, tmp_path):
+def test_fault_40_a_revoked_worker_gives_up_and_says_so(server, tmp_path):
     server.add(program_job(1, [sh("sleep 1000")], heartbeat_s=0.1))
     with worker(server, tmp_path / "w") as running:
         server.wait_for(lambda: bool(server.beats))

@@ -87,7 +87,7 @@ def test_fatal_words_become_the_reason(run):
     assert "step 7" in failure.log
 
 
-def test_output_that_is_a_link_is_refused(run):
+def test_fault_36_an_output_that_is_a_link_is_refused(run):
     command = Command(
         lines=(sh("ln -s /etc/passwd out; ln -s / up; mkfifo pipe"),),
         outputs=(Output("out", pattern="out"),),
@@ -180,7 +180,7 @@ def test_only_configured_programs_run(run, line, environment):
 
 
 @pytest.mark.parametrize("path", ["../out", "/abs", "a/../../b", "x\n", "con"])
-def test_paths_out_of_the_folder_are_refused(run, path):
+def test_fault_35_paths_out_of_the_folder_are_refused(run, path):
     command = Command(lines=(sh("true"),), files=(Placed(path, text="x"),))
     assert run(command).failure.cause == "definition"
 

@@ -184,13 +184,13 @@ def id_of(issuer: Issuer) -> str:
     return server_id_of_key(issuer.key.public_key())
 
 
-def test_another_authority_may_not_name_our_workers(ours, theirs):
+def test_fault_43_another_authority_may_not_name_our_workers(ours, theirs):
     liar = worker_leaf(theirs, f"cpc://{id_of(ours)}/worker/w-01")
     assert refused(liar, ours)
     assert refused(liar, theirs)
 
 
-def test_our_authority_names_only_our_own(ours, theirs):
+def test_fault_43_our_authority_names_only_our_own(ours, theirs):
     assert refused(worker_leaf(ours, f"cpc://{id_of(theirs)}/worker/w-01"), ours)
 
 

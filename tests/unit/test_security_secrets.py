@@ -63,7 +63,7 @@ def test_one_letter_typed_in_two_ways_is_the_same_password():
     assert verify_password("a\u030angstr\u00f6m", hash_password("\u00e5ngstro\u0308m"))
 
 
-def test_an_unknown_user_costs_what_a_known_one_does():
+def test_fault_49_an_unknown_user_costs_what_a_known_one_does():
     assert not needs_rehash(passwords._NOBODY), "the work for nobody has today's parameters"
     assert not verify_password("anything", None)
 

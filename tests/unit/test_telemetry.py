@@ -28,7 +28,7 @@ def test_lines_say_what_they_belong_to(logged):
     assert line["level"] == "info"
 
 
-def test_secrets_are_hidden_by_name_and_by_form(logged):
+def test_fault_50_secrets_are_hidden_by_name_and_by_form(logged):
     token = new_token(TokenKind.USER).text
     log = get_logger("http")
     log.info("login", password="letmein", Authorization="Bearer x", note=f"said {token}!")
@@ -40,6 +40,6 @@ def test_secrets_are_hidden_by_name_and_by_form(logged):
     assert "said [hidden]!" in text
 
 
-def test_terminal_controls_are_taken_out(logged):
+def test_fault_50_terminal_controls_are_taken_out(logged):
     get_logger("http").info("x", path="/a\x1b[31m\r\nforged line")
     assert logged()[0]["path"] == "/a?[31m?\nforged line"

@@ -7,8 +7,9 @@ import os
 import pytest
 
 from copernicus.errors import BadDefinition, BadValue
+from copernicus.model.filenames import sane_path
 from copernicus.model.jobs import Line, Number, Progress
-from copernicus.worker.folder import JobFolder, sane_path
+from copernicus.worker.folder import JobFolder
 from copernicus.worker.joblog import JobLog
 from copernicus.worker.lines import Places, argv_of, natural_key
 from copernicus.worker.numbers import ProgressReader, read_number

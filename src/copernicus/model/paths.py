@@ -22,12 +22,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _MEMBER = r"[^\W\d][\w-]*"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ADDRESS = re.compile(
-    r"(?P<instance>[^.\[\]\s]+)(?:(?P<element>\[\d+\])(?=[.:]out[.]))?"
+    r"(?P<instance>[^.\[\]\s]+)(?:(?P<element>\[[0-9]{1,18}\])(?=[.:]out[.]))?"
     r"(?:[.:](?P<side>in|out)(?:[.](?P<port>[A-Za-z_]\w*)"
     rf"(?P<rest>(?:\[{_QUOTED}\]|\[[^\]\"]*\]|[.]{_MEMBER})*))?)?(?P<tail>\[[^\]\"]*\])?\Z"
 )
 _STEP = re.compile(rf"\[({_QUOTED})\]|\[([^\]\"]*)\]|[.]({_MEMBER})")
 _PLAIN = re.compile(rf"{_MEMBER}\Z")
+_INDEX = re.compile(r"[0-9]{1,18}\Z")
+_LONGEST = 4096
 
 APPEND = "+"
 Step = int | str
@@ -72,6 +74,8 @@ def parse(text: str) -> Address:
     Raises:
         BadValue: It is not one; the message shows what a path looks like.
     """
+    if len(text) > _LONGEST:
+        raise BadValue(f"a path has at most {_LONGEST} characters, not {len(text)}: {text[:60]!r}")
     found = _ADDRESS.match(text.strip())
     if not found:
         raise BadValue(f"{text!r} is no path{_meant(text.strip())}")
@@ -112,7 +116,7 @@ def _unquoted(quoted: str, whole: str) -> str:
 def _index(text: str, whole: str) -> Step:
     if text == APPEND:
         return APPEND
-    if text.isdigit():
+    if _INDEX.match(text):
         return int(text)
     raise BadValue(f"{whole!r}: [{text}] is no position: write [0], [1], ... or [+] to append")
 

@@ -61,7 +61,13 @@ class PeerCertificateProtocol(HttpToolsProtocol):
             self._start_deadline()
 
     def on_headers_complete(self) -> None:
-        """Note that a head has ended."""
+        """Note that a head has ended.
+
+        Raises:
+            ValueError: it is too long; the parser makes a refusal of it.
+        """
+        if sum(len(name) + len(value) for name, value in self.headers) > self.HEADER_LIMIT:
+            raise ValueError("the head of the request is too long")
         self._heads += 1
         self._in_message = True
         super().on_headers_complete()

@@ -12,29 +12,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from copernicus.errors import BadValue
+from copernicus.model.filenames import sane_path
 from copernicus.worker.lines import natural_key
 
 LOG = "job.log"
 _MOST_FILES = 100_000
 _ABOVE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_RESERVED = frozenset({"con", "prn", "aux", "nul"})
-
-
-def sane_path(path: str) -> str:
-    """``path`` if it names something inside a folder, on every kind of machine.
-
-    Raises:
-        BadValue: It is absolute, climbs, or holds what some file system cannot hold.
-    """
-    parts = path.split("/")
-    for part in parts:
-        if part in ("", ".", "..") or len(part.encode("utf-8", "replace")) > 255:
-            raise BadValue(f"{path!r} is no path inside a job's folder")
-        if any(not c.isprintable() or c in '\\:"<>|?*' for c in part):
-            raise BadValue(f"{path!r}: {part!r} has characters that a file's name cannot have")
-        if part.split(".")[0].lower() in _RESERVED or part != part.strip(" "):
-            raise BadValue(f"{path!r}: {part!r} is no good name for a file")
-    return path
 
 
 class JobFolder:

@@ -9,9 +9,10 @@ import msgspec
 
 from copernicus.blobs import manifest_of
 from copernicus.errors import BadValue
+from copernicus.model.filenames import sane_path
 from copernicus.model.jobs import Output
 from copernicus.model.values import File
-from copernicus.worker.folder import JobFolder, sane_path
+from copernicus.worker.folder import JobFolder
 from copernicus.worker.outcome import failed
 from copernicus.worker.transfer import Pending
 
@@ -112,7 +113,7 @@ def read_value(folder: JobFolder, output: Output, path: str) -> Any:
 def _json(output: Output, path: str, text: str) -> Any:
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise failed(f"output {output.port}: {path!r} is not JSON: {error}") from None
     for key in output.key.split(".") if output.key else ():
         if not isinstance(found, dict) or key not in found:

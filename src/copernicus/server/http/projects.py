@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 from ulid import ULID
 
 from copernicus.errors import BadValue, Conflict
+from copernicus.model.filenames import check_name as check_file_name
 from copernicus.protocol import (
     EditReply,
     EditRequest,
@@ -198,6 +199,7 @@ def _check_number(data: EditRequest) -> None:
 
 def _check_files(site: Site, data: EditRequest) -> None:
     for file in set(files_in_edits(data.edits)):
+        check_file_name(file.name)
         if not site.blobs.has(file.sha256) or site.blobs.manifest(file.sha256).size != file.size:
             raise missing_file(file)
 

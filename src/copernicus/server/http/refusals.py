@@ -19,6 +19,8 @@ _LOG = get_logger("http")
 _CODES = {401: "not_authenticated", 403: "not_allowed", 404: "not_found", 413: "too_large"}
 
 AnyRequest = Request[Any, Any, Any]
+# What was wrong is often part of the message, and as long as somebody likes.
+_LONGEST = 4000
 Handler = Callable[[AnyRequest, Any], Response[Any]]
 
 
@@ -26,6 +28,8 @@ def refusal_handlers(media_type: MediaType) -> dict[int | type[Exception], Handl
     """The exception handlers of a port that speaks ``media_type``."""
 
     def answer(status: int, code: str, message: str) -> Response[Any]:
+        if len(message) > _LONGEST:
+            message = f"{message[:_LONGEST]} ..."
         return Response(ErrorBody(code, message), status_code=status, media_type=media_type)
 
     def ours(_request: AnyRequest, error: CopernicusError) -> Response[Any]:

@@ -12,6 +12,7 @@ from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
 from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
+from copernicus.model.filenames import check_name, sane_path
 from copernicus.model.jobs import CheckpointRef, StoredFile
 from copernicus.model.resources import Offer
 from copernicus.model.values import File, files_in
@@ -104,7 +105,7 @@ async def checkpoint(request: AnyRequest) -> None:
     """A checkpoint whose files have been uploaded."""
     site, record = site_of(request), worker_of(request)
     made = await packed(request, CheckpointRequest)
-    await asyncio.to_thread(_check_stored, site, made.files)
+    await asyncio.to_thread(_check_stored, site, _placeable(made.files))
     await site.runtime.do(lambda batch: batch.checkpoint(record.id, made))
 
 
@@ -232,7 +233,17 @@ def _check_stored(site: Site, files: Iterable[StoredFile]) -> None:
 
 
 def _stored(value: Any) -> list[StoredFile]:
-    return [StoredFile(file.name, file.sha256, file.size) for file in files_in(value)]
+    found = list(files_in(value))
+    for file in found:
+        check_name(file.name)
+    return [StoredFile(file.name, file.sha256, file.size) for file in found]
+
+
+def _placeable(files: Sequence[StoredFile]) -> Sequence[StoredFile]:
+    """The files of a checkpoint, none of which leads out of the folder it is to be put into."""
+    for file in files:
+        sane_path(file.path)
+    return files
 
 
 def _has_files(ended: ResultRequest) -> bool:
@@ -247,10 +258,10 @@ def _keep_files(site: Site, ended: ResultRequest) -> None:
             raise BadValue(f"The file {sha256} that came with the result has another SHA-256.")
     files = _stored(ended.outputs)
     if ended.checkpoint is not None:
-        files.extend(ended.checkpoint.files)
+        files.extend(_placeable(ended.checkpoint.files))
     recorded: CheckpointRef | None = ended.record.checkpoint if ended.record else None
     if recorded is not None:
-        files.extend(recorded.files)
+        files.extend(_placeable(recorded.files))
     files.extend(_stored(ended.record.series) if ended.record else ())
     _check_stored(site, files)
 
