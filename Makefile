@@ -7,8 +7,10 @@ BENCH_VENV := .venv-bench
 # How many test files run at once.
 JOBS ?= 2
 
-# How long `make soak` goes on: 20 million steps are about two hours on one core.
+# How long `make soak` goes on: 20 million steps are about two hours on one core, 10,000 simulated
+# hours about ten minutes.
 STEPS ?= 20000000
+SIM_HOURS ?= 10000
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 demo` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -33,7 +35,8 @@ test: $(VENV)/.dev gromacs environment-modules fault-tools lint  ## Check everyt
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quick tests/architecture tests/unit tests/property
 
-soak: $(VENV)/.dev  ## Drive the engine through many more random storms (make soak STEPS=20000000)
+soak: $(VENV)/.dev  ## Simulate servers for 10,000 hours, and drive the engine through very many storms
+	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_simulation.py --sim-hours $(SIM_HOURS)
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py --storm-steps $(STEPS)
 
 lint: $(VENV)/.dev  ## Check style, types and layers

@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="fewer random examples per property")
     parser.addoption("--storm-steps", type=int, help="so many steps of the engine in random storms")
     parser.addoption("--storm-seed", type=int, help="repeat the random storm of this seed only")
+    parser.addoption("--sim-hours", type=int, help="so many hours of simulated servers")
+    parser.addoption("--sim-seed", type=int, help="repeat the simulated server of this seed only")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,17 +49,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which random storms there were, and how long they were."""
-    told = [
-        value
-        for report in terminalreporter.getreports("passed")
-        for name, value in report.user_properties
-        if name == "storm"
-    ]
-    if told:
-        ranges = ", ".join(f"{first}-{last}" for first, last, _ in sorted(told))
-        steps = sum(steps for _, _, steps in told)
-        terminalreporter.write_line(f"engine storms: {steps:,} steps; seeds {ranges}")
+    """Which random storms and simulated servers there were, and how long they were."""
+    for name, unit in (("storm", "steps"), ("simulation", "hours")):
+        told = [
+            value
+            for report in terminalreporter.getreports("passed")
+            for kind, value in report.user_properties
+            if kind == name
+        ]
+        if told:
+            ranges = ", ".join(f"{first}-{last}" for first, last, _ in sorted(told))
+            total = sum(amount for _, _, amount in told)
+            terminalreporter.write_line(f"{name}: {total:,.0f} {unit}; seeds {ranges}")
 
 
 @pytest.fixture

@@ -84,8 +84,10 @@ class Evaluators:
         report: ReportTo,
         find_start: FindStart,
         new_catalog: Callable[[Catalog], None],
+        start_process: Callable[[], Awaitable[EvaluatorProcess]] = EvaluatorProcess.start,
     ) -> None:
         self._settings = settings
+        self._start_process = start_process
         self._report = report
         self._find_start = find_start
         self._new_catalog = new_catalog
@@ -102,7 +104,7 @@ class Evaluators:
             BadSettings: they do not start; the message holds what they printed.
         """
         try:
-            processes = await asyncio.gather(*(EvaluatorProcess.start() for _ in self._lanes))
+            processes = await asyncio.gather(*(self._start_process() for _ in self._lanes))
         except EvaluatorDied as error:
             raise BadSettings(
                 "The process that runs module code (python -m copernicus.evaluator) does not "
@@ -180,7 +182,7 @@ class Evaluators:
     async def _revive(self, lane: _Lane) -> None:
         while lane.process is None:
             try:
-                lane.process = await EvaluatorProcess.start()
+                lane.process = await self._start_process()
             except EvaluatorDied as death:
                 _LOG.error("an evaluator does not start; trying again", reason=str(death))
                 await asyncio.sleep(_RESTART_S)
