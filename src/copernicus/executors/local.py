@@ -102,6 +102,11 @@ class LocalExecutor:
                 self._processes[order.number] = spawned
                 send_with_descriptors(self._open_channel(), pack(order), descriptors)
 
+    @property
+    def warden(self) -> int | None:
+        """The process id of the warden, while there is one."""
+        return self._warden.pid if self._channel is not None and self._warden else None
+
     def close(self) -> None:
         """Kill every program; returns when the warden has done so."""
         if self._channel is None or self._warden is None:

@@ -180,7 +180,7 @@ FOLLOWING = (
     *("timeout_s", "done_when.at_least", "checkpoint.limit", "checkpoint.interval_s"),
     *("progress.total", "resources.cores", "resources.max_cores", "resources.memory_mb"),
     *("resources.gpus", "resources.disk_mb", "resources.expected_s", "resources.priority"),
-    "resources.gpu_memory_mb",
+    *("resources.gpu_memory_mb", "resources.timeout_s"),
 )
 """The numbers of a command that may follow from inputs."""
 

@@ -21,7 +21,8 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     ``gpu_memory_mb`` is for each GPU, ``gpu_vendor`` is ``nvidia`` or ``amd`` (``""``: any);
     a GPU may be shared by up to ``gpu_sharing`` jobs that allow it. ``platform`` ``mpi``: started
     by the worker's launcher, as several processes. ``labels`` is an expression over those of the
-    worker (``model.labels``).
+    worker (``model.labels``). Its worker ends a job that uses more than ``memory_mb`` or
+    ``disk_mb``, or takes longer than ``timeout_s``; of a number that is 0, there is no limit.
     """
 
     cores: int = 1
@@ -36,6 +37,7 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     gpu_sharing: int = 1
     platform: Platform = "smp"
     labels: str = ""
+    timeout_s: float | None = None
 
     @property
     def gpu_need(self) -> GpuNeed:

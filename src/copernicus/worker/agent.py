@@ -31,6 +31,7 @@ from copernicus.worker.delivery import Delivery
 from copernicus.worker.heartbeats import Heartbeats
 from copernicus.worker.identity import Identity, diagnose, obtain_identity, renew
 from copernicus.worker.leasing import Leasing
+from copernicus.worker.limits import Limits
 from copernicus.worker.link import Link
 from copernicus.worker.probe import Machine, probe_machine
 from copernicus.worker.programs import Programs, find_programs
@@ -179,6 +180,7 @@ class Agent:
                 self._renew_forever(),
                 self._watch_walltime(),
                 self._sweep_cache(),
+                Limits(self._executor).run(lambda: dict(self._crew.attempts)),
             )
         ]
         try:

@@ -16,7 +16,7 @@ import msgspec
 
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import AttemptRecord, Checkpoint, CheckpointRef, Failure
-from copernicus.protocol import Beat, CheckpointRequest, ResultRequest, Share
+from copernicus.protocol import Beat, CheckpointRequest, ProgressReport, ResultRequest, Share
 from copernicus.worker.bench import Bench
 from copernicus.worker.checkpoints import Snapshot, Snapshots
 from copernicus.worker.joblog import TAIL_LINES
@@ -86,11 +86,21 @@ class Attempt:
     @property
     def quick(self) -> bool:
         """Whether it took so little that doing it again costs less than writing it down."""
-        return time.monotonic() - self.bench.started < QUICK_S
+        return self.age_s < QUICK_S
 
     def stop(self) -> None:
         """End it with a last checkpoint."""
         self._run.stop()
+
+    @property
+    def age_s(self) -> float:
+        """For how long it has been here."""
+        return time.monotonic() - self.bench.started
+
+    def exceed(self, failure: Failure) -> None:
+        """It went beyond a limit: end it at once, for this reason."""
+        self.bench.meter.exceeded = failure
+        self._run.kill()
 
     def discard(self) -> None:
         """End it at once; nobody wants its result."""
@@ -118,13 +128,21 @@ class Attempt:
         self._seq += 1
         return self._seq
 
+    async def _progress(self) -> ProgressReport | None:
+        command = self.bench.assignment.spec.command
+        if command and command.progress:
+            return await asyncio.to_thread(self.bench.progress)
+        return self.bench.progress()
+
+    async def _measure_rate(self) -> None:
+        """How fast it was at the end: in the record, it helps to choose cores for others."""
+        progress = await self._progress()
+        if progress is not None and progress.rate is not None:
+            self.bench.meter.rate, self.bench.meter.rate_unit = progress.rate, progress.unit
+
     async def beat(self) -> Beat:
         """A sign of life with what there is to tell."""
-        command = self.bench.assignment.spec.command
-        reads_files = bool(command and command.progress)
-        progress = (
-            await asyncio.to_thread(self.bench.progress) if reads_files else self.bench.progress()
-        )
+        progress = await self._progress()
         log = self.bench.log
         tail = log.end()
         if not self.watched:
@@ -154,10 +172,14 @@ class Attempt:
 
     async def _outcome(self) -> Outcome:
         try:
-            return await self._run.run()
+            outcome = await self._run.run()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this attempt's end only
-            failure = self._tell(explain_error(error))
+            failure = self._tell(self.bench.meter.exceeded or explain_error(error))
             return Outcome("failed", failure=failure, exit_code=failure.exit_code)
+        exceeded = self.bench.meter.exceeded
+        if exceeded is not None and outcome.kind != "completed":
+            return Outcome("failed", failure=self._tell(exceeded), exit_code=outcome.exit_code)
+        return outcome
 
     def _tell(self, failure: Failure) -> Failure:
         log = failure.log or self.bench.log.tail()
@@ -185,6 +207,7 @@ class Attempt:
                 checkpoint = self._request(snapshot)
                 if self._last is None or snapshot.files != self._last.files:
                     files += snapshot.pending
+        await self._measure_rate()
         series: dict[str, Any] = {}
         if self._sharing and not self.discarded:
             series, tables = await asyncio.to_thread(self._sharing.last_series)
@@ -210,7 +233,7 @@ class Attempt:
     def _record(
         self, outcome: Outcome, checkpoint: CheckpointRequest | None, series: dict[str, Any]
     ) -> AttemptRecord:
-        assignment = self.bench.assignment
+        assignment, meter = self.bench.assignment, self.bench.meter
         program = self.bench.tools.programs.find(assignment.spec.program)
         return AttemptRecord(
             number=assignment.number,
@@ -234,6 +257,9 @@ class Attempt:
             else None,
             series=series,
             log=self.bench.log.tail(LAST_LINES)[-LAST_BYTES:],
+            peak_memory_mb=round(meter.peak_mb),
+            rate=meter.rate,
+            rate_unit=meter.rate_unit,
         )
 
     def _request(self, snapshot: Snapshot) -> CheckpointRequest:

@@ -13,6 +13,7 @@ from copernicus.executors.local import LocalExecutor
 from copernicus.protocol import Assignment, ProgressReport
 from copernicus.worker.folder import LOG, JobFolder
 from copernicus.worker.joblog import JobLog
+from copernicus.worker.meter import Meter
 from copernicus.worker.probe import Taken
 from copernicus.worker.programs import Programs
 from copernicus.worker.transfer import Transfer
@@ -59,6 +60,7 @@ class Bench:
     log_folder: Callable[[], Path] | None = None
     progress: Callable[[], ProgressReport | None] = lambda: None
     aside: Callable[[tuple[str, ...]], Awaitable[int]] | None = None
+    meter: Meter = field(default_factory=Meter)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -74,6 +76,10 @@ class Bench:
         """What people call the job."""
         spec = self.assignment.spec
         return spec.label or spec.function
+
+    def places(self) -> tuple[Path, ...]:
+        """The folders that hold what the attempt writes."""
+        return (self.home, self.log_folder()) if self.log_folder else (self.home,)
 
     def _log_path(self) -> Path:
         folder = self.log_folder() if self.log_folder else self.folder.path

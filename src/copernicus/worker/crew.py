@@ -73,7 +73,7 @@ class Crew:
             cores=share.cores,
             memory_mb=share.memory_mb,
             gpus=share.gpus,
-            disk_mb=free_mb(settings.work_dir),
+            disk_mb=max(0, free_mb(settings.work_dir) - self._disk_promised()),
             walltime_s=None if self.ends_at is None else self.ends_at - time.monotonic(),
             labels=settings.labels,
             projects=settings.projects,
@@ -201,6 +201,14 @@ class Crew:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._hosts.close()
+
+    def _disk_promised(self) -> int:
+        """What running jobs have asked for and not written yet, in MiB."""
+        return sum(
+            max(0, asked - int(one.bench.meter.disk_mb))
+            for one in self.attempts.values()
+            if (asked := one.bench.assignment.spec.resources.disk_mb)
+        )
 
     def _running(self) -> int:
         return sum(not attempt.worked for attempt in self.attempts.values())

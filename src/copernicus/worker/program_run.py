@@ -263,6 +263,7 @@ class ProgramRun:
                     bench.taken.cores,
                 )
             pipe.close_writer()
+            bench.meter.program = self._process.number
             try:
                 self._last_code = await self._process.ended()
             except asyncio.CancelledError:
@@ -270,7 +271,7 @@ class ProgramRun:
                 raise
             pipe.drain()
         finally:
-            self._process = None
+            self._process = bench.meter.program = None
             pipe.close()
         return self._last_code
 

@@ -49,6 +49,7 @@ class TaskRun:
         bench = self._bench
         host = self._host = self._hosts.take(bench.environment())
         bench.log_folder = lambda: host.folder
+        bench.meter.program, bench.meter.reused = host.process.number, True
         host.write_log = bench.log.write
         host.on_progress = self._note
         try:
@@ -60,7 +61,7 @@ class TaskRun:
             self._hosts.drop(host)
             raise
         finally:
-            self._host = None
+            self._host = bench.meter.program = None
         files_out = self._keep_folder(host, reply)
         self._hosts.give_back(host)
         return self._outcome(reply, files_out)
