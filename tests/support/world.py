@@ -6,6 +6,7 @@ journal tells when it is folded from its start.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from copernicus.engine.core import (
     submit_edits,
     submit_report,
 )
+from copernicus.engine.resolve import resolve
+from copernicus.engine.standing import counts, standing_of
 from copernicus.engine.state import ProjectState
 from copernicus.engine.views import decisions, element_state, value
 from copernicus.engine.waiting import waits_for
@@ -275,7 +278,19 @@ class World:
         check_fold(self.state, self.journal)
 
 
+def check_kept(state: ProjectState) -> None:
+    """What is kept of each instance is what looking at everything anew tells."""
+    for path, instance in state.instances.items():
+        listed = Counter(standing_of(state, element) for element in instance.listed())
+        assert counts(instance) == listed, path
+        assert instance.not_current == sum(not (e.current or e.hole) for e in instance.listed())
+        for port, (source, found) in instance.taken.items():
+            if instance.inputs.get(port) is source:
+                assert resolve(state, source) == found, (path, port)
+
+
 def check_fold(state: ProjectState, journal: Sequence[ev.Event]) -> None:
+    check_kept(state)
     again = fold(journal)
     assert again.facts() == state.facts()
     for path, instance in state.instances.items():

@@ -5,12 +5,15 @@ Counted in calls of the engine's functions, which are the same on every machine.
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from copernicus.engine import views
 from copernicus.model import edits as ed
-from support.workflows import adaptive, compute, world
+from copernicus.model.paths import parse
+from copernicus.sdk import Module, Net, workflow
+from support.workflows import SPECS, adaptive, compute, world
 from support.world import World, task_spec
 
 ONE = task_spec("m.one", "x")
@@ -93,12 +96,93 @@ def test_one_more_element_costs_the_same_however_many_there_are():
     assert calls(lambda: append_and_run(few)) == calls(lambda: append_and_run(many))
 
 
-def test_a_page_of_elements_costs_little_more_where_there_are_many():
-    def look(w):
+@pytest.mark.parametrize(
+    "look",
+    [
+        views.instances,
+        views.project_states,
+        lambda state: views.summary(state, state.instances["a"]),
+        lambda state: views.value(state, parse("b.in.x[5]")),
+        lambda state: views.value(state, parse("a.in.x[5]")),
+        lambda state: views.value(state, parse("b.out.y[5]")),
+    ],
+)
+def test_looking_costs_the_same_however_many_elements_there_are(look):
+    few, many = (elements(count).state for count in (300, 1000))
+    look(few), look(many)
+    assert calls(lambda: look(few)) == calls(lambda: look(many))
+
+
+def test_a_page_of_elements_costs_the_same_however_many_there_are():
+    def look(count):
+        w = elements(count)
+        w.set("a.in.x[+]", 7)
+        views.instance(w.state, "b", 10, 20)
         return calls(lambda: views.instance(w.state, "b", 10, 20))
 
-    # What is left is to count the states: a word for each.
-    assert look(elements(1000)) - look(elements(100)) < 15 * 900
+    assert look(100) == look(1000)
+
+
+@workflow(outputs={"ys": list[Any]})
+async def handing(net: Net, starts: list[Any]):
+    """Hands the elements of its input on, by reference."""
+    runs = [net.call("m.md", key=i, conf=net.inputs.starts[i]) for i in range(len(starts))]
+    net.output(ys=net.collect([run.out.y for run in runs]))
+
+
+@workflow(outputs={"ys": list[Any]})
+async def copying(net: Net, starts: list[Any]):
+    """Hands the elements of its input on, as values."""
+    runs = [net.call("m.md", key=i, conf=start) for i, start in enumerate(starts)]
+    net.output(ys=net.collect([run.out.y for run in runs]))
+
+
+Module("growth", "1", [handing, copying])
+
+
+def handed_on():
+    return World(*SPECS, workflows={"growth.handing": handing, "growth.copying": copying})
+
+
+def grows_linearly(run):
+    """What another two hundred cost is twice what another hundred did."""
+    first, second, third = (calls(lambda n=n: run(n)) for n in (100, 200, 400))
+    return third - second == pytest.approx(2 * (second - first), rel=0.05)
+
+
+@pytest.mark.parametrize("function", ["growth.handing", "growth.copying"])
+def test_a_workflow_that_takes_a_mapped_output_costs_the_same_for_each_element(function):
+    def run(count):
+        w = handed_on()
+        w.add("up", "m.md", conf=list(range(count)), mapped=["conf"])
+        w.add("ad", function, starts="up.out.y")
+        w.work(model)
+        assert w.status("ad") == "done"
+
+    assert grows_linearly(run)
+
+
+@pytest.mark.parametrize("function", ["growth.handing", "growth.copying"])
+def test_a_workflow_that_takes_the_list_of_another_costs_the_same_for_each_element(function):
+    def run(count):
+        w = handed_on()
+        w.add("first", "growth.copying", starts=list(range(count)))
+        w.add("second", function, starts="first.out.ys")
+        w.work(model)
+        assert w.status("second") == "done"
+
+    assert grows_linearly(run)
+
+
+def test_what_all_elements_take_is_not_gone_through_for_each():
+    def run(count):
+        w = World(ONE, task_spec("m.two", "x pool"))
+        w.add("up", "m.one", x=list(range(count)), mapped=["x"])
+        w.add("b", "m.two", x=list(range(count)), pool="up.out.y", mapped=["x"])
+        w.work(lambda _function, inputs: inputs["x"])
+        assert w.status("b[0]") == "done"
+
+    assert grows_linearly(run)
 
 
 def test_an_element_that_comes_back_with_its_former_identity_is_there_again():

@@ -7,6 +7,7 @@ settled completely before anything fires, so a diamond sees consistent inputs (c
 
 from __future__ import annotations
 
+from copernicus.engine import standing
 from copernicus.engine.digests import inputs_digest
 from copernicus.engine.indexes import references
 from copernicus.engine.resolve import (
@@ -16,10 +17,11 @@ from copernicus.engine.resolve import (
     resolve_input,
     shape,
     so_far,
+    taken_by,
 )
 from copernicus.engine.state import Element, Instance, ProjectState
 from copernicus.model.functions import FunctionSpec, Port
-from copernicus.model.network import Collect, OutRef, Source
+from copernicus.model.network import Collect, Literal, OutRef, Source
 
 PROVISIONAL = "~provisional"
 
@@ -36,6 +38,8 @@ def refresh(state: ProjectState) -> None:
 
 def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] | None) -> None:
     reshaped = False
+    if marked is None:
+        instance.taken.clear()
     if marked is not None and not all(_is_listed(instance, eid) for eid in marked):
         marked, reshaped = _grow(state, instance, marked)
     if marked is None:
@@ -92,6 +96,7 @@ def _reshape(state: ProjectState, instance: Instance) -> bool:
         new = eids or ()
         for eid in set(before).difference(new):
             instance.elements[eid].wanted = False
+            standing.drop(instance, instance.elements[eid])
     instance.take_shape(eids)
     for eid in new:
         instance.element(eid).wanted = True
@@ -130,10 +135,31 @@ def zipped(parts: tuple[str, ...]) -> str:
 def _shared_inputs(
     state: ProjectState, instance: Instance, spec: FunctionSpec
 ) -> dict[str, Resolved]:
-    if not instance.mapped:
-        return {}
     ports = (port for port in spec.inputs if port.name not in instance.mapped)
-    return {port.name: resolve_input(state, instance, port, "") for port in ports}
+    return {port.name: _take(state, instance, port) for port in ports}
+
+
+def _take(state: ProjectState, instance: Instance, port: Port) -> Resolved:
+    """What an instance takes at a port that is not mapped; kept until the whole is marked.
+
+    A workflow is looked at whenever a call inside it ends, a mapped instance whenever an element
+    does: a list of thousands is not to be gone through each time.
+    """
+    source = instance.inputs.get(port.name)
+    known = instance.taken.get(port.name)
+    found = resolve_input(state, instance, port, "")
+    kept = known is not None and known[1] is found
+    lasting = found.status == "current" and not found.left_out and taken_by(port) == "current"
+    if lasting and not kept and source is not None and _tells_changes(source):
+        instance.taken[port.name] = source, found
+    return found
+
+
+def _tells_changes(source: Source) -> bool:
+    """Whether all that a source refers to marks those who take it whenever it changes."""
+    if isinstance(source, Collect):
+        return source.decision is None and all(_tells_changes(i.source) for i in source.items)
+    return isinstance(source, OutRef | Literal)
 
 
 def inputs_of(
@@ -169,6 +195,7 @@ def _refresh_element(
     if element.wanted:
         instance.not_current += int(was_whole) - int(element.current or element.hole)
     state.candidates.add((instance.path, eid))
+    standing.note(state, instance, element)
     failed = failed_activation(state, element) is not None
     shown = (
         element.wanted,
@@ -285,12 +312,14 @@ def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: 
 def _pass_on(state: ProjectState, follower: str) -> None:
     """Tell those who look at stale values: a workflow that is not current may have newer outputs.
 
-    They are the takers of the ``Latest``, and the mapped, whose elements come from a list.
+    They are the takers of the ``Latest``, and the mapped, whose elements come from a list. The
+    others forget what they took: its origins may be others now.
     """
     for path in state.dependents.get(follower, ()):
         dependent = state.instances.get(path)
         if dependent is None:
             continue
+        dependent.taken.clear()
         if dependent.mapped or any(p.latest or p.streaming for p in state.spec(dependent).inputs):
             state.mark(path)
     for outer, _ in state.followers.get(follower, ()):
@@ -369,11 +398,11 @@ def _is_whole(source: Source) -> bool:
 
 
 def _picks(state: ProjectState, dependent: Instance, upstream: Instance) -> bool:
-    """Whether ``dependent`` looks at single elements, or takes what is there."""
+    """Whether ``dependent`` looks at single elements of it, or takes what is there."""
     spec = state.spec(dependent)
     for port in spec.inputs:
         source = dependent.inputs.get(port.name)
-        if source is None:
+        if source is None or upstream.path not in state.upstream(source):
             continue
         if port.latest or port.streaming or getattr(source, "element", None) is not None:
             return True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from copernicus.engine.resolve import Resolved, Status, Take, resolve
+from copernicus.engine.resolve import Resolved, Status, Take, element_name, resolve
 from copernicus.engine.showing import shorten
+from copernicus.engine.standing import SETTLED, standing
 from copernicus.engine.state import Instance, ProjectState
-from copernicus.model.network import Collect, Literal, OutRef, Source
+from copernicus.model.network import Collect, OutRef, Source
 
 LONG = 50
 
@@ -22,7 +23,7 @@ def glance(state: ProjectState, source: Source, *, take: Take = "current") -> tu
 def _long(state: ProjectState, source: Source) -> tuple[Resolved, str] | None:
     match source:
         case Collect(items=items, decision=None) if len(items) > LONG:
-            if all(isinstance(item.source, Literal) for item in items):
+            if not state.upstream(source):
                 ends = (items[0].source, items[-1].source)
                 return Resolved("current"), _ends(state, len(items), *ends)
         case OutRef(path=path, port=port, element=None, steps=()) if path in state.instances:
@@ -34,15 +35,15 @@ def _long(state: ProjectState, source: Source) -> tuple[Resolved, str] | None:
 
 
 def _long_output(state: ProjectState, upstream: Instance, port: str) -> tuple[Resolved, str] | None:
-    if any(element.success is None and not element.hole for element in upstream.listed()):
+    unsettled = (one for one in upstream.standing if one not in SETTLED)
+    if any(element.success is None for element in standing(upstream, unsettled)):
         return None
     held = [element.eid for element in upstream.listed() if not element.hole]
     origins = tuple(made for eid in held if (made := upstream.elements[eid].success))
     if not held:
         return None
-    holes = tuple(
-        f"{upstream.path}[{place}]: skipped" for place, e in enumerate(upstream.listed()) if e.hole
-    )
+    skipped = standing(upstream, ("skipped",))
+    holes = tuple(f"{element_name(upstream, element.eid)}: skipped" for element in skipped)
     status: Status = "stale" if upstream.not_current or upstream.retired else "current"
     ends = (OutRef(upstream.path, port, held[place]) for place in (0, -1))
     shown = _ends(state, len(held), *ends)

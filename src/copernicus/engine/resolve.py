@@ -54,15 +54,13 @@ def resolve_input(
     if port.name in instance.mapped:
         part = part_of(instance, port.name, eid)
         return resolve_element(state, source, part, take=take)
-    # A workflow is looked at whenever a call inside it ends: its own list of a thousand values is
-    # not to be gone through each time.
-    known = instance.set_by_hand.get(port.name)
-    if known is not None and known[0] is source:
+    known = instance.taken.get(port.name)
+    if known is not None and known[0] is source and take == "current":
         found: Resolved = known[1]
         return found
     found = resolve(state, source, take=take)
     if _is_by_hand(source):
-        instance.set_by_hand[port.name] = source, found
+        instance.taken[port.name] = source, found
     return found
 
 

@@ -14,6 +14,7 @@ import zlib
 import msgspec
 
 from copernicus.engine import state as kept
+from copernicus.engine.standing import recount
 from copernicus.engine.state import Instance, ProjectState
 from copernicus.version import __version__
 
@@ -43,6 +44,7 @@ def load(data: bytes) -> ProjectState | None:
     except (msgspec.MsgspecError, zlib.error):
         return None
     for path, instance in state.instances.items():
+        recount(instance)
         for eid, element in instance.elements.items():
             element.backlogged = False
             state.candidates.add((path, eid))
@@ -50,7 +52,7 @@ def load(data: bytes) -> ProjectState | None:
 
 
 def _bare(instance: Instance) -> Instance:
-    return dataclasses.replace(instance, places=((), {}), set_by_hand={})
+    return dataclasses.replace(instance, places=((), {}), taken={}, standing={})
 
 
 def _seal(body: bytes) -> bytes:

@@ -7,7 +7,7 @@ keeps; they follow from the facts and are no part of ``facts()``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from copernicus.model.budgets import Budget, Use
 from copernicus.model.evaluation import ROOT, Await, Departure
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
-from copernicus.model.network import Collect, Item, Owner, Single, Source
+from copernicus.model.network import Collect, Item, Literal, Owner, Single, Source
 from copernicus.model.resources import Resources
 from copernicus.model.retries import AS_FUNCTIONS_SAY, ProjectRetries
 
@@ -176,6 +176,7 @@ class Element(msgspec.Struct, array_like=True, gc=False):
     strict_digest: str = ""
     blocker: str = ""
     backlogged: bool = False
+    standing: str = ""
     shown: tuple[Any, ...] = ()
 
     def has_facts(self) -> bool:
@@ -220,9 +221,11 @@ class Instance:
     eids: tuple[str, ...] | None = None
     not_current: int = 0
     shape_problem: str = ""
+    standing: dict[str, dict[str, None]] = field(default_factory=dict)
+    done: int = 0
     places: tuple[tuple[str, ...], dict[str, int]] = ((), {})
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    set_by_hand: dict[str, tuple[Source, Any]] = field(default_factory=dict)
+    taken: dict[str, tuple[Source, Any]] = field(default_factory=dict)
 
     def declared(self, port: str) -> Source | None:
         """The source of an input, pins aside."""
@@ -266,11 +269,15 @@ class Touch(NamedTuple):
 
 @dataclass(slots=True)
 class ItemIndex:
-    """The elements of a list by identity; ``items`` is the list that it belongs to."""
+    """The elements of a list by identity; ``items`` is the list that it belongs to.
+
+    ``paths``: the instances to which elements refer; none if all were set by hand.
+    """
 
     items: tuple[Item, ...]
     sources: dict[str, Single]
     eids: tuple[str, ...]
+    paths: dict[str, None]
 
 
 @dataclass(slots=True)
@@ -367,11 +374,12 @@ class ProjectState:
         known = self.items.get(id(source.items))
         if known is None or known.items is not source.items:
             if len(self.items) > INDEXED_LISTS:
-                self.items.clear()
+                del self.items[next(iter(self.items))]
             known = ItemIndex(
                 source.items,
                 {item.eid: item.source for item in source.items},
                 tuple(item.eid for item in source.items),
+                dict.fromkeys(_paths(source.items)),
             )
             self.items[id(source.items)] = known
         return known
@@ -383,8 +391,16 @@ class ProjectState:
         if known is not None and known.items is source.items:
             known.items, known.eids = longer.items, (*known.eids, item.eid)
             known.sources[item.eid] = item.source
+            known.paths.update(dict.fromkeys(_paths((item,))))
             self.items[id(longer.items)] = known
         return longer
+
+    def upstream(self, source: Source) -> Iterable[str]:
+        """The instances that a source refers to; those of a long list are known."""
+        if not isinstance(source, Collect):
+            return () if isinstance(source, Literal) else (source.path,)
+        long = len(source.items) > INDEXED_LISTS
+        return self.indexed(source).paths if long else dict.fromkeys(_paths(source.items))
 
     def mark(self, path: str, eid: str | None = None) -> None:
         """Note that an element (or with ``None`` the whole instance) must be looked at again."""
@@ -417,6 +433,10 @@ class ProjectState:
             "touched": self.touched,
             "reusing": self.reusing,
         }
+
+
+def _paths(items: Iterable[Item]) -> Iterator[str]:
+    return (item.source.path for item in items if not isinstance(item.source, Literal))
 
 
 def _instance_facts(instance: Instance) -> dict[str, Any]:

@@ -157,6 +157,7 @@ def left_out_of(state: ProjectState, roots: Iterable[str], *, deep: bool = True)
     """What the results of these activations lack, and (``deep``) what their origins lack."""
     found: dict[str, None] = {}
     seen: set[str] = set()
+    owners: dict[str, Element | None] = {}
     pending = list(roots)
     while pending and len(seen) < MANY:
         activation = pending.pop()
@@ -166,9 +167,10 @@ def left_out_of(state: ProjectState, roots: Iterable[str], *, deep: bool = True)
         seen.add(activation)
         for reasons in made.left_out.values():
             found.update(dict.fromkeys(reasons))
-        element = _owner_element(state, state.instances.get(made.path))
-        if element is not None:
-            found.update(dict.fromkeys(settled_failures(element)))
+        if made.path not in owners:
+            element = owners[made.path] = _owner_element(state, state.instances.get(made.path))
+            if element is not None:
+                found.update(dict.fromkeys(settled_failures(element)))
         if deep:
             for origins in made.origins.values():
                 pending.extend(origins)

@@ -32,7 +32,7 @@ from copernicus.errors import NotFound
 from copernicus.model.functions import Port
 from copernicus.model.network import Collect, InRef, OutRef, Source
 from copernicus.model.network import Literal as Plain
-from copernicus.model.paths import Address
+from copernicus.model.paths import Address, Step
 from copernicus.model.types import AnyType, ListType, PortType, describe, type_inside, unit_of
 from copernicus.protocol import (
     DecisionView,
@@ -198,7 +198,7 @@ def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
 def _how_far(found: Instance) -> str:
     """Of a mapped instance that is partly done: how many elements are."""
     total = len(found.eids or ())
-    done = sum(element.current or element.hole for element in found.listed())
+    done = total - found.not_current
     return f"{done}/{total} done" if found.mapped and total else ""
 
 
@@ -226,22 +226,43 @@ def _located(state: ProjectState, address: Address) -> tuple[Instance, Port, Por
     if address.side == "in":
         port = spec.input(address.port)
         source = found.inputs.get(port.name)
-        if source is None:
-            held = resolve_input(state, found, port, "") if not found.mapped else _unset(port)
+        part = _element_of(state, found, port, steps)
+        if part is not None:
+            held, steps = resolve(state, part, take=taken_by(port)), steps[1:]
+        elif port.name in found.mapped:
+            held = resolve(state, source, take=taken_by(port)) if source else _unset(port)
         else:
-            held = resolve(state, source, take=taken_by(port))
+            held = resolve_input(state, found, port, "")
     else:
         port = spec.output(address.port)
-        element = None
+        eid = None
         if found.mapped and steps and isinstance(steps[0], int):
             eids = found.eids or ()
             if steps[0] >= len(eids):
                 raise NotFound(f"{address}: {found.path} has {len(eids)} elements")
-            element, steps = eids[steps[0]], steps[1:]
-        held = resolve(state, OutRef(found.path, port.name, element))
+            eid, steps = eids[steps[0]], steps[1:]
+        held = resolve(state, OutRef(found.path, port.name, eid))
     listed = bool(found.mapped) and (address.side == "out" or port.name in found.mapped)
-    whole = ListType(port.type) if listed and steps == address.steps else port.type
-    return found, port, type_inside(whole, steps) or AnyType(), _inside(held, steps, address)
+    port_type = type_inside(ListType(port.type) if listed else port.type, address.steps)
+    return found, port, port_type or AnyType(), _inside(held, steps, address)
+
+
+def _element_of(
+    state: ProjectState, found: Instance, port: Port, steps: tuple[Step, ...]
+) -> Source | None:
+    """The source of one element of a list, where it stands for itself: none looks at the rest."""
+    source, step = found.inputs.get(port.name), steps[0] if steps else None
+    if source is None or not isinstance(step, int):
+        return None
+    mapped = port.name in found.mapped
+    match source:
+        case Collect(items=items, decision=None) if step < len(items):
+            return items[step].source if mapped or not state.upstream(source) else None
+        case OutRef(path=path, element=None, steps=()) if mapped and path in state.instances:
+            eids = state.instances[path].eids or ()
+            if state.instances[path].mapped and step < len(eids):
+                return msgspec.structs.replace(source, element=eids[step])
+    return None
 
 
 def _unset(port: Port) -> Resolved:

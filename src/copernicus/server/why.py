@@ -10,7 +10,9 @@ import msgspec
 from copernicus.engine import views, waiting
 from copernicus.engine.indexes import below
 from copernicus.engine.resolve import element_name, failed_activation
+from copernicus.engine.standing import first
 from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.transaction import unwanted
 from copernicus.errors import NotFound
 from copernicus.model.jobs import AttemptRecord, Failure
 from copernicus.model.paths import parse
@@ -20,6 +22,9 @@ from copernicus.server.batch import Batch, job_id
 from copernicus.server.holdings import Project
 
 _SETTLED = frozenset({"done", "skipped", "retired"})
+_STANDINGS = ("failed", "departed", "behind", "new", "open")
+# Of thousands that wait alike some are looked at, but what failed comes before all others.
+_MOST_OF_A_KIND = 400
 _MOST_LOOKED_AT = 2000
 _MOST_CAUSES = 5
 _WORST_FIRST = ("failed", "held", "waiting", "stale", "queued", "running")
@@ -110,8 +115,10 @@ def _unsettled(state: ProjectState, instances: Iterable[Instance]) -> Iterator[S
 def _own(state: ProjectState, instance: Instance) -> Iterator[Start]:
     if instance.eids is None:
         yield instance, None
-    for element in instance.listed():
-        if views.element_state(state, instance, element) not in _SETTLED:
+    if unwanted(state, instance):
+        return
+    for kind in _STANDINGS:
+        for element in first(instance, (kind,), _MOST_OF_A_KIND):
             yield instance, element
 
 
