@@ -19,9 +19,16 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 
 PIP := -m pip --disable-pip-version-check install --quiet --editable
 
+# What tests need from the distribution's packages: each is a script in .ci that looks for it.
+PARTS := gromacs environment-modules fault-tools postgresql
+
+# The stories that servers go through on a PostgreSQL, too.
+ALSO_ON_POSTGRESQL := $(addprefix tests/e2e/test_,server_truth.py gromacs_stories.py \
+	worker_endings.py evaluators.py)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast soak lint format docs bench gromacs environment-modules fault-tools clean
+.PHONY: help demo test test-fast soak lint format docs bench clean $(PARTS)
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +36,9 @@ help:  ## Show this list
 demo: $(VENV)/.demo  ## Run a whole project here, in 4 minutes (make demo DEMO=pi: in 20 seconds)
 	@$(BIN)/cpc demo $(DEMO)
 
-test: $(VENV)/.dev gromacs environment-modules fault-tools lint  ## Check everything: style, types, layers, all tests
+test: $(VENV)/.dev $(PARTS) lint  ## Check everything: style, types, layers, all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --postgresql $(ALSO_ON_POSTGRESQL)
 
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quick tests/architecture tests/unit tests/property
@@ -55,14 +63,8 @@ docs: $(VENV)/.dev  ## Write the reference pages that follow from the code
 bench: $(BENCH_VENV)/.bench  ## Measure throughput and latency, beside Dask and Parsl
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
-gromacs:
-	@.ci/gromacs
-
-environment-modules:
-	@.ci/environment-modules
-
-fault-tools:
-	@.ci/fault-tools
+$(PARTS):
+	@.ci/$@
 
 clean:  ## Remove the environments and caches
 	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

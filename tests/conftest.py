@@ -23,6 +23,7 @@ from support import clocks
 
 if TYPE_CHECKING:
     from support.e2e import Env
+from support.postgres import STORES, binaries
 
 TESTS = Path(__file__).parent
 
@@ -32,12 +33,15 @@ settings.register_profile("quick", max_examples=15, stateful_step_count=15, dead
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="fewer random examples per property")
     parser.addoption("--storm-steps", type=int, help="so many steps of the engine in random storms")
+    parser.addoption("--postgresql", action="store_true", help="end-to-end servers store there")
     parser.addoption("--storm-seed", type=int, help="repeat the random storm of this seed only")
     parser.addoption("--sim-hours", type=int, help="so many hours of simulated servers")
     parser.addoption("--sim-seed", type=int, help="repeat the simulated server of this seed only")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--postgresql"):
+        os.environ[STORES] = "postgresql"
     if config.getoption("--quick"):
         settings.load_profile("quick")
 
@@ -94,11 +98,16 @@ def _is_there(program: str) -> bool:
     return bool(shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"))
 
 
+def _has_postgres() -> bool:
+    return binaries() is not None
+
+
 CHECKS = (
     ("fault_tools", _has_fault_tools),
     ("gromacs", _has_gromacs),
     ("openmm", _has_openmm),
     ("environment_modules", _has_environment_modules),
+    ("postgres", _has_postgres),
 )
 
 

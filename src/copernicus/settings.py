@@ -6,8 +6,10 @@ here, so that a wrong setting stops the server at its start and never in the nig
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ class ServerSettings:
         host: the address to listen on; ``0.0.0.0`` is every interface.
         machine_port: for workers; 0 takes a free one.
         user_port: for people, and for workers that join; 0 takes a free one.
+        database: postgresql://USER@HOST/DATABASE to keep everything but files in PostgreSQL; empty:
+            a SQLite file in the server's folder. Passwords are better kept in ~/.pgpass.
+        database_patience_s: how long a PostgreSQL that does not answer is waited for.
         names: host names and addresses under which others reach this server, for its certificate
             and for bundles; empty: those of this machine.
         heartbeat_s: how often a worker tells that it is alive.
@@ -64,6 +69,8 @@ class ServerSettings:
     host: str = "0.0.0.0"  # noqa: S104  # both ports demand TLS and a login or a certificate
     machine_port: int = MACHINE_PORT
     user_port: int = USER_PORT
+    database: str = ""
+    database_patience_s: float = 120.0
     names: tuple[str, ...] = ()
     heartbeat_s: float = 10.0
     lease_s: float = 120.0
@@ -149,6 +156,23 @@ def settings_toml(values: Mapping[str, Any]) -> str:
     return "\n".join(
         ["# Settings of this server; all of them: docs/reference/settings.md", *lines, ""]
     )
+
+
+def with_setting(text: str, name: str, value: Any) -> str:
+    """The text of a ``server.toml`` with one setting changed, and all else as it was.
+
+    Raises:
+        BadSettings: the setting is written over several lines.
+    """
+    line = f"{name} = {_toml(value)}"
+    pattern = re.compile(rf"^\s*{name}\s*=.*$", re.MULTILINE)
+    changed = pattern.sub(lambda _: line, text, count=1)
+    if not pattern.search(text):
+        changed = f"{text.rstrip()}\n{line}\n"
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        if tomllib.loads(changed) == {**tomllib.loads(text), name: value}:
+            return changed
+    raise BadSettings(f"set {name} in {SETTINGS_FILE} by hand to {_toml(value)}")
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(ServerSettings)}

@@ -12,10 +12,10 @@ from copernicus.model.jobs import JobSpec
 from copernicus.model.network import Literal
 from copernicus.model.resources import ProgramNeed
 from copernicus.store import Entry, MemberRecord, PositionConflict
-from support.stores import BACKENDS, created, entries, facts, project, user
+from support.stores import BACKENDS, EACH_BACKEND, created, entries, facts, project, user
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=EACH_BACKEND)
 def store(request, tmp_path):
     with BACKENDS[request.param](tmp_path / "server") as opened:
         yield opened

@@ -14,6 +14,7 @@ from copernicus.scheduling.rows import CheckpointRow
 from copernicus.store import MemberRecord
 from support.stores import (
     BACKENDS,
+    EACH_BACKEND,
     attempt,
     job,
     join_token,
@@ -24,7 +25,7 @@ from support.stores import (
 )
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=EACH_BACKEND)
 def store(request, tmp_path):
     with BACKENDS[request.param](tmp_path / "server") as opened:
         yield opened

@@ -18,6 +18,7 @@ from copernicus.store.folder import DATABASE
 from support.e2e import Env, states, wait_until
 from support.e2e_gromacs import ALA2, mdp_text, needs_gmx
 from support.e2e_programs import SHIFT_TOML, TRIAL_TOML, count, programs_file
+from support.postgres import STORES
 
 pytestmark = pytest.mark.e2e
 
@@ -147,6 +148,12 @@ def test_servers_that_cannot_start(env: Env) -> None:
     says(env.refused(1, *start), str(env.server))
     env.stop_server()
 
+
+def test_a_database_of_a_newer_version_is_refused_untouched(env: Env) -> None:
+    if os.environ.get(STORES):
+        pytest.skip("tests/integration/test_store_postgres.py has this for PostgreSQL")
+    env.init_server()
+    start = ("server", "start", env.server)
     database = env.server / DATABASE
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")

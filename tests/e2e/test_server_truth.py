@@ -12,7 +12,8 @@ from copernicus.engine import views
 from copernicus.engine.core import fold
 from copernicus.engine.state import ProjectState
 from copernicus.model.paths import parse
-from copernicus.store.store import Store
+from copernicus.server.database import open_store
+from copernicus.server.folder import settings_of
 from support.e2e import ADMIN_PASSWORD, Env, all_done, states, wait_until
 from support.e2e_programs import SHIFT_TOML, count, programs_file
 
@@ -79,7 +80,7 @@ def test_the_journal_from_its_start_gives_what_the_server_answers(env: Env) -> N
     view = project.view()
     assert env.stop_server() == 0
 
-    with Store.open(env.server) as store:
+    with open_store(env.server, settings_of(env.server)) as store:
         events = list(store.load_project(view.id))
         jobs = store.jobs(view.id)
     state = fold(events)

@@ -230,7 +230,7 @@ def test_a_changed_audit_entry_is_found(tmp_path):
 
 
 def test_commits_are_made_durable_and_references_are_checked(folder):
-    with Store.open(folder) as store, store._writer.connect() as connection:
+    with Store.open(folder) as store, store.database._writer.connect() as connection:
         settings = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")

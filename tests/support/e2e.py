@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,16 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 
 from copernicus.client import Client, Project
 from copernicus.client.client import save_worker_bundle
 from copernicus.errors import ServerUnreachable
 from copernicus.model.jobs import CheckpointRef
-from copernicus.scheduling.rows import CheckpointRow
-from copernicus.server.folder import Running, init_server, read_running
-from copernicus.store.folder import DATABASE
+from copernicus.server.database import open_reads
+from copernicus.server.folder import Running, init_server, read_running, settings_of
+from support.postgres import STORES, cluster
 
 ADMIN_PASSWORD = "correct horse battery staple"
 CPC = (sys.executable, "-m", "copernicus")
@@ -172,7 +170,9 @@ class Env:
     # --- the server
 
     def init_server(self, **settings: Any) -> None:
-        local = {"host": "127.0.0.1", "machine_port": 0, "user_port": 0}
+        local: dict[str, Any] = {"host": "127.0.0.1", "machine_port": 0, "user_port": 0}
+        if os.environ.get(STORES) == "postgresql":
+            local["database"] = cluster().new_database()
         init_server(self.server, ["127.0.0.1"], ADMIN_PASSWORD, {**local, **QUICK, **settings})
 
     def start_server(self, folder: Path | None = None) -> Running:
@@ -250,10 +250,8 @@ class Env:
 
     def checkpoints(self, job: str = "") -> list[CheckpointRef]:
         """What the server holds of all jobs or of one, as its database tells others meanwhile."""
-        address = f"file:{self.server / DATABASE}?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as database:
-            rows = database.execute("SELECT data FROM checkpoints").fetchall()
-        found = [msgspec.msgpack.decode(data, type=CheckpointRow) for (data,) in rows]
+        with open_reads(self.server, settings_of(self.server)) as reads:
+            found = reads.checkpoints()
         return [ref for row in found for ref in row.refs if not job or ref.job == job]
 
     # --- workers

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from copernicus.model.events import Event, HeldSet, ProjectCreated
 from copernicus.protocol import WorkerFacts
 from copernicus.scheduling.rows import AttemptRow, JobRow
@@ -17,6 +19,8 @@ from copernicus.store import (
     UserRecord,
     WorkerRecord,
 )
+from copernicus.store.postgres import PostgresDatabase
+from support.postgres import cluster
 
 Opener = Callable[[Path], Store]
 
@@ -26,7 +30,14 @@ def open_sqlite(folder: Path) -> Store:
     return Store.open(folder, create=True)
 
 
-BACKENDS: dict[str, Opener] = {"sqlite": open_sqlite}
+def open_postgres(folder: Path) -> Store:
+    """A store in a new database of the tests' PostgreSQL."""
+    url = cluster().new_database()
+    return Store.open(folder, create=True, database=lambda: PostgresDatabase(url))
+
+
+BACKENDS: dict[str, Opener] = {"sqlite": open_sqlite, "postgresql": open_postgres}
+EACH_BACKEND = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 
 
 def project(name: str = "villin", owner: str = "ann") -> ProjectRecord:

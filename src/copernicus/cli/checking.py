@@ -24,10 +24,11 @@ def check_folder(folder: Path) -> Report:
     Raises:
         BadSettings: the server runs, or its database cannot be opened at all.
     """
-    from copernicus.store.store import Store
+    from copernicus.server.database import open_store
+    from copernicus.server.folder import settings_of
 
     report = Report()
-    with Store.open(folder) as store:
+    with open_store(folder, settings_of(folder)) as store:
         report.fine.append("the database opens and is of this version's format")
         broken = store.check_audit().broken
         if broken is None:

@@ -46,6 +46,7 @@ def init(
     host: str | None = None,
     machine_port: int | None = None,
     user_port: int | None = None,
+    database: str | None = None,
     admin_password_file: Path | None = None,
     options: Local = LOCAL,
 ) -> None:
@@ -57,6 +58,7 @@ def init(
         host: Address to listen on; default: all of this machine.
         machine_port: For workers; default 13807.
         user_port: For people; default 14807.
+        database: postgresql://USER@HOST/DATABASE; default: a SQLite file in the folder.
         admin_password_file: A file with the password of admin (- is standard input); default:
             a random one, shown once.
         options: Common ones.
@@ -64,7 +66,12 @@ def init(
     from copernicus.cli.session import read_password
     from copernicus.server.folder import init_server
 
-    given = {"host": host, "machine_port": machine_port, "user_port": user_port}
+    given = {
+        "host": host,
+        "machine_port": machine_port,
+        "user_port": user_port,
+        "database": database,
+    }
     settings = {key: value for key, value in given.items() if value is not None}
     password = read_password(admin_password_file) if admin_password_file else None
     made = init_server(server_folder(folder), name, password, settings)
@@ -211,11 +218,41 @@ def backup(folder: Path, destination: Path, /, *, options: Local = LOCAL) -> Non
         destination: A folder that does not exist yet; it opens as a server.
         options: Common ones.
     """
-    from copernicus.store import backup_folder
+    from copernicus.server.migrating import back_up
 
-    backup_folder(_known(folder), destination)
+    back_up(_known(folder), destination)
     data = {"folder": str(folder), "backup": str(destination)}
     emit(options.json, data, f"{folder} is copied to {destination}")
+
+
+def migrate_to(
+    database: str,
+    folder: Folder = None,
+    /,
+    *,
+    dry_run: Flag = False,
+    options: Local = LOCAL,
+) -> None:
+    """Move a stopped server's database to PostgreSQL, or back to SQLite.
+
+    Args:
+        database: postgresql://USER@HOST/DATABASE, an empty database; or sqlite. Its password is
+            better kept in ~/.pgpass than written here.
+        folder: The server's folder.
+        dry_run: Only tell what would be moved.
+        options: Common ones.
+    """
+    from copernicus.client.bars import CountBar
+    from copernicus.server.migrating import migrate
+
+    place = _known(server_folder(folder))
+    if _running(place) is not None:
+        raise Conflict(f"The server in {place} runs: stop it first with 'cpc server stop {place}'")
+    with CountBar("rows") as bar:
+        counts = migrate(place, database, dry_run=dry_run, told=lambda _, rows: bar.advance(rows))
+    rows = sum(counts.values())
+    where = "would be moved" if dry_run else "were moved; 'cpc server start' uses them there"
+    emit(options.json, {"rows": counts, "dry_run": dry_run}, f"{rows} rows {where}")
 
 
 def check(folder: Folder = None, /, *, options: Local = LOCAL) -> int:

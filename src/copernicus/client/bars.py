@@ -110,3 +110,22 @@ class TransferBars:
         self._bar.update(self._tasks[name], completed=done, total=total)
         if done >= total:
             self._bar.update(self._tasks.pop(name), visible=False)
+
+
+class CountBar:
+    """How many of something there are so far."""
+
+    def __init__(self, label: str) -> None:
+        self._bar = _bar(TextColumn("{task.completed:.0f}"), TimeElapsedColumn())
+        self._task = self._bar.add_task(label, total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, more: int) -> None:
+        """So many more."""
+        self._bar.advance(self._task, more)

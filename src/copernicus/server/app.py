@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 
 from copernicus.blobs import BlobStore
-from copernicus.errors import BadSettings, CopernicusError
+from copernicus.errors import BadSettings, CopernicusError, ServerBusy
 from copernicus.evaluator.frames import Catalog
 from copernicus.model.effects import Effect
 from copernicus.model.evaluation import Start
@@ -30,6 +30,7 @@ from copernicus.security.tls import load_server_leaf, server_context
 from copernicus.server.accounts import Doorkeeper
 from copernicus.server.batch import Batch
 from copernicus.server.clock import Clock, wall
+from copernicus.server.database import open_store
 from copernicus.server.evaluators import Evaluators
 from copernicus.server.feed import Feed
 from copernicus.server.files import FileRights
@@ -130,7 +131,7 @@ async def serve(
     with contextlib.ExitStack() as stack:
         # Until everything is closed: a second Ctrl-C must not break the ending.
         stack.enter_context(_signals(stop))
-        store = stack.enter_context(Store.open(folder))
+        store = stack.enter_context(open_store(folder, settings))
         machine = stack.enter_context(_bind(settings.host, settings.machine_port, "machine_port"))
         user = stack.enter_context(_bind(settings.host, settings.user_port, "user_port"))
         async with _site(folder, settings, store) as site:
@@ -184,7 +185,8 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
     finally:
         await previews.stop()
         await evaluators.stop()
-        await runtime.do(note_seen)
+        with contextlib.suppress(ServerBusy):
+            await runtime.do(note_seen)
         runtime.stop()
         await running
 

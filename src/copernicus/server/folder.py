@@ -23,9 +23,9 @@ from copernicus.security.identity import Authority, create_authority
 from copernicus.security.passwords import hash_password
 from copernicus.server.accounts import check_new_password
 from copernicus.server.clock import wall
+from copernicus.server.database import open_store
 from copernicus.settings import SETTINGS_FILE, ServerSettings, load_settings, settings_toml
 from copernicus.store.records import UserRecord
-from copernicus.store.store import Store
 
 IDENTITY, BLOBS, RUN, CLIENT_BUNDLE = "identity", "blobs", "run", "client.cpc"
 ADMIN = "admin"
@@ -79,9 +79,9 @@ def init_server(
     if (folder / SETTINGS_FILE).exists():
         raise Conflict(f"There is a server in {folder} already; it is never replaced.")
     kept = {**(settings or {}), "names": list(names) or list(own_names())}
-    load_settings(folder, kept, {})
+    checked = load_settings(folder, kept, {})
     create_authority(folder / IDENTITY, kept["names"], wall())
-    with Store.open(folder, create=True) as store, store.transaction() as transaction:
+    with open_store(folder, checked, create=True) as store, store.transaction() as transaction:
         now = wall().timestamp()
         transaction.add_user(UserRecord(ADMIN, hash_password(password), admin=True, created=now))
         transaction.audit(
@@ -90,10 +90,10 @@ def init_server(
     # Last: its settings mark the server as complete.
     write_private(folder / SETTINGS_FILE, settings_toml(kept).encode())
     authority = Authority.load(folder / IDENTITY)
-    checked = load_settings(folder)
-    write_bundle(folder, authority, checked.names, checked.user_port)
+    found = load_settings(folder)
+    write_bundle(folder, authority, found.names, found.user_port)
     return ServerInfo(
-        folder, authority.server_id, checked.names, ADMIN, password, folder / CLIENT_BUNDLE
+        folder, authority.server_id, found.names, ADMIN, password, folder / CLIENT_BUNDLE
     )
 
 

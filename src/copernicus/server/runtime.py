@@ -299,7 +299,7 @@ class Runtime:
         for waiting, _ in granted:
             waiting.refuse(busy)
         if busy is error:
-            _LOG.warning("the disk is full", reason=error.message)
+            _LOG.warning("nothing was kept", reason=error.message)
             for request in requests:
                 request.refuse(error)
         elif len(requests) > 1:
@@ -312,9 +312,17 @@ class Runtime:
 
     async def _reload(self, batch: Batch) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(
-            self._writer, self.holdings.reload, self._store, batch.touched, self._clock.now()
-        )
+        reload = self.holdings.reload
+        while True:
+            now = self._clock.now()
+            try:
+                await loop.run_in_executor(self._writer, reload, self._store, batch.touched, now)
+                break
+            except ServerBusy as error:
+                if self._stopping:
+                    raise
+                _LOG.warning("cannot read what is stored; trying again", reason=error.message)
+                await asyncio.sleep(_RETRY_S)
         self._refill = True
         self._go_on_with(batch.touched)
 

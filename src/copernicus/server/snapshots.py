@@ -17,11 +17,10 @@ from typing import Final
 from copernicus.engine.snapshot import dump
 from copernicus.errors import CopernicusError
 from copernicus.server.batch import Batch
+from copernicus.server.database import open_reads
+from copernicus.server.folder import settings_of
 from copernicus.server.holdings import read_state
 from copernicus.server.site import Site
-from copernicus.store.database import reader_engine
-from copernicus.store.folder import DATABASE
-from copernicus.store.reads import Reads
 from copernicus.telemetry import get_logger
 
 _LOG = get_logger("snapshots")
@@ -78,8 +77,9 @@ async def _take(site: Site, project: str) -> None:
 def main(folder: str, project: str) -> None:
     """Print the snapshot of a project: its position, then its state."""
     os.nice(_NICE)
-    reads = Reads(reader_engine(Path(folder) / DATABASE).connect)
-    state = read_state(reads, project)
+    place = Path(folder)
+    with open_reads(place, settings_of(place)) as reads:
+        state = read_state(reads, project)
     sys.stdout.buffer.write(state.position.to_bytes(_POSITION_BYTES, "big") + dump(state))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -65,16 +65,28 @@ def copy_database(file: Path, destination: Path) -> None:
         raise BadSettings(f"cannot copy {file} to {destination}: {error}") from error
 
 
-def backup_folder(folder: Path, destination: Path, *, link_files: bool = False) -> None:
+def backup_folder(
+    folder: Path,
+    destination: Path,
+    *,
+    link_files: bool = False,
+    copy: Callable[[Path], None] | None = None,
+    finish: Callable[[Path], None] = lambda _: None,
+) -> None:
     """Copy a server's folder, while the server runs or not, to a new folder that opens as one.
 
-    With ``link_files``, the blobs are hard links where the disk is the same: quick and small, but
-    no help against a failing disk.
+    Args:
+        folder: of the server.
+        destination: a new folder, which appears whole or not at all.
+        link_files: make hard links of the blobs where the disk is the same: quick and small, but
+            no help against a failing disk.
+        copy: writes the database to a file; default: a copy of the one in the folder.
+        finish: changes what was copied, before the folder appears.
 
     Raises:
         BadSettings: there is no server in the folder, or the destination cannot be made.
     """
-    if not (folder / DATABASE).is_file():
+    if copy is None and not (folder / DATABASE).is_file():
         raise BadSettings(f"there is no server in the folder {folder}: nothing to back up")
     if destination.exists():
         raise BadSettings(f"{destination} exists already: name a new folder for the backup")
@@ -83,8 +95,12 @@ def backup_folder(folder: Path, destination: Path, *, link_files: bool = False) 
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(mode=0o700, parents=True)
-            copy_database(folder / DATABASE, temporary / DATABASE)
+            if copy is None:
+                copy_database(folder / DATABASE, temporary / DATABASE)
+            else:
+                copy(temporary / DATABASE)
             _copy_tree(folder, temporary, link_files=link_files)
+            finish(temporary)
             os.sync()
             temporary.replace(destination)
             sync_folder(destination.parent)

@@ -81,13 +81,18 @@ def check_database(file: Path) -> int:
         number = int(found["format"])
     except (KeyError, ValueError):
         raise _damaged(file, "it does not say its format") from None
+    refuse_newer(str(file), number, found.get("version", ""))
+    return number
+
+
+def refuse_newer(label: str, number: int, version: str) -> None:
+    """Raises BadSettings where a newer version of Copernicus has written the database."""
     if number > FORMAT:
         raise BadSettings(
-            f"{file} was written by a newer version: Copernicus {found.get('version', '')} "
+            f"{label} was written by a newer version: Copernicus {version} "
             f"(format {number}; this is {__version__}, format {FORMAT}); upgrade Copernicus, "
             "or put back a backup from before; nothing was changed"
         )
-    return number
 
 
 def read_epoch(folder: Path) -> int:

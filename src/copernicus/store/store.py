@@ -1,4 +1,4 @@
-"""Everything durable of a server but its files: one SQLite database in the server's folder.
+"""Everything durable of a server but its files: one database, in its folder or in PostgreSQL.
 
 One process at a time writes it, in one transaction at a time; any thread may read. What a
 transaction changed is on the disk when its ``with`` block has ended.
@@ -6,8 +6,9 @@ transaction changed is on the disk when its ``with`` block has ended.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -16,13 +17,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from copernicus.errors import BadSettings
-from copernicus.store.backup import copy_database
-from copernicus.store.database import failure_of, reader_engine, writer_engine
+from copernicus.store.backend import Database
 from copernicus.store.failures import StoreFailed
-from copernicus.store.folder import DATABASE, FolderLock, check_database, read_epoch, write_epoch
-from copernicus.store.opening import bring_up_to_date, count_start, make_database
+from copernicus.store.folder import FolderLock, read_epoch, write_epoch
+from copernicus.store.opening import bring_up_to_date, count_start
 from copernicus.store.reads import Reads
 from copernicus.store.schema import FORMAT
+from copernicus.store.sqlite import SqliteDatabase
 from copernicus.store.transaction import Transaction
 
 
@@ -34,56 +35,67 @@ class Store(Reads):
     the scheduler: they may have been granted after the backup was made.
     """
 
-    def __init__(self, folder: Path, lock: FolderLock, file_format: int) -> None:
+    def __init__(
+        self, folder: Path, lock: FolderLock, database: Database, file_format: int
+    ) -> None:
         super().__init__(self._read)
         self.folder = folder
-        self._file = folder / DATABASE
+        self.database = database
         self._lock = lock
         self._writing = threading.Lock()
         self._writer_thread: int | None = None
         self._failure: StoreFailed | None = None
         self._closed = False
-        self._writer = writer_engine(self._file)
-        self._reader = reader_engine(self._file)
-        try:
-            with self._write() as connection:
-                if file_format < FORMAT:
-                    bring_up_to_date(connection)
-                start = count_start(connection, folder)
-            write_epoch(folder, start.epoch)
-        except BaseException:
-            self._writer.dispose()
-            raise
+        with self._write() as connection:
+            if file_format < FORMAT:
+                bring_up_to_date(connection)
+            start = count_start(connection, folder)
+            database.started(connection, start.epoch)
+        write_epoch(folder, start.epoch)
         self.epoch = start.epoch
         self.restored = start.restored
         self.attempt_base = start.attempt_base
 
     @classmethod
-    def open(cls, folder: Path, *, create: bool = False) -> Self:
-        """Open the database of a folder; with ``create``, make it if there is none.
+    def open(
+        cls,
+        folder: Path,
+        *,
+        create: bool = False,
+        database: Callable[[], Database] | None = None,
+    ) -> Self:
+        """Open the database of a server; with ``create``, make it if there is none.
+
+        Args:
+            folder: of the server.
+            create: make the folder and the tables where they are missing.
+            database: connects to it; default: a SQLite file in the folder.
 
         Raises:
             BadSettings: there is none, another server has it open, a newer version wrote it, or
                 it is damaged. Nothing was changed.
             ServerBusy: the disk is full.
         """
-        file = folder / DATABASE
         if create:
             _make_folder(folder)
-        if not create and not file.exists():
+        in_folder = SqliteDatabase(folder)
+        if not create and database is None and not in_folder.exists():
             raise BadSettings(
                 f"there is no server in the folder {folder}: make one with 'cpc server init', "
                 "or name the folder of yours"
             )
-        lock = FolderLock(folder)
-        try:
-            if not file.exists():
-                _refuse_loss(folder)
-                make_database(file)
-            return cls(folder, lock, check_database(file))
-        except BaseException:
-            lock.release()
-            raise
+        with contextlib.ExitStack() as stack:
+            lock = FolderLock(folder)
+            stack.callback(lock.release)
+            chosen: Database = in_folder if database is None else database()
+            stack.callback(chosen.close)
+            if not chosen.exists():
+                if not create or read_epoch(folder):
+                    raise _lost(chosen)
+                chosen.make()
+            store = cls(folder, lock, chosen, chosen.check())
+            stack.pop_all()
+            return store
 
     def close(self) -> None:
         """Release the folder; closing again does nothing."""
@@ -91,8 +103,7 @@ class Store(Reads):
             if self._closed:
                 return
             self._closed = True
-            self._reader.dispose()
-            self._writer.dispose()
+            self.database.close()
             self._lock.release()
 
     def __enter__(self) -> Self:
@@ -118,7 +129,7 @@ class Store(Reads):
         Raises:
             BadSettings: the file exists, or cannot be written.
         """
-        copy_database(self._file, destination)
+        self.database.copy_to(destination)
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -127,14 +138,14 @@ class Store(Reads):
         with self._writing:
             self._writer_thread = threading.get_ident()
             try:
-                with self._guarded(), self._writer.begin() as connection:
+                with self._guarded(), self.database.writing() as connection:
                     yield connection
             finally:
                 self._writer_thread = None
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with self._guarded(), self._reader.connect() as connection:
+        with self._guarded(), self.database.reading() as connection:
             yield connection
 
     @contextmanager
@@ -147,18 +158,20 @@ class Store(Reads):
         try:
             yield
         except DBAPIError as error:
-            failure = failure_of(error, self._file)
+            failure = self.database.failure_of(error)
             if isinstance(failure, StoreFailed):
                 self._failure = failure
             raise failure from error
+        except StoreFailed as error:
+            self._failure = error
+            raise
 
 
-def _refuse_loss(folder: Path) -> None:
-    if read_epoch(folder):
-        raise BadSettings(
-            f"the database {folder / DATABASE} is missing, though a server has run here; nothing "
-            "was changed: put back the newest backup, or name a new folder for a new server"
-        )
+def _lost(database: Database) -> BadSettings:
+    return BadSettings(
+        f"the database {database.label} is missing, though a server has run here; nothing "
+        "was changed: put back the newest backup, or name a new folder for a new server"
+    )
 
 
 def _make_folder(folder: Path) -> None:

@@ -35,6 +35,15 @@ COMMANDS: tuple[Entry, ...] = (
         ("cpc server backup /srv/cpc /backup/cpc",),
     ),
     Entry(
+        "server migrate-to",
+        f"{_SERVER}:migrate_to",
+        "Move a stopped server's database to PostgreSQL, or back to SQLite.",
+        (
+            "cpc server migrate-to postgresql://cpc@db.example.org/cpc /srv/cpc --dry-run",
+            "cpc server migrate-to sqlite /srv/cpc",
+        ),
+    ),
+    Entry(
         "server check",
         f"{_SERVER}:check",
         "Check a stopped server's folder: database, journals, files.",
