@@ -36,6 +36,8 @@ AnyRequest = Request[Any, Any, State]
 
 ENDS_ITSELF = "ends_itself"
 """In the ``opt`` of a route whose answer ends by itself when the rights to it do."""
+WITHDRAWS = "withdraws"
+"""In the ``opt`` of a route that takes rights away, perhaps its own: it is answered yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ class Caller:
         return self.principal.name
 
 
-def does(action: Action) -> dict[str, Any]:
-    """The ``opt`` by which a route declares what it does."""
-    return {"action": action}
+def does(action: Action, *, withdraws: bool = False) -> dict[str, Any]:
+    """The ``opt`` by which a route declares what it does, and whether it takes rights away."""
+    return {"action": action, **({WITHDRAWS: True} if withdraws else {})}
 
 
 def site_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Site:

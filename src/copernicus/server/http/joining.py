@@ -190,14 +190,14 @@ async def resume(request: AnyRequest, worker: FromPath[str]) -> None:
     await runtime.do(change)
 
 
-@delete("/workers/{worker:str}", opt=does(Action.MANAGE_WORKERS))
+@delete("/workers/{worker:str}", opt=does(Action.MANAGE_WORKERS, withdraws=True))
 async def revoke(request: AnyRequest, worker: FromPath[str]) -> None:
     """Trust a worker no more; its work goes back to the queue at once."""
     caller, runtime = caller_of(request), site_of(request).runtime
 
     await runtime.do(lambda batch: _revoke(batch, caller, batch.holdings.machines.get(worker)))
     runtime.send_away(worker)
-    withdraw(request)
+    withdraw(site_of(request))
 
 
 @get("/join-tokens", opt=does(Action.MAKE_BUNDLE))
@@ -212,7 +212,7 @@ async def list_join_tokens(request: AnyRequest) -> list[JoinTokenView]:
     return await site_of(request).runtime.do(look)
 
 
-@delete("/join-tokens/{token:str}", opt=does(Action.MAKE_BUNDLE), status_code=200)
+@delete("/join-tokens/{token:str}", opt=does(Action.MAKE_BUNDLE, withdraws=True), status_code=200)
 async def revoke_join_token(
     request: AnyRequest, token: FromPath[str], workers: FromQuery[bool] = False
 ) -> JoinTokenView:
@@ -234,7 +234,7 @@ async def revoke_join_token(
     view = await runtime.do(change)
     for worker in view.workers if workers else ():
         runtime.send_away(worker)
-    withdraw(request)
+    withdraw(site_of(request))
     return view
 
 

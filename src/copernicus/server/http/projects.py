@@ -96,7 +96,7 @@ async def show_project(request: AnyRequest) -> ProjectView:
     )
 
 
-@delete("/projects/{project:str}", opt=does(Action.DELETE_PROJECT))
+@delete("/projects/{project:str}", opt=does(Action.DELETE_PROJECT, withdraws=True))
 async def delete_project(request: AnyRequest) -> None:
     """Delete a project; its running work is told to end."""
     caller = caller_of(request)
@@ -107,10 +107,10 @@ async def delete_project(request: AnyRequest) -> None:
         batch.audit(caller.name, caller.address, "project.delete", project.record.name)
 
     await site_of(request).runtime.do(remove)
-    withdraw(request)
+    withdraw(site_of(request))
 
 
-@put("/projects/{project:str}/members", opt=does(Action.SHARE_PROJECT))
+@put("/projects/{project:str}/members", opt=does(Action.SHARE_PROJECT, withdraws=True))
 async def set_member(request: AnyRequest, data: JSONBody[Member]) -> ProjectView:
     """Give a user a role in the project."""
     caller = caller_of(request)
@@ -129,12 +129,14 @@ async def set_member(request: AnyRequest, data: JSONBody[Member]) -> ProjectView
         return project_view(batch, project)
 
     view = await site_of(request).runtime.do(share)
-    withdraw(request)
+    withdraw(site_of(request))
     return view
 
 
 @delete(
-    "/projects/{project:str}/members/{user:str}", opt=does(Action.SHARE_PROJECT), status_code=200
+    "/projects/{project:str}/members/{user:str}",
+    opt=does(Action.SHARE_PROJECT, withdraws=True),
+    status_code=200,
 )
 async def remove_member(request: AnyRequest, user: FromPath[str]) -> ProjectView:
     """Take a user's role in the project away."""
@@ -152,7 +154,7 @@ async def remove_member(request: AnyRequest, user: FromPath[str]) -> ProjectView
         return project_view(batch, project)
 
     view = await site_of(request).runtime.do(unshare)
-    withdraw(request)
+    withdraw(site_of(request))
     return view
 
 

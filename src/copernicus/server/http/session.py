@@ -72,7 +72,7 @@ async def login(request: AnyRequest, data: JSONBody[LoginRequest]) -> LoginReply
     return await site.runtime.do(begin)
 
 
-@post("/logout", opt=does(Action.END_SESSION), status_code=_NO_CONTENT)
+@post("/logout", opt=does(Action.END_SESSION, withdraws=True), status_code=_NO_CONTENT)
 async def logout(request: AnyRequest) -> None:
     """End this login."""
     caller = caller_of(request)
@@ -86,7 +86,7 @@ async def logout(request: AnyRequest) -> None:
         batch.audit(caller.name, caller.address, "session.end", "")
 
     await site_of(request).runtime.do(end)
-    withdraw(request)
+    withdraw(site_of(request))
 
 
 @get("/me", opt=does(Action.SEE_OWN_ACCOUNT))
@@ -95,7 +95,7 @@ async def me(request: AnyRequest) -> UserView:
     return _view(site_of(request).runtime.holdings.accounts.user(caller_of(request).name))
 
 
-@put("/me/password", opt=does(Action.MANAGE_OWN_ACCOUNT), status_code=_NO_CONTENT)
+@put("/me/password", opt=does(Action.MANAGE_OWN_ACCOUNT, withdraws=True), status_code=_NO_CONTENT)
 async def change_password(request: AnyRequest, data: JSONBody[NewPassword]) -> None:
     """Change one's own password; ends every login, this one too."""
     hashed = await site_of(request).doorkeeper.hash(data.password)
@@ -125,7 +125,11 @@ async def add_user(request: AnyRequest, data: JSONBody[NewUser]) -> UserView:
     return await site.runtime.do(add)
 
 
-@put("/users/{name:str}/password", opt=does(Action.MANAGE_USERS), status_code=_NO_CONTENT)
+@put(
+    "/users/{name:str}/password",
+    opt=does(Action.MANAGE_USERS, withdraws=True),
+    status_code=_NO_CONTENT,
+)
 async def reset_password(
     request: AnyRequest, name: FromPath[str], data: JSONBody[NewPassword]
 ) -> None:
@@ -135,7 +139,7 @@ async def reset_password(
     await _store_password(request, name, hashed)
 
 
-@put("/users/{name:str}/admin", opt=does(Action.MANAGE_USERS), status_code=200)
+@put("/users/{name:str}/admin", opt=does(Action.MANAGE_USERS, withdraws=True), status_code=200)
 async def set_admin(
     request: AnyRequest, name: FromPath[str], data: JSONBody[AdminRight]
 ) -> UserView:
@@ -150,11 +154,11 @@ async def set_admin(
         return _view(batch.holdings.accounts.user(name))
 
     view = await site_of(request).runtime.do(change)
-    withdraw(request)
+    withdraw(site_of(request))
     return view
 
 
-@delete("/users/{name:str}", opt=does(Action.MANAGE_USERS))
+@delete("/users/{name:str}", opt=does(Action.MANAGE_USERS, withdraws=True))
 async def delete_user(request: AnyRequest, name: FromPath[str]) -> None:
     """Remove a user; their projects stay, for administrators."""
     caller = caller_of(request)
@@ -167,7 +171,7 @@ async def delete_user(request: AnyRequest, name: FromPath[str]) -> None:
         batch.audit(caller.name, caller.address, "user.delete", name)
 
     await site_of(request).runtime.do(remove)
-    withdraw(request)
+    withdraw(site_of(request))
 
 
 async def _store_password(request: AnyRequest, name: FromPath[str], hashed: str) -> None:
@@ -179,7 +183,7 @@ async def _store_password(request: AnyRequest, name: FromPath[str], hashed: str)
         batch.audit(caller.name or name, caller.address, "user.password", name)
 
     await site_of(request).runtime.do(change)
-    withdraw(request)
+    withdraw(site_of(request))
 
 
 def _view(user: UserRecord) -> UserView:

@@ -70,7 +70,7 @@ async def make_token(request: AnyRequest, data: JSONBody[NewToken]) -> TokenRepl
     return await site_of(request).runtime.do(make)
 
 
-@delete("/me/tokens/{token:str}", opt=does(Action.MANAGE_OWN_ACCOUNT))
+@delete("/me/tokens/{token:str}", opt=does(Action.MANAGE_OWN_ACCOUNT, withdraws=True))
 async def end_own_token(request: AnyRequest, token: FromPath[str]) -> None:
     """End one of one's own logins or tokens, at once."""
     await _end(request, caller_of(request).name, token)
@@ -82,7 +82,7 @@ async def list_tokens(request: AnyRequest, name: FromPath[str]) -> list[TokenVie
     return await _list(request, name)
 
 
-@delete("/users/{name:str}/tokens/{token:str}", opt=does(Action.MANAGE_USERS))
+@delete("/users/{name:str}/tokens/{token:str}", opt=does(Action.MANAGE_USERS, withdraws=True))
 async def end_token(request: AnyRequest, name: FromPath[str], token: FromPath[str]) -> None:
     """End a login or a token of a user, at once."""
     await _end(request, name, token)
@@ -114,7 +114,7 @@ async def _end(request: AnyRequest, user: str, token: str) -> None:
         raise NotFound(f"{user!r} has no login or token {token[:40]!r} (cpc user token list).")
 
     await site_of(request).runtime.do(end)
-    withdraw(request)
+    withdraw(site_of(request))
 
 
 def _project_id(batch: Batch, caller: Caller, name: str) -> str:

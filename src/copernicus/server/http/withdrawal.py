@@ -13,7 +13,7 @@ from typing import Any
 from copernicus.errors import CopernicusError
 from copernicus.security.identity import verify_worker_certificate
 from copernicus.server.clock import wall
-from copernicus.server.http.access import ENDS_ITSELF, AnyRequest, check_still_holds, site_of
+from copernicus.server.http.access import ENDS_ITSELF, WITHDRAWS, check_still_holds
 from copernicus.server.site import Site
 from copernicus.telemetry import get_logger
 
@@ -21,27 +21,26 @@ _LOG = get_logger("http")
 _FAREWELL_S = 0.5
 
 
-def withdraw(request: AnyRequest) -> None:
-    """Cut what may not go on, but for this request, which has yet to be answered.
+def withdraw(site: Site) -> None:
+    """Cut what may not go on, but for requests that take rights away: they have to be answered.
 
     Streams of events look at their rights themselves and end in form; those whose listener does
     not read any more are cut like the rest, a moment later.
     """
-    site = site_of(request)
     site.feed.look_again()
-    _cut(site, request.scope, streams=False)
-    asyncio.get_running_loop().call_later(_FAREWELL_S, _cut, site, request.scope)
+    _cut(site, streams=False)
+    asyncio.get_running_loop().call_later(_FAREWELL_S, _cut, site)
 
 
-def _cut(site: Site, own: Any, *, streams: bool = True) -> None:
-    ended = [one for one in site.connections() if not _may_go_on(site, one, own, streams)]
+def _cut(site: Site, *, streams: bool = True) -> None:
+    ended = [one for one in site.connections() if not _may_go_on(site, one, streams=streams)]
     for connection in ended:
         connection.transport.abort()
     if ended:
         _LOG.info("connections cut", count=len(ended))
 
 
-def _may_go_on(site: Site, connection: Any, own: Any, streams: bool) -> bool:
+def _may_go_on(site: Site, connection: Any, *, streams: bool) -> bool:
     try:
         if connection.certificate is not None:
             identity = verify_worker_certificate(
@@ -49,7 +48,7 @@ def _may_go_on(site: Site, connection: Any, own: Any, streams: bool) -> bool:
             )
             site.runtime.holdings.machines.trusted(identity.worker_id)
         scope = _answering(connection)
-        if scope is not None and scope is not own and (streams or not _is_stream(scope)):
+        if scope is not None and not _is_spared(scope, streams=streams):
             check_still_holds(site, scope)
     except CopernicusError:
         return False
@@ -61,6 +60,8 @@ def _answering(connection: Any) -> Any:
     return None if cycle is None or cycle.response_complete else cycle.scope
 
 
-def _is_stream(scope: Any) -> bool:
+def _is_spared(scope: Any, *, streams: bool) -> bool:
     handler = scope.get("route_handler")
-    return handler is not None and handler.opt.get(ENDS_ITSELF, False)
+    if handler is None:
+        return False
+    return WITHDRAWS in handler.opt or (not streams and ENDS_ITSELF in handler.opt)
