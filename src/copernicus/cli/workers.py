@@ -64,6 +64,7 @@ def start(
     job_cores: int | None = None,
     max_jobs: int | None = None,
     memory: int | None = None,
+    job_disk: int | None = None,
     project: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     label: Annotated[tuple[str, ...], Parameter(show_default=False)] = (),
     programs: Path | None = None,
@@ -82,6 +83,7 @@ def start(
         job_cores: At most so many for one job.
         max_jobs: At most so many jobs at once.
         memory: Memory to offer, in MiB; default: that of the machine.
+        job_disk: End a job that writes more than so many MiB.
         project: Take only jobs of this project (may stand several times).
         label: A label that jobs can ask for (may stand several times).
         programs: A TOML file with further programs, each [programs.NAME] with command and version.
@@ -102,6 +104,7 @@ def start(
             job_cores=job_cores,
             max_jobs=max_jobs,
             memory_mb=memory,
+            job_disk_mb=job_disk,
             projects=project,
             labels=label,
             programs=programs,

@@ -26,8 +26,11 @@ class Usage:
             return {}
         parents = {process.pid: _parent(process) for process in found}
         known = {process.pid: process for process in found}
+        # What the worker has started is the guard; the warden is its only child.
+        warden = next((pid for pid, above in parents.items() if above == warden), warden)
+        known.pop(warden, None)
         programs: dict[int, list[psutil.Process]] = {}
-        for process in found:
+        for process in known.values():
             first = _below(warden, process.pid, parents)
             number = self._owner(known.get(first, process))
             if number != _NOBODY:

@@ -5,6 +5,9 @@ that detaches itself from its program is still found here. When the worker is go
 reason, its end of the channel closes, and the warden kills all that is left. Linux could signal
 each program itself when its parent dies (PR_SET_PDEATHSIG), but that needs code between fork and
 exec, which costs several times a plain spawn and would still miss what a program has started.
+
+Above it stands a guard, a copy that does nothing but wait for its end. Should the warden be killed
+together with the worker, what it leaves falls to the guard, the next adopter, which kills it.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ class Warden:
             while self._serve_once(poll):
                 pass
         finally:
-            self._kill_all()
+            kill_all_below()
 
     def _serve_once(self, poll: select.poll) -> bool:
         ready = dict(poll.poll(self._wait_ms()))
@@ -191,23 +194,24 @@ class Warden:
             return next(iter(self._running))
         return mark
 
-    def _kill_all(self) -> None:
-        """Kill every descendant, again and again while they keep forking."""
-        end = time.monotonic() + _LAST_KILL_S
-        while time.monotonic() < end:
-            left = psutil.Process().children(recursive=True)
-            if not left:
-                return
-            _kill(left)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            time.sleep(0.01)
-
     def _report(self, report: Ended | NotStarted) -> None:
         # A worker that is gone is noticed by the next read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(pack(report))
+
+
+def kill_all_below() -> None:
+    """Kill every descendant, again and again while they keep forking."""
+    end = time.monotonic() + _LAST_KILL_S
+    while time.monotonic() < end:
+        left = psutil.Process().children(recursive=True)
+        if not left:
+            return
+        _kill(left)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.01)
 
 
 def _mark_of(process: psutil.Process) -> int | None:
@@ -244,8 +248,16 @@ def main() -> None:
     # Handlers, since an ignored signal would stay ignored in the programs.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda _number, _frame: None)
-    _adopt_orphans()
     os.chdir(Path("/"))
+    _adopt_orphans()
+    warden = os.fork()
+    if warden:
+        # The channel stays open here: its end tells the worker that nothing is left.
+        os.waitpid(warden, 0)
+        kill_all_below()
+        return
+    os.setpgid(0, 0)
+    _adopt_orphans()
     Warden(socket.socket(fileno=int(sys.argv[1]))).run()
 
 

@@ -146,7 +146,14 @@ class Agent:
         self._executor = LocalExecutor()
         self._cache = BlobStore.in_folder(settings.work_dir / "cache", durable=False)
         transfer = Transfer(self._link, self._cache, self._trouble)
-        tools = Tools(self._executor, transfer, programs, bool(machine.gpus), settings.grace_s)
+        tools = Tools(
+            self._executor,
+            transfer,
+            programs,
+            bool(machine.gpus),
+            settings.grace_s,
+            settings.job_disk_mb,
+        )
         self._spool = Spool(settings.work_dir / "spool")
         delivery = Delivery(self._link, transfer, self._spool, console, self._give_up)
         self._crew = Crew(

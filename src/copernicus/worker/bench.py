@@ -30,6 +30,7 @@ class Tools:
     programs: Programs
     has_gpus: bool
     grace_s: float
+    job_disk_mb: int | None = None
 
 
 async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

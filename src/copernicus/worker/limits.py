@@ -52,7 +52,7 @@ class Limits:
                     # Copies of a process share pages, which were counted for each.
                     used = meter.weigh(own_mb(processes))
                 meter.peak_mb = max(meter.peak_mb, used)
-            if asked.disk_mb and self._looks % _DISK_EVERY == 0:
+            if disk_limit(bench) is not None and self._looks % _DISK_EVERY == 0:
                 meter.disk_mb = max(map(folder_mb, bench.places()))
 
 
@@ -65,11 +65,13 @@ def _beyond(bench: Bench, age_s: float) -> Failure | None:
             "resource",
             remedy="ask for more memory_mb",
         )
-    if asked.disk_mb and meter.disk_mb > asked.disk_mb:
+    most = disk_limit(bench)
+    if most is not None and meter.disk_mb > most:
+        is_asked = most == asked.disk_mb
         return Failure(
-            f"it was killed for disk space: it has {meter.disk_mb:.0f} MiB of files, and asks for "
-            f"{asked.disk_mb} MiB",
-            remedy="ask for more disk_mb",
+            f"it was killed for disk space: it has {meter.disk_mb:.0f} MiB of files, and "
+            f"{'asks for' if is_asked else 'its worker allows a job'} {most} MiB",
+            remedy="ask for more disk_mb" if is_asked else "give the worker a larger --job-disk",
         )
     if asked.timeout_s is not None and age_s > asked.timeout_s:
         return Failure(
@@ -77,6 +79,12 @@ def _beyond(bench: Bench, age_s: float) -> Failure | None:
             remedy="give it a larger timeout_s",
         )
     return None
+
+
+def disk_limit(bench: Bench) -> int | None:
+    """How much a job may write (MiB): what it asks for, or what its worker allows any job."""
+    given = (bench.assignment.spec.resources.disk_mb, bench.tools.job_disk_mb)
+    return min((most for most in given if most), default=None)
 
 
 def folder_mb(folder: Path) -> float:

@@ -14,6 +14,7 @@ class WorkerSettings:
     whose jobs are taken. The worker ends after ``idle_exit_s`` seconds without work and, handing
     back what runs, after ``walltime_s``. A stopped program gets ``grace_s`` to write its state;
     at the worker's end ``deliver_s`` are spent on results that the server has not taken yet.
+    A job that writes more than ``job_disk_mb`` MiB is ended, and fails.
     No work is asked for while the disk has less than ``min_free_mb`` MiB. ``allow_scripts`` lets
     jobs bring scripts of their own, which can do all that the worker can.
     """
@@ -32,6 +33,7 @@ class WorkerSettings:
     grace_s: float = 30.0
     deliver_s: float = 20.0
     min_free_mb: int = 64
+    job_disk_mb: int | None = None
     json_lines: bool = False
     allow_scripts: bool = False
 
