@@ -83,7 +83,7 @@ def start(
         job_cores: At most so many for one job.
         max_jobs: At most so many jobs at once.
         memory: Memory to offer, in MiB; default: that of the machine.
-        job_disk: End a job that writes more than so many MiB.
+        job_disk: End a program's job that writes more than so many MiB.
         project: Take only jobs of this project (may stand several times).
         label: A label that jobs can ask for (may stand several times).
         programs: A TOML file with further programs, each [programs.NAME] with command and version.

@@ -79,15 +79,19 @@ class LocalExecutor:
         descriptors: tuple[int, int, int],
         environment: Mapping[str, str],
         cores: Sequence[int] = (),
+        *,
+        stays: bool = False,
     ) -> Process:
-        """Start a program in ``folder``, bound to ``cores`` (if any).
+        """Start a program in ``folder``, bound to ``cores`` (if any); ``stays`` as in ``Spawn``.
 
         ``descriptors`` are its stdin, stdout and stderr; they stay open here.
         """
         process = Process(self, self._next)
         self._next += 1
         self._processes[process.number] = process
-        order = Spawn(process.number, tuple(argv), str(folder), dict(environment), tuple(cores))
+        order = Spawn(
+            process.number, tuple(argv), str(folder), dict(environment), tuple(cores), stays
+        )
         self.order(order, descriptors)
         return process
 

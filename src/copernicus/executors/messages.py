@@ -16,7 +16,8 @@ _MOST_DESCRIPTORS = 64
 class Spawn(msgspec.Struct, frozen=True, tag="spawn"):
     """Run a program; its stdin, stdout and stderr come as three descriptors with the message.
 
-    ``environment`` is added to that of the warden; ``cores`` are the CPUs it is bound to.
+    ``environment`` is added to that of the warden; ``cores`` are the CPUs it is bound to. What is
+    found without a mark is never taken for that of a program that ``stays``: a host of tasks.
     """
 
     number: int
@@ -24,6 +25,7 @@ class Spawn(msgspec.Struct, frozen=True, tag="spawn"):
     folder: str
     environment: dict[str, str] = {}
     cores: tuple[int, ...] = ()
+    stays: bool = False
 
 
 class Signal(msgspec.Struct, frozen=True, tag="signal"):

@@ -48,6 +48,7 @@ class Warden:
         self._orders = OrderReader(channel)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._numbers: dict[int, int] = {}
+        self._staying: set[int] = set()
         self._all_cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self._environment = dict(os.environ)
         self._sweep_due: float | None = None
@@ -113,6 +114,8 @@ class Warden:
         else:
             self._running[order.number] = program
             self._numbers[program.pid] = order.number
+            if order.stays:
+                self._staying.add(order.number)
         finally:
             if order.cores:
                 os.sched_setaffinity(0, self._all_cores)
@@ -147,6 +150,7 @@ class Warden:
             if number is None:
                 continue
             program = self._running.pop(number)
+            self._staying.discard(number)
             program.returncode = os.waitstatus_to_exitcode(status)
             if self._may_have_strays():
                 self._sweep_due = self._sweep_due or time.monotonic() + _SWEEP_S
@@ -190,9 +194,8 @@ class Warden:
     def _owner_of(self, process: psutil.Process) -> int | None:
         """The program that a stray process came from; without a mark, the only one there is."""
         mark = _mark_of(process)
-        if mark is None and len(self._running) == 1:
-            return next(iter(self._running))
-        return mark
+        others = self._running.keys() - self._staying
+        return next(iter(others)) if mark is None and len(others) == 1 else mark
 
     def _report(self, report: Ended | NotStarted) -> None:
         # A worker that is gone is noticed by the next read.

@@ -46,7 +46,9 @@ class Host:
         self._channel.setblocking(False)
         with theirs:
             descriptors = (theirs.fileno(), self._log.writer, self._log.writer)
-            self.process: Process = executor.start(_COMMAND, folder, descriptors, environment)
+            self.process: Process = executor.start(
+                _COMMAND, folder, descriptors, environment, stays=True
+            )
         self._log.close_writer()
         self._loop.add_reader(self._channel, self._read)
         self.process.over.add_done_callback(lambda _over: self._died())
