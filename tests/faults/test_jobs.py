@@ -158,7 +158,7 @@ def test_fault_21_a_job_that_fills_the_disk_is_ended_at_its_quota(env: Env, sh: 
     worker = env.start_worker("w", "--programs", sh, "--job-disk", 50, cores=2)
     wait_until(lambda: states(project, "f") == ["failed"], "it is ended", 60)
     failure = element(project, "f").failure
-    assert "MiB, where its worker allows 50" in failure.reason
+    assert "and its worker allows a job 50 MiB" in failure.reason
     wait_until(lambda: states(project, "g") == ["done"], "the other is done")
     wait_until(lambda: not list((env.root / "w").glob("attempts/*")), "its files are removed")
     assert worker.process.poll() is None
