@@ -12,6 +12,7 @@ from copernicus.model.jobs import CheckpointRef, JobSpec, StoredFile
 from copernicus.model.resources import ProgramNeed
 from copernicus.scheduling.rows import CheckpointRow
 from copernicus.store import MemberRecord
+from copernicus.store.records import sender_of
 from support.stores import (
     BACKENDS,
     EACH_BACKEND,
@@ -135,6 +136,25 @@ def test_a_deleted_user_leaves_no_way_in(store):
     assert store.user("ann") is None
     assert store.session("a", now=2.0) is None
     assert store.projects_of("ann") == []
+
+
+def test_who_has_sent_a_file_is_kept_until_they_go_or_it_is_long_ago(store):
+    first, second = "1" * 64, "2" * 64
+    with store.transaction() as tx:
+        tx.add_user(user("eve"))
+        tx.note_upload(sender_of("user", "eve"), first, 10.0)
+        tx.note_upload(sender_of("user", "eve"), second, 10.0)
+        tx.note_upload(sender_of("worker", "eve"), first, 10.0)
+        tx.note_upload(sender_of("user", "eve"), first, 20.0)
+    assert store.has_sent("user eve", first)
+    assert not store.has_sent("worker eve", second)
+    with store.transaction() as tx:
+        assert tx.sweep_uploads(15.0) == 2
+    assert store.has_sent("user eve", first)
+    assert not store.has_sent("user eve", second)
+    with store.transaction() as tx:
+        tx.delete_user("eve")
+    assert not store.has_sent("user eve", first)
 
 
 def test_a_join_token_is_used_no_more_often_than_it_may_be(store):

@@ -69,8 +69,21 @@ class BlobPort:
             tell = telling(progress, source.name, source.manifest.size)
             if source.manifest.sha256 in blobs:
                 self._send(source, chunks, tell)
+                self._commit(source, tell)
             else:
                 tell(source.manifest.size)
+
+    def _commit(self, source: Source, tell: Callable[[int], None]) -> None:
+        """The server may have forgotten since who sent what (it was restarted): send it again."""
+        for left in reversed(range(_TRIES)):
+            try:
+                self._transport.send("POST", f"{self._base}/blobs", source.manifest)
+            except Conflict:
+                if not left:
+                    raise
+                self._send(source, set(self._missing([source.manifest]).chunks), tell)
+            else:
+                return
 
     def described(self, paths: Sequence[Path]) -> list[File]:
         """The files as they would be stored; nothing is sent.
@@ -142,7 +155,6 @@ class BlobPort:
                     lacking.discard(chunk.sha256)
                 done += chunk.size
                 tell(done)
-        self._transport.send("POST", f"{self._base}/blobs", source.manifest)
 
 
 def safe_name(name: str) -> str:

@@ -51,6 +51,7 @@ from copernicus.server.previews import Previews
 from copernicus.server.runtime import Runtime
 from copernicus.server.site import Site
 from copernicus.server.snapshots import take_due
+from copernicus.server.uploads import KEPT_S, Uploads
 from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
 from copernicus.telemetry import ensure_logging, get_logger
@@ -168,16 +169,18 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
     try:
         await evaluators.start()
         await runtime.do(Batch.open_work)
+        blobs = await asyncio.to_thread(BlobStore.in_folder, folder / BLOBS)
         yield Site(
             settings=settings,
             clock=clock,
             store=store,
-            blobs=await asyncio.to_thread(BlobStore.in_folder, folder / BLOBS),
+            blobs=blobs,
             authority=Authority.load(folder / IDENTITY),
             runtime=runtime,
             feed=feed,
             doorkeeper=Doorkeeper(settings),
             files=FileRights(store),
+            uploads=Uploads(store, blobs),
             previews=previews,
             names=settings.names or own_names(),
             knocks=Knocks(),
@@ -327,12 +330,18 @@ async def _sweeping(site: Site) -> None:
     """Remove, now and then, files that nothing names any more; a day old at least."""
     while True:
         await asyncio.sleep(site.settings.sweep_every_s)
+        site.runtime.post(_forget_uploads)
         try:
             swept = await asyncio.to_thread(_sweep, site)
         except CopernicusError as error:
             _LOG.error("files were not swept", reason=error.message)
         else:
             _LOG.info("swept files", removed=swept)
+
+
+def _forget_uploads(batch: Batch) -> None:
+    before = batch.now - KEPT_S
+    batch.write(lambda tx: tx.sweep_uploads(before))
 
 
 def _sweep(site: Site) -> str:

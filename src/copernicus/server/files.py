@@ -7,7 +7,8 @@ date from what is committed afterwards.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -15,10 +16,12 @@ import msgspec
 from copernicus.errors import BadValue
 from copernicus.model.edits import Connect, Edit, SetInput
 from copernicus.model.events import PartialMade
-from copernicus.model.jobs import CheckpointRef, JobSpec
+from copernicus.model.jobs import StoredFile
 from copernicus.model.values import File, files_in
 from copernicus.store.records import Entry
 from copernicus.store.store import Store
+
+_HASH_LENGTH = 64
 
 
 class FileRights:
@@ -32,19 +35,19 @@ class FileRights:
 
     def refers(self, project: str, sha256: str) -> bool:
         """Whether the project names this blob. Blocking: reads what is new of its journal."""
-        return (
-            sha256 in self._journaled(project)
-            or sha256 in self._checkpoints(project)
-            or sha256 in self._so_far(project)
-        )
+        return any(sha256 in known for known in self.named_by(project))
+
+    def named_by(self, project: str) -> Iterator[Set[str]]:
+        """The blobs that a project names, in parts. Blocking, as ``refers``."""
+        yield self._journaled(project)
+        yield frozenset(self._checkpoints(project))
+        yield frozenset(self._so_far(project))
 
     def all_referred(self) -> set[str]:
         """Every blob that any project names. Blocking, and slow the first time."""
         found: set[str] = set()
         for record in self._store.projects():
-            found |= self._journaled(record.id)
-            found.update(self._checkpoints(record.id))
-            found.update(self._so_far(record.id))
+            found.update(*self.named_by(record.id))
         return found
 
     def _journaled(self, project: str) -> set[str]:
@@ -59,15 +62,31 @@ class FileRights:
     def _checkpoints(self, project: str) -> Iterator[str]:
         """Those of running work are not in the journal until it has ended."""
         for row in self._store.checkpoints(project):
-            for ref in row.refs:
-                yield from (stored.sha256 for stored in ref.files)
+            yield from hashes_in(row)
 
     def _so_far(self, project: str) -> Iterator[str]:
         """What attempts have given that no result in the journal names."""
         for row in self._store.unjournaled_attempts(project):
             for given in row.partial.values():
-                yield from _hashes(given.value)
-            yield from _hashes(row.series)
+                yield from hashes_in(given.value)
+            yield from hashes_in(row.series)
+
+
+class Referred:
+    """The blobs that some projects name: one after another is read, as far as it is asked for."""
+
+    def __init__(self, rights: FileRights, projects: Iterable[str]) -> None:
+        self._read: list[Set[str]] = []
+        self._rest = chain.from_iterable(map(rights.named_by, projects))
+
+    def __contains__(self, sha256: str) -> bool:
+        if any(sha256 in known for known in self._read):
+            return True
+        for known in self._rest:
+            self._read.append(known)
+            if sha256 in known:
+                return True
+        return False
 
 
 def named_in(entry: Entry) -> Iterator[str]:
@@ -78,14 +97,7 @@ def named_in(entry: Entry) -> Iterator[str]:
     """
     if isinstance(entry.event, PartialMade):
         return iter(())
-    return _hashes(msgspec.to_builtins(entry.event))
-
-
-def inputs_of(spec: JobSpec, checkpoint: CheckpointRef | None) -> Iterator[str]:
-    """The SHA-256 of every blob that an attempt may fetch."""
-    yield from _hashes(msgspec.to_builtins(spec))
-    if checkpoint is not None:
-        yield from (stored.sha256 for stored in checkpoint.files)
+    return hashes_in(entry.event)
 
 
 def files_in_edits(edits: Iterable[Edit]) -> Iterator[File]:
@@ -108,14 +120,23 @@ def missing_file(file: File) -> BadValue:
     )
 
 
-def _hashes(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key in ("$file", "sha256"):
-            found = value.get(key)
-            if isinstance(found, str) and len(found) == 64:
-                yield found
+def hashes_in(value: Any) -> Iterator[str]:
+    """The SHA-256 of every blob anywhere in structs and plain values.
+
+    In plain values only what looks like a file counts: a user's JSON may say ``sha256`` of
+    anything, and would otherwise make it a file of the project.
+    """
+    if isinstance(value, StoredFile):
+        yield value.sha256
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from hashes_in(getattr(value, name))
+    elif isinstance(value, Mapping):
+        found = value.get("$file")
+        if isinstance(found, str) and len(found) == _HASH_LENGTH:
+            yield found
         for inner in value.values():
-            yield from _hashes(inner)
+            yield from hashes_in(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _hashes(inner)
+            yield from hashes_in(inner)

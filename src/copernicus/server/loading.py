@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from copernicus.engine.core import fold
 from copernicus.engine.state import ProjectState
 from copernicus.errors import BadValue, Conflict
-from copernicus.model.events import Event, ProjectCreated, ProjectLoaded
+from copernicus.model.events import Event, PartialMade, ProjectCreated, ProjectLoaded
 from copernicus.model.functions import FunctionSpec
 from copernicus.protocol.saved import (
     END,
@@ -25,6 +25,7 @@ from copernicus.protocol.saved import (
     frames,
 )
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
+from copernicus.server.files import hashes_in, named_in
 from copernicus.server.holdings import Loaded
 from copernicus.store.records import Entry, ProjectRecord
 
@@ -95,6 +96,48 @@ def _take_row(found: Saved, body: bytes) -> None:
         found.attempts.append(row)
     else:
         found.checkpoints.append(row)
+
+
+def only_theirs(saved: Saved, is_theirs: Callable[[str], bool]) -> Saved:
+    """What was saved, if all that it names are files of those who load it.
+
+    What running jobs had so far does not travel: it is made again.
+
+    Raises:
+        Conflict: It names others.
+    """
+    known: dict[str, bool] = {}
+
+    def has_foreign(named: Iterable[str]) -> bool:
+        found = list(named)
+        known.update({sha256: is_theirs(sha256) for sha256 in found if sha256 not in known})
+        return not all(known[sha256] for sha256 in found)
+
+    for fact in (*saved.entries, *saved.checkpoints):
+        if has_foreign(named_in(fact) if isinstance(fact, Entry) else hashes_in(fact)):
+            first = min(sha256 for sha256, theirs in known.items() if not theirs)
+            raise Conflict(
+                f"The project names files that did not come along, first {first}: they are lost "
+                "where it was saved, or were never part of it. An administrator of this server "
+                "can load it without them."
+            )
+    return replace(
+        saved,
+        entries=[_less_so_far(entry, has_foreign) for entry in saved.entries],
+        attempts=[
+            msgspec.structs.replace(
+                row, partial={}, series={} if has_foreign(hashes_in(row.series)) else row.series
+            )
+            for row in saved.attempts
+        ],
+    )
+
+
+def _less_so_far(entry: Entry, has_foreign: Callable[[Iterable[str]], bool]) -> Entry:
+    event = entry.event
+    if not isinstance(event, PartialMade) or not has_foreign(hashes_in(event)):
+        return entry
+    return msgspec.structs.replace(entry, event=msgspec.structs.replace(event, outputs={}))
 
 
 def refuse_newer(number: int, version: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from copernicus.errors import NotFound
 from copernicus.protocol.saved import (
     END,
@@ -17,9 +19,9 @@ from copernicus.protocol.saved import (
     SavedHead,
     framed,
 )
-from copernicus.scheduling.rows import ENDED, CheckpointRow, Row
+from copernicus.scheduling.rows import ENDED, AttemptRow, Row
 from copernicus.server.batch import Batch
-from copernicus.server.files import named_in
+from copernicus.server.files import hashes_in, named_in
 from copernicus.server.holdings import Project
 from copernicus.server.site import Site
 from copernicus.version import __version__
@@ -69,8 +71,7 @@ def saved_frames(site: Site, taken: Snapshot) -> Iterator[bytes]:
         yield b"".join(framed(ENTRY, entry) for entry in entries)
         since = entries[-1].position
     for row in taken.rows:
-        if isinstance(row, CheckpointRow):
-            files.update(file.sha256 for ref in row.refs for file in ref.files)
+        files.update(hashes_in(_less_so_far(row)))
         yield framed(ROW, (type(row).__name__, row))
     for sha256 in sorted(files):
         size = _size(site, sha256)
@@ -79,8 +80,13 @@ def saved_frames(site: Site, taken: Snapshot) -> Iterator[bytes]:
     yield framed(END, last)
 
 
+def _less_so_far(row: Row) -> Row:
+    """What running jobs had so far is made again where they go on."""
+    return msgspec.structs.replace(row, partial={}) if isinstance(row, AttemptRow) else row
+
+
 def _size(site: Site, sha256: str) -> int | None:
-    # A user's JSON may have a member of this name that is no file of ours.
+    # A file may be lost, and what a user's JSON says may only look like one.
     try:
         return site.blobs.manifest(sha256).size
     except NotFound:

@@ -13,6 +13,7 @@ from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
 from copernicus.server.files import FileRights
 from copernicus.server.peeking import Knocks
+from copernicus.server.uploads import Uploads
 from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
 
@@ -34,6 +35,7 @@ class Site:
     feed: Feed
     doorkeeper: Doorkeeper
     files: FileRights
+    uploads: Uploads
     previews: Previews
     names: tuple[str, ...]
     knocks: Knocks

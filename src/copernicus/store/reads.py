@@ -36,6 +36,7 @@ from copernicus.store.schema import (
     PROJECTS,
     SESSIONS,
     SNAPSHOTS,
+    UPLOADS,
     USERS,
     WORKERS,
 )
@@ -245,6 +246,11 @@ class Reads:
         """All logins of a user, newest first."""
         query = select(SESSIONS).where(SESSIONS.c.user == user)
         return self._records(SessionRecord, query.order_by(SESSIONS.c.created.desc()))
+
+    def has_sent(self, sender: str, sha256: str) -> bool:
+        """Whether somebody has sent all bytes of this blob, lately."""
+        query = select(UPLOADS.c.at).where(UPLOADS.c.sender == sender, UPLOADS.c.sha256 == sha256)
+        return bool(self._rows(query))
 
     def join_tokens(self) -> list[JoinTokenRecord]:
         """All join tokens, newest first."""

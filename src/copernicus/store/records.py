@@ -12,6 +12,11 @@ from copernicus.protocol import WorkerFacts
 Role = Literal["owner", "editor", "viewer"]
 
 
+def sender_of(kind: str, name: str) -> str:
+    """How the sender of a file is kept: a user and a worker of one name are not the same."""
+    return f"{kind} {name}"
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One fact of a project's journal.
 

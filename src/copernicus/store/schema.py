@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 2
+FORMAT = 3
 """Grows with every migration, and is its number."""
 
 METADATA = MetaData(
@@ -161,6 +161,15 @@ WORKERS = Table(
     Column("token", String, nullable=False),
     Column("revoked_at", Double),
     Column("draining", Boolean, nullable=False),
+)
+
+# Who has sent which blob, byte by byte: only that, and what a project names, may be named.
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("sender", String, primary_key=True),
+    Column("sha256", String, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
 )
 
 AUDIT = Table(

@@ -38,6 +38,7 @@ from copernicus.store.records import (
     SessionRecord,
     UserRecord,
     WorkerRecord,
+    sender_of,
 )
 from copernicus.store.schema import (
     ATTEMPTS,
@@ -51,6 +52,7 @@ from copernicus.store.schema import (
     PROJECTS,
     SESSIONS,
     SNAPSHOTS,
+    UPLOADS,
     USERS,
     WORKERS,
 )
@@ -151,6 +153,7 @@ class Transaction:
         """Remove a user with their sessions and memberships. Raises NotFound."""
         self.end_sessions_of(user)
         self._remove(MEMBERS, MEMBERS.c.user == user)
+        self._remove(UPLOADS, UPLOADS.c.sender == sender_of("user", user))
         if not self._remove(USERS, USERS.c.name == user):
             raise NotFound(f"no user {user}")
 
@@ -173,6 +176,14 @@ class Transaction:
     def sweep_expired(self, now: float) -> int:
         """Remove expired sessions; how many there were."""
         return self._remove(SESSIONS, SESSIONS.c.expires <= now)
+
+    def note_upload(self, sender: str, sha256: str, at: float) -> None:
+        """Keep that somebody has sent all bytes of a blob."""
+        upsert(self._connection, UPLOADS, [{"sender": sender, "sha256": sha256, "at": at}])
+
+    def sweep_uploads(self, before: float) -> int:
+        """Forget what was sent before this time; how many there were."""
+        return self._remove(UPLOADS, UPLOADS.c.at < before)
 
     def add_join_token(self, token: JoinTokenRecord) -> None:
         """Keep a join token."""

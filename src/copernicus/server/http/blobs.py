@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Annotated
 from urllib.parse import quote
 
@@ -14,13 +15,14 @@ from litestar.enums import MediaType
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from copernicus.blobs import CHUNK_SIZE, Chunk, Manifest
+from copernicus.blobs import CHUNK_SIZE
 from copernicus.errors import BadValue, NotFound
 from copernicus.protocol import BlobManifest, MissingReply, MissingRequest
 from copernicus.security.policy import Action
-from copernicus.server.files import inputs_of
+from copernicus.server.files import Referred, hashes_in
 from copernicus.server.http.access import (
     AnyRequest,
+    caller_of,
     does,
     packed,
     project_of,
@@ -28,6 +30,8 @@ from copernicus.server.http.access import (
     worker_of,
 )
 from copernicus.server.site import Site
+from copernicus.server.uploads import Sender
+from copernicus.store.records import sender_of
 
 _PACKED = MediaType.MESSAGEPACK
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?|bytes=-(\d{1,18})")
@@ -40,7 +44,7 @@ Name = Annotated[str, QueryParameter(name="name", max_length=255)]
 @post("/blobs/missing", opt=does(Action.EDIT_PROJECT), status_code=200)
 async def missing(request: AnyRequest, data: JSONBody[MissingRequest]) -> MissingReply:
     """Which of these chunks and blobs have to be uploaded."""
-    return await asyncio.to_thread(missing_of, site_of(request), data)
+    return await missing_for(request, user_sender(request), data)
 
 
 @put(
@@ -51,14 +55,13 @@ async def missing(request: AnyRequest, data: JSONBody[MissingRequest]) -> Missin
 )
 async def put_chunk(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
-    data = await request.body()
-    await asyncio.to_thread(site_of(request).blobs.put_chunk, sha256, data)
+    await keep_chunk(request, user_sender(request), sha256)
 
 
 @post("/blobs", opt=does(Action.EDIT_PROJECT), status_code=204)
 async def commit(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
     """Make a blob of chunks that are here."""
-    await asyncio.to_thread(commit_to, site_of(request), data)
+    await commit_blob(request, user_sender(request), data)
 
 
 @get("/blobs/{sha256:str}", opt=does(Action.DOWNLOAD), media_type="application/octet-stream")
@@ -77,7 +80,7 @@ async def download(request: AnyRequest, sha256: FromPath[str], name: Name = "") 
 async def missing_of_worker(request: AnyRequest) -> MissingReply:
     """Which of these chunks and blobs have to be uploaded."""
     data = await packed(request, MissingRequest)
-    return await asyncio.to_thread(missing_of, site_of(request), data)
+    return await missing_for(request, worker_sender(request), data)
 
 
 @put(
@@ -88,15 +91,14 @@ async def missing_of_worker(request: AnyRequest) -> MissingReply:
 )
 async def put_chunk_of_worker(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
-    data = await request.body()
-    await asyncio.to_thread(site_of(request).blobs.put_chunk, sha256, data)
+    await keep_chunk(request, worker_sender(request), sha256)
 
 
 @post("/blobs", opt=does(Action.WRITE_ATTEMPT_BLOB), status_code=204)
 async def commit_of_worker(request: AnyRequest) -> None:
     """Make a blob of chunks that are here."""
     data = await packed(request, BlobManifest)
-    await asyncio.to_thread(commit_to, site_of(request), data)
+    await commit_blob(request, worker_sender(request), data)
 
 
 @get(
@@ -105,7 +107,8 @@ async def commit_of_worker(request: AnyRequest) -> None:
 async def download_of_worker(request: AnyRequest, sha256: FromPath[str]) -> Stream:
     """The bytes of an input or checkpoint file of an attempt that the worker holds."""
     site, worker = site_of(request), worker_of(request)
-    if not await asyncio.to_thread(_is_input_of, site, worker.id, sha256):
+    held = _OfAttempts(site, worker.id)
+    if not await asyncio.to_thread(held.__contains__, sha256):
         raise NotFound(f"No attempt that worker {worker.id} holds has a file {sha256[:80]!r}.")
     return await _send(request, sha256, "")
 
@@ -113,32 +116,68 @@ async def download_of_worker(request: AnyRequest, sha256: FromPath[str]) -> Stre
 # --- both ---------------------------------------------------------------------------------------
 
 
-def missing_of(site: Site, data: MissingRequest) -> MissingReply:
-    """What has to be uploaded of these. Blocking."""
-    return MissingReply(
-        tuple(site.blobs.missing_chunks(data.chunks)),
-        tuple(blob for blob in dict.fromkeys(data.blobs) if not site.blobs.has(blob)),
+async def missing_for(request: AnyRequest, sender: Sender, data: MissingRequest) -> MissingReply:
+    """What this sender has to upload."""
+    return await asyncio.to_thread(site_of(request).uploads.missing, sender, data)
+
+
+async def keep_chunk(request: AnyRequest, sender: Sender, sha256: str) -> None:
+    """Keep the body as a chunk."""
+    data = await request.body()
+    await asyncio.to_thread(site_of(request).uploads.put_chunk, sender, sha256, data)
+
+
+async def commit_blob(request: AnyRequest, sender: Sender, data: BlobManifest) -> None:
+    """Make a blob, and keep who has sent it."""
+    site = site_of(request)
+    await asyncio.to_thread(site.uploads.commit, sender, data)
+    await site.runtime.do(
+        lambda batch: batch.write(lambda tx: tx.note_upload(sender.name, data.sha256, batch.now))
     )
 
 
-def commit_to(site: Site, data: BlobManifest) -> None:
-    """Make a blob of chunks that are here. Blocking."""
-    chunks = tuple(Chunk(chunk.sha256, chunk.size) for chunk in data.chunks)
-    site.blobs.commit(Manifest(data.sha256, data.size, chunks))
+def user_sender(request: AnyRequest) -> Sender:
+    """The user that asks, and what they may fetch: the files of all their projects."""
+    site, caller = site_of(request), caller_of(request)
+    here = request.path_params.get("project")
+    projects = [p for p in site.runtime.holdings.projects if caller.name in p.roles]
+    projects.sort(key=lambda project: here not in (project.record.id, project.record.name))
+    readable = Referred(site.files, [project.record.id for project in projects])
+    name = sender_of(caller.principal.kind, caller.name)
+    return Sender(name, readable, everything=caller.principal.admin)
 
 
-def _is_input_of(site: Site, worker: str, sha256: str) -> bool:
-    scheduler = site.runtime.holdings.scheduler
-    for attempt in scheduler.attempts_of(worker):
-        row = scheduler.job_row(attempt.rpartition("#")[0])
-        if row is None or row.spec is None:
-            continue
-        if sha256 in inputs_of(row.spec, None):
-            return True
-        for line in site.store.checkpoints(row.project, row.spec.checkpoint_key):
-            if any(file.sha256 == sha256 for ref in line.refs for file in ref.files):
-                return True
-    return False
+def worker_sender(request: AnyRequest) -> Sender:
+    """The worker that asks, and what it may fetch: the files of the attempts that it holds."""
+    site, caller = site_of(request), caller_of(request)
+    held = _OfAttempts(site, worker_of(request).id)
+    return Sender(sender_of(caller.principal.kind, caller.name), held, held.listed)
+
+
+class _OfAttempts:
+    """The inputs and checkpoints of the attempts that a worker holds; looked for when asked."""
+
+    def __init__(self, site: Site, worker: str) -> None:
+        self._site = site
+        self._worker = worker
+
+    def __contains__(self, sha256: str) -> bool:
+        return sha256 in self._files
+
+    def listed(self) -> Iterable[str]:
+        return self._files
+
+    @cached_property
+    def _files(self) -> set[str]:
+        scheduler = self._site.runtime.holdings.scheduler
+        found: set[str] = set()
+        for attempt in scheduler.attempts_of(self._worker):
+            row = scheduler.job_row(attempt.rpartition("#")[0])
+            if row is not None and row.spec is not None:
+                found.update(hashes_in(row.spec))
+                for line in self._site.store.checkpoints(row.project, row.spec.checkpoint_key):
+                    found.update(hashes_in(line))
+        return found
 
 
 async def _send(request: AnyRequest, sha256: FromPath[str], name: str) -> Stream:

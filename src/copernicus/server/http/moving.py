@@ -22,11 +22,12 @@ from copernicus.server.http.access import (
     does,
     site_of,
 )
-from copernicus.server.http.blobs import commit_to, missing_of
+from copernicus.server.http.blobs import commit_blob, keep_chunk, missing_for, user_sender
 from copernicus.server.http.projects import check_name, new_project_id
-from copernicus.server.loading import Saved, as_new, read_saved
+from copernicus.server.loading import Saved, as_new, only_theirs, read_saved
 from copernicus.server.saving import Snapshot, saved_frames, snapshot
 from copernicus.server.site import Site
+from copernicus.server.uploads import Sender
 from copernicus.server.views import project_view
 
 
@@ -48,7 +49,7 @@ async def save_project(request: AnyRequest) -> Stream:
 @post("/blobs/missing", opt=does(Action.CREATE_PROJECT), status_code=200)
 async def missing_for_load(request: AnyRequest, data: JSONBody[MissingRequest]) -> MissingReply:
     """Which chunks and blobs have to be uploaded before a project can be loaded."""
-    return await asyncio.to_thread(missing_of, site_of(request), data)
+    return await missing_for(request, user_sender(request), data)
 
 
 @put(
@@ -59,21 +60,20 @@ async def missing_for_load(request: AnyRequest, data: JSONBody[MissingRequest]) 
 )
 async def put_chunk_for_load(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
-    data = await request.body()
-    await asyncio.to_thread(site_of(request).blobs.put_chunk, sha256, data)
+    await keep_chunk(request, user_sender(request), sha256)
 
 
 @post("/blobs", opt=does(Action.CREATE_PROJECT), status_code=204)
 async def commit_for_load(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
     """Make a blob of chunks that are here."""
-    await asyncio.to_thread(commit_to, site_of(request), data)
+    await commit_blob(request, user_sender(request), data)
 
 
 @post("/", opt=does(Action.CREATE_PROJECT))
 async def load_project(request: AnyRequest, data: JSONBody[LoadRequest]) -> ProjectView:
     """Make a project of frames and files that were uploaded; paused unless ``resume``."""
     site, caller = site_of(request), caller_of(request)
-    loaded = await asyncio.to_thread(_loaded, site, data, caller.name)
+    loaded = await asyncio.to_thread(_loaded, site, data, caller.name, user_sender(request))
 
     def adopt(batch: Batch) -> ProjectView:
         project = batch.load_project(loaded, resume=data.resume)
@@ -85,7 +85,9 @@ async def load_project(request: AnyRequest, data: JSONBody[LoadRequest]) -> Proj
     return await site.runtime.do(adopt)
 
 
-def _loaded(site: Site, data: LoadRequest, owner: str) -> Loaded:
+def _loaded(site: Site, data: LoadRequest, owner: str, sender: Sender) -> Loaded:
+    if not site.uploads.may_name(sender, data.sha256):
+        raise _not_here({data.sha256})
     saved = read_saved(site.blobs.read(data.sha256))
     assert saved.head is not None
     name = data.name or saved.head.name
@@ -93,17 +95,22 @@ def _loaded(site: Site, data: LoadRequest, owner: str) -> Loaded:
     if site.runtime.holdings.projects.find(name) is not None:
         raise Conflict(f"There is already a project {name!r}: choose another name (--name).")
     _check_files(site, saved)
-    return as_new(saved, new_project_id(), name, owner, site.runtime.holdings.catalog)
+    owned = only_theirs(saved, lambda sha256: site.uploads.may_name(sender, sha256))
+    return as_new(owned, new_project_id(), name, owner, site.runtime.holdings.catalog)
 
 
 def _check_files(site: Site, saved: Saved) -> None:
     """Asking keeps them from a sweep until the journal names them."""
-    absent = [file.sha256 for file in saved.files if not site.blobs.has(file.sha256)]
+    absent = {file.sha256 for file in saved.files if not site.blobs.has(file.sha256)}
     if absent:
-        raise Conflict(
-            f"{len(absent)} files of the project are not on this server, first {absent[0]}: "
-            "load it again; what is here is not sent again."
-        )
+        raise _not_here(absent)
+
+
+def _not_here(absent: set[str]) -> Conflict:
+    return Conflict(
+        f"{len(absent)} files of the project are not on this server, first {min(absent)}: "
+        "load it again; what is here is not sent again."
+    )
 
 
 SAVE_ROUTES = Router("/v1/projects/{project:str}", route_handlers=[save_project], tags=["projects"])

@@ -12,6 +12,7 @@ from ulid import ULID
 
 from copernicus.errors import BadValue, Conflict
 from copernicus.model.filenames import check_name as check_file_name
+from copernicus.model.values import File
 from copernicus.protocol import (
     EditReply,
     EditRequest,
@@ -23,7 +24,7 @@ from copernicus.protocol import (
 from copernicus.security.policy import Action, Role
 from copernicus.server.batch import Batch
 from copernicus.server.editing import edit
-from copernicus.server.files import files_in_edits, missing_file
+from copernicus.server.files import files_in_edits, hashes_in, missing_file
 from copernicus.server.http.access import (
     AnyRequest,
     caller_of,
@@ -32,9 +33,11 @@ from copernicus.server.http.access import (
     site_of,
     visible_to,
 )
+from copernicus.server.http.blobs import user_sender
 from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.previews import Snapshot, snapshot
 from copernicus.server.site import Site
+from copernicus.server.uploads import Sender
 from copernicus.server.views import project_view
 from copernicus.store.records import MemberRecord
 
@@ -163,7 +166,7 @@ async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> Edit
     """A transaction: all edits are applied, or none; or they are only checked."""
     caller, site = caller_of(request), site_of(request)
     _check_number(data)
-    await asyncio.to_thread(_check_files, site, data)
+    await asyncio.to_thread(_check_files, site, data, user_sender(request))
 
     def carry_out(batch: Batch) -> EditReply:
         project = check_role(request, batch)
@@ -199,8 +202,15 @@ def _check_number(data: EditRequest) -> None:
         raise BadValue(f"A transaction may have {_MANY_EDITS} edits, not {len(data.edits)}.")
 
 
-def _check_files(site: Site, data: EditRequest) -> None:
-    for file in set(files_in_edits(data.edits)):
+def _check_files(site: Site, data: EditRequest, sender: Sender) -> None:
+    """Files of values are here, and the user's to name."""
+    files = set(files_in_edits(data.edits))
+    by_hash = {file.sha256: file for file in files}
+    # What a project may fetch follows from what its facts name: so the same names are checked.
+    for sha256 in sorted(set(hashes_in(data.edits))):
+        if not site.uploads.may_name(sender, sha256):
+            raise missing_file(by_hash.get(sha256, File(sha256, 0)))
+    for file in files:
         check_file_name(file.name)
         if not site.blobs.has(file.sha256) or site.blobs.manifest(file.sha256).size != file.size:
             raise missing_file(file)

@@ -25,7 +25,7 @@ from copernicus.server.batch import Batch
 from copernicus.server.http.access import AnyRequest, caller_of, does, site_of
 from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.site import Site
-from copernicus.store.records import UserRecord
+from copernicus.store.records import UserRecord, sender_of
 
 _NO_CONTENT = HTTP_204_NO_CONTENT
 
@@ -167,6 +167,7 @@ async def delete_user(request: AnyRequest, name: FromPath[str]) -> None:
         batch.holdings.accounts.delete(name)
         for project in batch.holdings.projects:
             project.roles.pop(name, None)
+        site_of(request).uploads.chunks.forget(sender_of("user", name))
         batch.write(lambda tx: tx.delete_user(name))
         batch.audit(caller.name, caller.address, "user.delete", name)
 

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 
 from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
 from copernicus.model.filenames import check_name, sane_path
-from copernicus.model.jobs import CheckpointRef, StoredFile
+from copernicus.model.jobs import CheckpointRef, Failure, StoredFile
 from copernicus.model.resources import Offer
 from copernicus.model.values import File, files_in
 from copernicus.protocol import (
@@ -34,9 +34,12 @@ from copernicus.protocol import (
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
+from copernicus.server.files import Referred, hashes_in
 from copernicus.server.http.access import AnyRequest, caller_of, does, packed, site_of, worker_of
 from copernicus.server.site import Site
+from copernicus.server.uploads import Sender
 from copernicus.server.waiting import Waiting
+from copernicus.store.records import sender_of
 
 _PACKED = MediaType.MESSAGEPACK
 _SMALL = 64 * 1024
@@ -106,6 +109,7 @@ async def checkpoint(request: AnyRequest) -> None:
     site, record = site_of(request), worker_of(request)
     made = await packed(request, CheckpointRequest)
     await asyncio.to_thread(_check_stored, site, _placeable(made.files))
+    await asyncio.to_thread(_check_theirs, site, record.id, made)
     await site.runtime.do(lambda batch: batch.checkpoint(record.id, made))
 
 
@@ -115,6 +119,7 @@ async def partial(request: AnyRequest) -> None:
     site, record = site_of(request), worker_of(request)
     given = await packed(request, PartialRequest)
     await asyncio.to_thread(_check_stored, site, _stored(given.outputs))
+    await asyncio.to_thread(_check_theirs, site, record.id, given)
     await site.runtime.do(lambda batch: batch.partial(record.id, given))
     site.knocks.told()
 
@@ -124,10 +129,10 @@ async def result(request: AnyRequest) -> ResultReply:
     """How an attempt ended, with its small files; larger ones have been uploaded."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
     ended = await packed(request, ResultRequest)
-    error = (await _keep_all_files(site, (ended,)))[0]
-    if error is not None:
-        raise error
-    return await _take_result(site, worker, address, ended)
+    kept = (await _keep_all_files(site, worker, (ended,)))[0]
+    if isinstance(kept, CopernicusError):
+        raise kept
+    return await _take_result(site, worker, address, kept)
 
 
 @post("/results", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
@@ -135,17 +140,17 @@ async def results(request: AnyRequest) -> ResultsReply:
     """How several attempts ended; each is taken or refused by itself."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
     several = (await packed(request, ResultsRequest)).results
-    errors = await _keep_all_files(site, several)
-    taken = (_take(site, worker, address, *one) for one in zip(several, errors, strict=True))
+    kept = await _keep_all_files(site, worker, several)
+    taken = (_take(site, worker, address, one) for one in kept)
     return ResultsReply(tuple(await asyncio.gather(*taken)))
 
 
 async def _take(
-    site: Site, worker: str, address: str, ended: ResultRequest, error: CopernicusError | None
+    site: Site, worker: str, address: str, ended: ResultRequest | CopernicusError
 ) -> ResultOutcome:
     try:
-        if error is not None:
-            raise error
+        if isinstance(ended, CopernicusError):
+            raise ended
         return ResultOutcome(verdict=(await _take_result(site, worker, address, ended)).verdict)
     except ServerBusy:
         raise
@@ -166,18 +171,17 @@ async def _take_result(site: Site, worker: str, address: str, ended: ResultReque
 
 
 async def _keep_all_files(
-    site: Site, several: Sequence[ResultRequest]
-) -> list[CopernicusError | None]:
-    """Keep the files that came along; what is wrong with those of each."""
+    site: Site, worker: str, several: Sequence[ResultRequest]
+) -> list[ResultRequest | CopernicusError]:
+    """Keep the files that came along; each as it is to be taken, or what is wrong with it."""
     if not any(_has_files(ended) for ended in several):
-        return [None] * len(several)
+        return list(several)
 
-    def keep(ended: ResultRequest) -> CopernicusError | None:
+    def keep(ended: ResultRequest) -> ResultRequest | CopernicusError:
         try:
-            _keep_files(site, ended)
+            return _keep_files(site, worker, ended)
         except CopernicusError as error:
             return error
-        return None
 
     return await asyncio.to_thread(lambda: [keep(ended) for ended in several])
 
@@ -247,15 +251,16 @@ def _placeable(files: Sequence[StoredFile]) -> Sequence[StoredFile]:
 
 
 def _has_files(ended: ResultRequest) -> bool:
-    record = ended.record
-    recorded = (record.checkpoint or record.series) if record else None
-    return bool(ended.inline or ended.checkpoint or recorded or list(files_in(ended.outputs)))
+    return bool(ended.inline) or next(hashes_in(ended), None) is not None
 
 
-def _keep_files(site: Site, ended: ResultRequest) -> None:
+def _keep_files(site: Site, worker: str, ended: ResultRequest) -> ResultRequest:
     for sha256, data in ended.inline.items():
         if site.blobs.put_bytes(data).sha256 != sha256:
             raise BadValue(f"The file {sha256} that came with the result has another SHA-256.")
+    foreign = _foreign(site, worker, ended)
+    if foreign:
+        return _failed(ended, foreign)
     files = _stored(ended.outputs)
     if ended.checkpoint is not None:
         files.extend(_placeable(ended.checkpoint.files))
@@ -264,6 +269,44 @@ def _keep_files(site: Site, ended: ResultRequest) -> None:
         files.extend(_placeable(recorded.files))
     files.extend(_stored(ended.record.series) if ended.record else ())
     _check_stored(site, files)
+    return ended
+
+
+def _failed(ended: ResultRequest, foreign: set[str]) -> ResultRequest:
+    """What a program writes as JSON may look like a file: it makes none of its own."""
+    record = ended.record
+    if record is not None:
+        record = msgspec.structs.replace(record, outcome="failed", checkpoint=None, series={})
+    failure = Failure(
+        f"An output names the file {min(foreign)}, which the job has not made and the project "
+        "does not have.",
+        worker=record.worker if record else "",
+        remedy="Write the file itself in the job, and declare it as an output.",
+    )
+    return msgspec.structs.replace(
+        ended, outcome="failed", outputs={}, failure=failure, checkpoint=None, record=record
+    )
+
+
+def _check_theirs(site: Site, worker: str, given: CheckpointRequest | PartialRequest) -> None:
+    foreign = _foreign(site, worker, given)
+    if foreign:
+        raise BadValue(
+            f"The file {min(foreign)} was not sent by this worker: upload it first, then send "
+            "this again."
+        )
+
+
+def _foreign(
+    site: Site, worker: str, given: CheckpointRequest | PartialRequest | ResultRequest
+) -> set[str]:
+    """The files that a worker names but has not sent, and that are not of the attempt's project."""
+    named = set(hashes_in(given))
+    if isinstance(given, ResultRequest):
+        named.difference_update(given.inline)
+    of_project = Referred(site.files, (given.attempt.partition(".")[0],))
+    sender = Sender(sender_of("worker", worker), of_project)
+    return {sha256 for sha256 in named if not site.uploads.may_name(sender, sha256)}
 
 
 WORK_ROUTES = Router(
