@@ -26,6 +26,14 @@ def reader(env: Env) -> Iterator[Reader]:
 
 
 @pytest.mark.e2e
+def test_describe_your_machine(env: Env, reader: Reader) -> None:
+    reader.follow(HOW_TO / "describe-your-machine.md")
+    found = env.json("worker", "machine", "--cores", 1)
+    assert len(found["core_ids"]) == 1
+    assert found["processor"]
+
+
+@pytest.mark.e2e
 @pytest.mark.timeout(300)
 def test_choose_where_jobs_run(env: Env, reader: Reader) -> None:
     project = env.open("ala")

@@ -10,10 +10,8 @@ import pytest
 from copernicus.errors import BadSettings
 from copernicus.model.resources import ProgramNeed
 from copernicus.worker.outcome import explain_exit, find_fatal
-from copernicus.worker.probe import Machine, Share, cpu_quota, gpu_ids, probe_machine
 from copernicus.worker.program_file import read_programs
 from copernicus.worker.programs import Programs, find_gromacs, find_programs
-from copernicus.worker.settings import WorkerSettings
 
 
 def write(tmp_path, text):
@@ -153,44 +151,6 @@ version = {argv = ["{program}"], regex = 'cpc-version-(.)'}
     found = offered(read_programs(write(tmp_path, text)).programs, "boxed")
     assert found.command_in(tmp_path)[-1] == str(tmp_path)
     assert found.version
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_cgroups_limit_the_cores(tmp_path, files, quota):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert cpu_quota(tmp_path) == quota
-
-
-def test_more_cores_than_there_are_are_refused(tmp_path):
-    with pytest.raises(BadSettings, match="cores = 100000"):
-        probe_machine(WorkerSettings(tmp_path, tmp_path, cores=100_000))
-
-
-def test_visible_gpus_are_taken_as_they_are_named():
-    assert gpu_ids("0, 2") == ("0", "2")
-    assert gpu_ids("") == ()
-    assert gpu_ids("-1") == ()
-
-
-def test_no_two_attempts_share_a_core():
-    share = Share(Machine((0, 1, 2, 3), 1000, ("0", "1")))
-    first, second = share.take(2, 1, 300), share.take(2, 1, 300)
-    assert set(first.cores).isdisjoint(second.cores)
-    assert first.gpus != second.gpus
-    assert (share.cores, share.gpus, share.memory_mb) == (0, 0, 400)
-    share.give_back(first)
-    assert (share.cores, share.gpus, share.memory_mb) == (2, 1, 700)
 
 
 def test_words_for_ends_and_logs():

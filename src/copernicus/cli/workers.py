@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -72,6 +72,12 @@ def start(
     idle_exit: float | None = None,
     walltime: float | None = None,
     grace: float = 30.0,
+    hyperthreads: Flag = False,
+    nice: int = 0,
+    hours: str = "",
+    idle: float | None = None,
+    pause_on_battery: Flag = False,
+    leaving: Literal["finish", "suspend", "hand-back"] = "finish",
     options: Local = LOCAL,
 ) -> int:
     """Run a worker.
@@ -91,9 +97,16 @@ def start(
         idle_exit: End after so many seconds without work.
         walltime: End after so many seconds, handing back what runs.
         grace: Seconds that a stopped program gets to write its state.
+        hyperthreads: Count every hyper-thread as a core; by default, there is one job on a core.
+        nice: Lower the priority of programs, by up to 19.
+        hours: Work only at these hours: 20:00-07:00
+        idle: Work only when nobody has used this machine for so many minutes.
+        pause_on_battery: Do not work while there are no mains.
+        leaving: What becomes of running jobs when a pause begins.
         options: Common ones.
     """
     from copernicus.worker.agent import run_worker
+    from copernicus.worker.owner import OwnerRules, read_hours
     from copernicus.worker.settings import WorkerSettings
 
     return run_worker(
@@ -113,8 +126,44 @@ def start(
             grace_s=grace,
             json_lines=options.json,
             allow_scripts=allow_scripts,
+            hyperthreads=hyperthreads,
+            nice=nice,
+            owner=OwnerRules(
+                hours=read_hours(hours),
+                idle_s=None if idle is None else idle * 60.0,
+                on_battery=not pause_on_battery,
+                leaving=leaving,
+            ),
         )
     )
+
+
+def machine(
+    *, cores: int | None = None, hyperthreads: Flag = False, options: Local = LOCAL
+) -> None:
+    """Show what a worker would find on this machine.
+
+    Args:
+        cores: As with worker start --cores.
+        hyperthreads: As with worker start --hyperthreads.
+        options: Common ones.
+    """
+    from copernicus.cli.render.tables import facts
+    from copernicus.worker.probe import probe_machine
+    from copernicus.worker.settings import WorkerSettings
+
+    nowhere = Path(os.devnull)
+    found = probe_machine(WorkerSettings(nowhere, nowhere, cores, hyperthreads=hyperthreads))
+    rows: list[tuple[str, str | Text]] = [
+        ("processor", found.processor),
+        ("cores", str(found.cores)),
+        *([("second threads", str(found.second_threads))] if found.second_threads else []),
+        ("pinned to", ",".join(map(str, found.core_ids))),
+        ("limit", "-" if found.quota is None else f"{found.quota:g} CPUs by cgroup"),
+        ("memory", f"{found.memory_mb} MiB"),
+        *((f"GPU {g.id}", f"{g.name or g.vendor}, {g.memory_mb} MiB") for g in found.gpus),
+    ]
+    emit(options.json, found, lambda: facts(rows))
 
 
 def _work_dir(bundle: Path) -> Path:

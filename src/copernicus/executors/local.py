@@ -63,9 +63,13 @@ class Process:
 
 
 class LocalExecutor:
-    """Starts programs through one warden, which is started again should it die."""
+    """Starts programs through one warden, which is started again should it die.
 
-    def __init__(self) -> None:
+    Programs run with a priority that is lower by ``nice`` than that of this process.
+    """
+
+    def __init__(self, nice: int = 0) -> None:
+        self._nice = nice
         self._channel: socket.socket | None = None
         self._warden: subprocess.Popen[bytes] | None = None
         self._processes: dict[int, Process] = {}
@@ -131,6 +135,7 @@ class LocalExecutor:
                         "-m",
                         "copernicus.executors.warden",
                         str(theirs.fileno()),
+                        str(self._nice),
                     ],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,

@@ -246,11 +246,12 @@ def _adopt_orphans() -> None:
 
 
 def main() -> None:
-    """Run as ``python -m copernicus.executors.warden DESCRIPTOR``."""
+    """Run as ``python -m copernicus.executors.warden DESCRIPTOR NICE``."""
     # The worker decides when its programs end: a ^C of the terminal must not come before it.
     # Handlers, since an ignored signal would stay ignored in the programs.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda _number, _frame: None)
+    os.nice(int(sys.argv[2]))
     os.chdir(Path("/"))
     _adopt_orphans()
     warden = os.fork()

@@ -124,7 +124,7 @@ class Jobs:
             return Done(path, spec.function, folder, {}, _no_program(spec, self._programs))
         if self._executor is None:
             self._executor = LocalExecutor()
-        tools = Tools(self._executor, _AtHand(self._blobs), self._programs, False, _GRACE_S)
+        tools = Tools(self._executor, _AtHand(self._blobs), self._programs, (), _GRACE_S)
         assignment = Assignment(path, path, 1, "test", spec, spec.resources.cores, 60.0, 60.0)
         bench = Bench(assignment, Taken((), (), 0), tools, home)
         try:

@@ -33,6 +33,7 @@ from copernicus.worker.identity import Identity, diagnose, obtain_identity, rene
 from copernicus.worker.leasing import Leasing
 from copernicus.worker.limits import Limits
 from copernicus.worker.link import Link
+from copernicus.worker.presence import Presence
 from copernicus.worker.probe import Machine, probe_machine
 from copernicus.worker.programs import Programs, find_programs
 from copernicus.worker.settings import WorkerSettings
@@ -96,6 +97,8 @@ def _introduce(
 ) -> None:
     shown = ", ".join(f"{p.name} {p.version}".strip() for p in programs.offered)
     gpus = f", {len(machine.gpus)} GPUs" if machine.gpus else ""
+    threads = f" (and {machine.second_threads} second hyper-threads)"
+    threads = threads if machine.second_threads else ""
     console.say(
         "started",
         f"worker {identity.worker_id} of server {identity.bundle.server_id}",
@@ -110,7 +113,8 @@ def _introduce(
         work_dir=str(work_dir),
     )
     console.say(
-        "machine", f"{counted_cores(machine.cores)}, {machine.memory_mb} MiB{gpus} in {work_dir}"
+        "machine",
+        f"{counted_cores(machine.cores)}{threads}, {machine.memory_mb} MiB{gpus} in {work_dir}",
     )
     console.say("programs", f"programs: {shown}")
     for refusal in programs.refused:
@@ -143,14 +147,14 @@ class Agent:
         bundle = identity.bundle
         self._link = Link(bundle.urls, bundle.server_id, identity.context())
         self._link.on_answer = self._server_answers
-        self._executor = LocalExecutor()
+        self._executor = LocalExecutor(settings.nice)
         self._cache = BlobStore.in_folder(settings.work_dir / "cache", durable=False)
         transfer = Transfer(self._link, self._cache, self._trouble)
         tools = Tools(
             self._executor,
             transfer,
             programs,
-            bool(machine.gpus),
+            machine.gpus,
             settings.grace_s,
             settings.job_disk_mb,
         )
@@ -187,6 +191,7 @@ class Agent:
                 self._renew_forever(),
                 self._watch_walltime(),
                 self._sweep_cache(),
+                Presence(self._settings.owner, self._crew, self._console, self._leasing.room).run(),
                 Limits(self._executor).run(lambda: dict(self._crew.attempts)),
             )
         ]

@@ -50,6 +50,14 @@ class Run(Protocol):
         """End it now."""
         ...
 
+    def suspend(self) -> None:
+        """Stop it where it is."""
+        ...
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        ...
+
 
 class Attempt:
     """One attempt, from its assignment to the result that is ready to be delivered."""
@@ -101,6 +109,14 @@ class Attempt:
         """It went beyond a limit: end it at once, for this reason."""
         self.bench.meter.exceeded = failure
         self._run.kill()
+
+    def suspend(self) -> None:
+        """Stop it where it is; it keeps its lease, its memory and its cores."""
+        self._run.suspend()
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._run.go_on()
 
     def discard(self) -> None:
         """End it at once; nobody wants its result."""

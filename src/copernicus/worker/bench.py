@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from copernicus.executors.local import LocalExecutor
+from copernicus.model.gpus import Gpu
 from copernicus.protocol import Assignment, ProgressReport
 from copernicus.worker.folder import LOG, JobFolder
+from copernicus.worker.gpus import told_to_programs
 from copernicus.worker.joblog import JobLog
 from copernicus.worker.meter import Meter
 from copernicus.worker.probe import Taken
@@ -23,12 +25,12 @@ WORK = "work"
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all attempts of a worker share. ``has_gpus``: whether programs must be told theirs."""
+    """What all attempts of a worker share; ``gpus``: of these, programs are told their own."""
 
     executor: LocalExecutor
     transfer: Transfer
     programs: Programs
-    has_gpus: bool
+    gpus: tuple[Gpu, ...]
     grace_s: float
     job_disk_mb: int | None = None
 
@@ -88,7 +90,5 @@ class Bench:
 
     def environment(self) -> dict[str, str]:
         """What the job's processes are told about their share of the machine."""
-        told = {"OMP_NUM_THREADS": str(max(1, len(self.taken.cores)))}
-        if self.tools.has_gpus:
-            told["CUDA_VISIBLE_DEVICES"] = ",".join(self.taken.gpus)
-        return told
+        threads = {"OMP_NUM_THREADS": str(max(1, len(self.taken.cores)))}
+        return threads | told_to_programs(self.tools.gpus, self.taken.gpus)

@@ -15,9 +15,11 @@ from copernicus.worker.backlog import Backlog
 from copernicus.worker.bench import Bench, Tools
 from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.delivery import Delivery
+from copernicus.worker.gpus import told_to_programs
 from copernicus.worker.hosts import Hosts
 from copernicus.worker.link import Link
 from copernicus.worker.outcome import Outcome, failed
+from copernicus.worker.owner import Leaving
 from copernicus.worker.probe import Machine, Share, Taken, free_mb
 from copernicus.worker.program_run import ProgramRun
 from copernicus.worker.settings import WorkerSettings
@@ -47,6 +49,8 @@ class Crew:
         self._delivery = delivery
         self._console = console
         self._share = Share(machine)
+        self._kind = machine.kind
+        self.paused = False
         self._hosts = Hosts(tools.executor, settings.work_dir / "hosts", machine.cores)
         self._offers = tools.programs.offers
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -62,8 +66,7 @@ class Crew:
         if settings.walltime_s:
             self.ends_at = time.monotonic() + settings.walltime_s - settings.grace_s
         # What a host is given must be what a task of one core will ask for.
-        gpus = {"CUDA_VISIBLE_DEVICES": ""} if machine.gpus else {}
-        self._hosts.warm({"OMP_NUM_THREADS": "1", **gpus})
+        self._hosts.warm({"OMP_NUM_THREADS": "1", **told_to_programs(machine.gpus, ())})
 
     def free_now(self) -> Offer:
         """What could be given to further jobs."""
@@ -79,11 +82,13 @@ class Crew:
             projects=settings.projects,
             job_cores=settings.job_cores,
             max_jobs=settings.max_jobs and settings.max_jobs - self._running(),
+            devices=share.devices,
+            kind=self._kind,
         )
 
     def offer(self) -> Offer | None:
         """What to ask for work with; None while there is no room for any."""
-        if not self._share.cores and not self.backlog.is_low:
+        if self.paused or (not self._share.cores and not self.backlog.is_low):
             return None
         offer = self.free_now()
         if self._settings.max_jobs and not offer.max_jobs:
@@ -102,7 +107,7 @@ class Crew:
         if assignment.attempt in self.attempts or assignment.attempt in self.backlog:
             return
         self.backlog.add(assignment)
-        if self._stopping:
+        if self._stopping or self.paused:
             self._hand_back()
         else:
             self._start_waiting()
@@ -126,7 +131,7 @@ class Crew:
         return (
             assignment.cores <= share.cores
             and wanted.memory_mb <= share.memory_mb
-            and wanted.gpus <= share.gpus
+            and share.has_gpus(wanted.gpu_need)
             and (not most or running < most)
         )
 
@@ -138,7 +143,7 @@ class Crew:
 
     def _begin(self, assignment: Assignment) -> None:
         wanted = assignment.spec.resources
-        taken = self._share.take(assignment.cores, wanted.gpus, wanted.memory_mb)
+        taken = self._share.take(assignment.cores, wanted.gpu_need, wanted.memory_mb)
         home = self._settings.work_dir / "attempts" / file_name(assignment.attempt)
         bench = Bench(assignment, taken, self._tools, home)
         attempt = Attempt(bench, self._run_of(bench), self._link, self._worker_id)
@@ -176,6 +181,22 @@ class Crew:
         self._hand_back()
         for attempt in self.attempts.values():
             attempt.stop()
+
+    def pause(self, leaving: Leaving) -> None:
+        """Take nothing more for now; what runs finishes, is suspended, or is handed back."""
+        self.paused = True
+        self._hand_back()
+        for attempt in self.attempts.values():
+            if leaving == "suspend":
+                attempt.suspend()
+            elif leaving == "hand-back":
+                attempt.stop()
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        self.paused = False
+        for attempt in self.attempts.values():
+            attempt.go_on()
 
     def abandon(self) -> None:
         """Kill everything that runs: nobody wants it any more."""
@@ -280,4 +301,4 @@ class _NoRun:
     def stop(self) -> None:
         """There is nothing to stop."""
 
-    kill = stop
+    kill = suspend = go_on = stop

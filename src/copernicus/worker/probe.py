@@ -1,34 +1,54 @@
-"""What this machine has: cores it may use, memory, disk, GPUs."""
+"""What this machine has that a worker may use, and how it is shared out among attempts."""
 
 from __future__ import annotations
 
-import math
-import os
 import shutil
-from collections.abc import Sequence
+from collections import Counter
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from copernicus.errors import BadSettings
+from copernicus.model.gpus import Gpu, GpuNeed, choose, put_on
+from copernicus.worker.cpus import (
+    allowed_cpus,
+    cpu_model,
+    cpu_quota,
+    memory_mb,
+    one_per_core,
+    whole_cpus,
+)
+from copernicus.worker.gpus import find_gpus
 from copernicus.worker.settings import WorkerSettings
 
-_CGROUP = Path("/sys/fs/cgroup")
 _MB = 1 << 20
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """What a worker may use. ``core_ids`` are the CPUs, as many as ``cores``."""
+    """What a worker may use. ``core_ids`` are the CPUs, as many as ``cores``.
+
+    ``second_threads`` CPUs were left out: they are second hyper-threads of cores. ``quota`` is what
+    cgroups grant, ``processor`` the name of the processor.
+    """
 
     core_ids: tuple[int, ...]
     memory_mb: int
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    second_threads: int = 0
+    quota: float | None = None
+    processor: str = ""
 
     @property
     def cores(self) -> int:
         """Number of cores."""
         return len(self.core_ids)
+
+    @property
+    def kind(self) -> str:
+        """What the speed of a job depends on: processor and GPUs."""
+        names = Counter(gpu.name or gpu.vendor or "GPU" for gpu in self.gpus)
+        gpus = "".join(f" + {count} x {name}" for name, count in sorted(names.items()))
+        return f"{self.processor}{gpus}"
 
 
 def probe_machine(settings: WorkerSettings) -> Machine:
@@ -37,65 +57,24 @@ def probe_machine(settings: WorkerSettings) -> Machine:
     Raises:
         BadSettings: More cores are asked for than there are.
     """
-    ids = _cpus()
-    allowed = min(len(ids), max(1, math.floor(cpu_quota(_CGROUP) or len(ids))))
+    threads, quota = allowed_cpus(), cpu_quota()
+    cores = threads if settings.hyperthreads else one_per_core(threads)
+    allowed = whole_cpus(len(cores), quota)
     wanted = allowed if settings.cores is None else settings.cores
-    if not 1 <= wanted <= len(ids):
+    if not 1 <= wanted <= len(cores):
+        more = "" if len(cores) == len(threads) else " (--hyperthreads counts every thread)"
         raise BadSettings(
-            f"cores = {wanted}: this machine offers {allowed} to this process; "
+            f"cores = {wanted}: this machine offers {allowed} to this process{more}; "
             f"give a number from 1 to {allowed}"
         )
-    memory = settings.memory_mb or _memory_mb()
-    return Machine(tuple(ids[:wanted]), memory, gpu_ids(os.environ.get("CUDA_VISIBLE_DEVICES")))
-
-
-def _cpus() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def cpu_quota(root: Path) -> float | None:
-    """The CPUs that the cgroup (version 2, else 1) mounted at ``root`` grants; None: no limit."""
-    text = _read(root / "cpu.max")
-    if text:
-        quota, _, period = text.partition(" ")
-        return None if quota == "max" else int(quota) / int(period or 100_000)
-    quota, period = _read(root / "cpu/cpu.cfs_quota_us"), _read(root / "cpu/cpu.cfs_period_us")
-    if quota and period and int(quota) > 0:
-        return int(quota) / int(period)
-    return None
-
-
-def _memory_mb() -> int:
-    total: int = psutil.virtual_memory().total
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        text = _read(_CGROUP / name)
-        if text.isdigit():
-            total = min(total, int(text))
-    return total // _MB
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
-
-
-def gpu_ids(visible: str | None) -> tuple[str, ...]:
-    """The GPUs that may be used, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    if visible is not None:
-        return tuple(name.strip() for name in visible.split(",") if name.strip() not in ("", "-1"))
-    try:
-        import pynvml
-    except ImportError:
-        return ()
-    try:
-        pynvml.nvmlInit()
-        return tuple(str(i) for i in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError:
-        return ()
+    return Machine(
+        tuple(cores[:wanted]),
+        settings.memory_mb or memory_mb(),
+        find_gpus(),
+        len(threads) - len(cores),
+        quota,
+        cpu_model(),
+    )
 
 
 def free_mb(folder: Path) -> int:
@@ -104,13 +83,16 @@ def free_mb(folder: Path) -> int:
 
 
 class Share:
-    """The cores and GPUs of the worker, handed to attempts so that no two have the same."""
+    """The cores and GPUs of the worker, handed to attempts so that no two have the same.
+
+    A GPU may go to several attempts that allow it.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._cores = list(machine.core_ids)
-        self._gpus = list(machine.gpus)
         self._memory_mb = machine.memory_mb
+        self._on_gpus: list[list[GpuNeed]] = [[] for _ in machine.gpus]
 
     @property
     def cores(self) -> int:
@@ -119,8 +101,19 @@ class Share:
 
     @property
     def gpus(self) -> int:
-        """GPUs free now."""
-        return len(self._gpus)
+        """GPUs on which nothing runs now."""
+        return sum(not needs for needs in self._on_gpus)
+
+    @property
+    def devices(self) -> tuple[Gpu, ...]:
+        """All GPUs, with what runs on them."""
+        found = []
+        for gpu, needs in zip(self._machine.gpus, self._on_gpus, strict=True):
+            loaded = gpu
+            for need in needs:
+                loaded = put_on(loaded, need)
+            found.append(loaded)
+        return tuple(found)
 
     @property
     def memory_mb(self) -> int:
@@ -132,25 +125,40 @@ class Share:
         """Whether nothing is handed out."""
         return len(self._cores) == self._machine.cores
 
-    def take(self, cores: int, gpus: int, memory_mb: int) -> Taken:
-        """Hand out this much, or what there is; the lowest numbers first."""
+    def has_gpus(self, need: GpuNeed) -> bool:
+        """Whether a job may have the GPUs that it needs now."""
+        return choose(self.devices, need) is not None
+
+    def take(self, cores: int, gpus: GpuNeed, memory_mb: int) -> Taken:
+        """Hand out this much, or what there is of cores; the lowest numbers first."""
         self._cores.sort()
-        taken = Taken(tuple(self._cores[:cores]), tuple(self._gpus[:gpus]), memory_mb)
+        places = choose(self.devices, gpus) or ()
+        for place in places:
+            self._on_gpus[place].append(gpus)
+        taken = Taken(
+            tuple(self._cores[:cores]),
+            tuple(self._machine.gpus[place] for place in places),
+            memory_mb,
+            places,
+            gpus,
+        )
         del self._cores[:cores]
-        del self._gpus[:gpus]
         self._memory_mb -= memory_mb
         return taken
 
     def give_back(self, taken: Taken) -> None:
         """Take back what an attempt had."""
         self._cores += taken.cores
-        self._gpus += taken.gpus
+        for place in taken.places:
+            self._on_gpus[place].remove(taken.need)
         self._memory_mb += taken.memory_mb
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What one attempt was handed."""
+    """What one attempt was handed; ``places`` are those of its GPUs on this worker."""
 
     cores: tuple[int, ...]
-    gpus: Sequence[str]
+    gpus: tuple[Gpu, ...]
     memory_mb: int
+    places: tuple[int, ...] = ()
+    need: GpuNeed = GpuNeed()

@@ -38,6 +38,7 @@ class ProgramRun:
         self._program = program
         self._process: Process | None = None
         self._stop = asyncio.Event()
+        self._suspended = False
         self._last_code: int | None = None
         self._killer: asyncio.TimerHandle | None = None
         self._resuming = Resuming(bench, command.checkpoint)
@@ -51,8 +52,21 @@ class ProgramRun:
         self._stop.set()
         if self._process is not None and self._killer is None:
             self._process.signal(signal.SIGTERM)
+            self._process.signal(signal.SIGCONT)
             loop = asyncio.get_running_loop()
             self._killer = loop.call_later(self._bench.tools.grace_s, self._process.kill)
+
+    def suspend(self) -> None:
+        """Stop its processes where they are; also those that it starts later."""
+        self._suspended = True
+        if self._process is not None:
+            self._process.signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let its processes go on."""
+        self._suspended = False
+        if self._process is not None:
+            self._process.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once, and all that came from it."""
@@ -237,7 +251,7 @@ class ProgramRun:
         return Places(
             program=self._program.command_in(bench.folder.path),
             cores=max(1, len(bench.taken.cores)),
-            gpus=",".join(bench.taken.gpus),
+            gpus=",".join(gpu.id for gpu in bench.taken.gpus),
             job=bench.assignment.job,
             part=bench.assignment.part,
             glob=bench.folder.matching,
@@ -264,6 +278,8 @@ class ProgramRun:
                 )
             pipe.close_writer()
             bench.meter.program = self._process.number
+            if self._suspended:
+                self.suspend()
             try:
                 self._last_code = await self._process.ended()
             except asyncio.CancelledError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from copernicus.worker.owner import OwnerRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,9 @@ class WorkerSettings:
     at the worker's end ``deliver_s`` are spent on results that the server has not taken yet.
     A job that writes more than ``job_disk_mb`` MiB is ended, and fails.
     No work is asked for while the disk has less than ``min_free_mb`` MiB. ``allow_scripts`` lets
-    jobs bring scripts of their own, which can do all that the worker can.
+    jobs bring scripts of their own, which can do all that the worker can. ``hyperthreads`` counts
+    every thread of a core as one; programs run with the priority ``nice`` (up to 19: the lowest);
+    ``owner`` says when the worker may work at all.
     """
 
     bundle: Path
@@ -36,6 +40,9 @@ class WorkerSettings:
     job_disk_mb: int | None = None
     json_lines: bool = False
     allow_scripts: bool = False
+    hyperthreads: bool = False
+    nice: int = 0
+    owner: OwnerRules = field(default_factory=OwnerRules)
 
     def __post_init__(self) -> None:
         # Programs start in folders of their own: a relative path would mean another place there.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,16 @@ class TaskRun:
             self._host.kill()
 
     kill = stop
+
+    def suspend(self) -> None:
+        """Stop its process where it is."""
+        if self._host is not None:
+            self._host.process.signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let its process go on."""
+        if self._host is not None:
+            self._host.process.signal(signal.SIGCONT)
 
     async def run(self) -> Outcome:
         """Do all of it.

@@ -59,7 +59,17 @@ COMMANDS: tuple[Entry, ...] = (
         "worker start",
         f"{_WORKERS}:start",
         "Run a worker on this machine.",
-        ("cpc worker start --bundle lab.cpc", "cpc worker start --bundle lab.cpc --cores 4"),
+        (
+            "cpc worker start --bundle lab.cpc",
+            "cpc worker start --bundle lab.cpc --cores 4",
+            "cpc worker start --bundle lab.cpc --nice 10 --hours 20:00-07:00 --leaving suspend",
+        ),
+    ),
+    Entry(
+        "worker machine",
+        f"{_WORKERS}:machine",
+        "What a worker would find on this machine: cores, memory, GPUs.",
+        ("cpc worker machine",),
     ),
     Entry(
         "worker programs",
