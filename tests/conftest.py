@@ -1,7 +1,7 @@
 """What holds for all tests: which parts must be there, what shares a process, how long it may be.
 
-- ``gromacs``, ``openmm`` and ``fault_tools`` mark tests that need these programs. Without them they
-  are skipped, and the summary says why; with ``CI=true`` a missing program is a failure.
+- ``gromacs``, ``openmm``, ``mpi`` and ``fault_tools`` mark tests that need these programs. Without
+  them they are skipped, and the summary says why; with ``CI=true`` a missing program is a failure.
 - With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process:
   they may share servers and what these hold.
 - ``--quick`` gives properties fewer random examples.
@@ -108,6 +108,7 @@ CHECKS = (
     ("openmm", _has_openmm),
     ("environment_modules", _has_environment_modules),
     ("postgres", _has_postgres),
+    ("mpi", lambda: all(map(_is_there, ("mpirun", "mpicc")))),
 )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from copernicus.model.resources import ranks_of
 from support.e2e import Env, wait_until
-from support.tutorials import Reader
+from support.tutorials import Reader, blocks
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 
@@ -65,3 +67,33 @@ def test_choose_where_jobs_run(env: Env, reader: Reader) -> None:
     env.cpc("pool", "serve", "default", "--all")
     other = env.client.project("other")
     wait_until(lambda: other.instances()[0].state == "done", "the pool to serve all again")
+
+
+@pytest.mark.e2e
+@pytest.mark.mpi
+@pytest.mark.timeout(300)
+def test_use_mpi(env: Env, reader: Reader) -> None:
+    env.variables |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    env.variables |= {"OMPI_MCA_rmaps_base_oversubscribe": "1"}
+    project = env.open()
+    page = HOW_TO / "use-mpi.md"
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.option("file").endswith((".c", "programs.toml")):
+            (env.root / block.option("file")).write_text(block.text)
+    subprocess.run(["mpicc", "ranks.c", "-o", "ranks"], cwd=env.root, check=True)
+    sequential = env.write("plain.toml", '[programs.ranks]\ncommand = ["./ranks"]\nversion = "1"\n')
+    env.start_worker("plain", "--programs", sequential)
+    env.start_worker("w1", "--programs", env.root / "mpi-programs.toml", cores=2)
+    reader.follow(page)
+    assert project.get("run.out.sum") == 1
+    (attempt,) = project.trace("run.out.ranks").attempts
+    assert attempt.cores == 2
+    assert [worker.host for worker in env.client.workers() if worker.id == attempt.worker]
+
+
+def test_ranks_and_threads_use_every_core_once() -> None:
+    assert ranks_of(2, 1) == (2, 1)
+    assert ranks_of(6, 4) == (2, 3)
+    assert ranks_of(7, 4) == (7, 1)
+    assert ranks_of(8, 8) == (1, 8)
+    assert ranks_of(8, 16) == (1, 8)

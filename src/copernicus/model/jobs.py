@@ -3,9 +3,10 @@
 A job is one work folder and a short list of command lines run in it. In every text of a
 ``Command`` these placeholders are filled in, first by the engine (``{in.PORT}``), then by the
 worker: ``{program}`` (only as ``argv[0]``: the program's own command), ``{cores}``, ``{gpus}``,
-``{job}`` (job id), ``{part}`` (how many attempts have started this work before, plus one),
-``{glob:PATTERN}`` (an argument alone: all matching files, sorted naturally), ``{filled:PATTERN}``
-(the same less empty files).
+``{ranks}`` and ``{threads}`` of each (without MPI, one rank with all cores), ``{job}`` (job id),
+``{part}`` (how many attempts have started this work before, plus one), ``{glob:PATTERN}`` (an
+argument alone: all matching files, sorted naturally), ``{filled:PATTERN}`` (the same less empty
+files).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     ``complete`` only after the work itself is complete (``done_when`` of the job holds for all but
     the files that such lines make): joining parts, extracting. ``ok`` are the exit codes that let
     the next line run; ``None`` lets any. The standard input is the text ``stdin``, or what the
-    file ``stdin_file`` of the work folder holds.
+    file ``stdin_file`` of the work folder holds. ``mpi``: started by the worker's launcher, if the
+    job is for ``platform`` ``mpi``.
     """
 
     argv: tuple[str, ...]
@@ -34,6 +36,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     stdout: str | None = None
     ok: tuple[int, ...] | None = (0,)
     stdin_file: str | None = None
+    mpi: bool = False
 
 
 class Placed(msgspec.Struct, frozen=True, omit_defaults=True):

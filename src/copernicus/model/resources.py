@@ -19,8 +19,9 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one job asks for. Memory and disk in MiB, times in seconds.
 
     ``gpu_memory_mb`` is for each GPU, ``gpu_vendor`` is ``nvidia`` or ``amd`` (``""``: any);
-    a GPU may be shared by up to ``gpu_sharing`` jobs that allow it. ``platform`` ``mpi``: started
-    by the worker's launcher, as several processes. ``labels`` is an expression over those of the
+    a GPU may be shared by up to ``gpu_sharing`` jobs that allow it. ``platform`` ``mpi``: its lines
+    with ``mpi`` are started by the worker's launcher, as ranks of up to ``rank_threads`` threads
+    each. ``labels`` is an expression over those of the
     worker (``model.labels``). Its worker ends a job that uses more than ``memory_mb`` or
     ``disk_mb``, or takes longer than ``timeout_s``; of a number that is 0, there is no limit.
     """
@@ -38,6 +39,7 @@ class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
     platform: Platform = "smp"
     labels: str = ""
     timeout_s: float | None = None
+    rank_threads: int = 1
 
     @property
     def gpu_need(self) -> GpuNeed:
@@ -102,6 +104,12 @@ def specifiers(versions: str) -> SpecifierSet:
         raise BadDefinition(
             f"{versions!r} is no version range: write for example '>=2020' or '>=2022,<2025'"
         ) from None
+
+
+def ranks_of(cores: int, rank_threads: int) -> tuple[int, int]:
+    """Ranks and threads of each that use all of so many cores, and none twice."""
+    threads = max(n for n in range(1, max(1, rank_threads) + 1) if cores % n == 0)
+    return cores // threads, threads
 
 
 def check_resources(asked: Resources, who: str) -> None:

@@ -153,6 +153,7 @@ class _Filler:
             stdin_file=None if line.stdin_file is None else self.text(line.stdin_file),
             stdout=None if line.stdout is None else self.text(line.stdout),
             ok=line.ok,
+            mpi=line.mpi,
         )
 
     def _argument(self, argument: str) -> list[str]:

@@ -250,7 +250,8 @@ class Attempt:
         self, outcome: Outcome, checkpoint: CheckpointRequest | None, series: dict[str, Any]
     ) -> AttemptRecord:
         assignment, meter = self.bench.assignment, self.bench.meter
-        program = self.bench.tools.programs.find(assignment.spec.program)
+        spec = assignment.spec
+        program = self.bench.tools.programs.find(spec.program, spec.resources.platform)
         return AttemptRecord(
             number=assignment.number,
             worker=self._worker_id,

@@ -11,6 +11,7 @@ from typing import Any
 
 from copernicus.executors.local import LocalExecutor
 from copernicus.model.gpus import Gpu
+from copernicus.model.resources import ranks_of
 from copernicus.protocol import Assignment, ProgressReport
 from copernicus.worker.folder import LOG, JobFolder
 from copernicus.worker.gpus import told_to_programs
@@ -88,7 +89,13 @@ class Bench:
         folder = self.log_folder() if self.log_folder else self.folder.path
         return folder / LOG
 
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """How many processes the job has, and threads in each."""
+        asked, cores = self.assignment.spec.resources, max(1, len(self.taken.cores))
+        return ranks_of(cores, asked.rank_threads) if asked.platform == "mpi" else (1, cores)
+
     def environment(self) -> dict[str, str]:
         """What the job's processes are told about their share of the machine."""
-        threads = {"OMP_NUM_THREADS": str(max(1, len(self.taken.cores)))}
+        threads = {"OMP_NUM_THREADS": str(self.ranks[1])}
         return threads | told_to_programs(self.tools.gpus, self.taken.gpus)

@@ -241,7 +241,7 @@ class Crew:
 
     def _run_of(self, bench: Bench) -> Run:
         spec = bench.assignment.spec
-        program = self._tools.programs.find(spec.program)
+        program = self._tools.programs.find(spec.program, spec.resources.platform)
         if spec.task is not None:
             return TaskRun(bench, spec.task, self._hosts)
         if spec.command is None or program is None:

@@ -10,7 +10,7 @@ from copernicus.errors import BadDefinition
 from copernicus.model.jobs import Line
 
 _GLOB = re.compile(r"\{(glob|filled):(.+)\}\Z", re.DOTALL)
-_PLACE = re.compile(r"\{(cores|gpus|job|part)\}")
+_PLACE = re.compile(r"\{(cores|gpus|job|part|ranks|threads)\}")
 PROGRAM = "{program}"
 
 
@@ -19,6 +19,7 @@ class Places:
     """What the placeholders of a job stand for.
 
     ``glob`` lists the files matching a pattern, ``filled`` those of them that are not empty.
+    ``launcher`` stands before the program of lines with MPI, as so many ``ranks``.
     """
 
     program: tuple[str, ...]
@@ -28,6 +29,9 @@ class Places:
     part: int
     glob: Callable[[str], Sequence[str]]
     filled: Callable[[str], Sequence[str]]
+    launcher: tuple[str, ...] = ()
+    ranks: int = 1
+    threads: int = 1
 
 
 def argv_of(line: Line, places: Places) -> list[str]:
@@ -42,7 +46,8 @@ def argv_of(line: Line, places: Places) -> list[str]:
             f"a command line starts with {first!r}: it must start with '{PROGRAM}', "
             "the program that the function names"
         )
-    argv = list(places.program)
+    launcher = places.launcher if line.mpi else ()
+    argv = [*(fill(word, places) for word in launcher), *places.program]
     for text in line.argv[1:]:
         found = _GLOB.match(text)
         argv += _files(found, places) if found else [fill(text, places)]
@@ -61,6 +66,8 @@ def fill(text: str, places: Places) -> str:
         "gpus": places.gpus,
         "job": places.job,
         "part": str(places.part),
+        "ranks": str(places.ranks),
+        "threads": str(places.threads),
     }
     return _PLACE.sub(lambda found: values[found[1]], text)
 

@@ -13,6 +13,10 @@ modules = ["gromacs/2024"]
 [[programs.gromacs]]
 conda = "/opt/conda/envs/md"
 optional = true
+
+[programs.solver]
+command = ["/opt/solver/bin/solver"]
+launcher = ["mpirun", "-np", "{ranks}", "--bind-to", "none"]   # also for jobs with MPI
 ```
 """
 
@@ -48,6 +52,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     conda: str = ""
     environment: dict[str, str] = {}
     optional: bool = False
+    launcher: tuple[str, ...] = ()
 
 
 class ProgramFile(msgspec.Struct, frozen=True):
@@ -139,7 +144,23 @@ def _program(name: str, shown: str, entry: _Entry, around: Surroundings, folder:
         asked = _Asked(known.version_argv, known.version_regex)
     if isinstance(asked, _Asked):
         asked = ask_version(command, asked.argv, asked.regex, variables)
-    return Program(name, asked, command, variables, shown)
+    return Program(name, asked, command, variables, shown, _launcher(entry, variables))
+
+
+def _launcher(entry: _Entry, variables: dict[str, str]) -> tuple[str, ...]:
+    """The launcher with its executable's full path.
+
+    Raises:
+        BadSettings: It is not there, or says nowhere how many ranks to start.
+    """
+    if not entry.launcher:
+        return ()
+    if not any("{ranks}" in word for word in entry.launcher):
+        raise BadSettings(
+            f"launcher {' '.join(entry.launcher)} names no {{ranks}}: write for example "
+            'launcher = ["mpirun", "-np", "{ranks}"]'
+        )
+    return complete(entry.launcher, variables)
 
 
 def _command(name: str, entry: _Entry, variables: dict[str, str], folder: Path) -> tuple[str, ...]:

@@ -248,6 +248,8 @@ class ProgramRun:
 
     def _places(self) -> Places:
         bench = self._bench
+        mpi = bench.assignment.spec.resources.platform == "mpi"
+        ranks, threads = bench.ranks
         return Places(
             program=self._program.command_in(bench.folder.path),
             cores=max(1, len(bench.taken.cores)),
@@ -256,6 +258,9 @@ class ProgramRun:
             part=bench.assignment.part,
             glob=bench.folder.matching,
             filled=bench.folder.filled,
+            launcher=self._program.launcher if mpi else (),
+            ranks=ranks,
+            threads=threads,
         )
 
     async def _run_line(self, line: Line) -> int:

@@ -17,7 +17,13 @@ from pathlib import Path
 import msgspec
 
 from copernicus.errors import BadSettings
-from copernicus.model.resources import SCRIPT_PROGRAMS, ProgramNeed, ProgramOffer, offers_program
+from copernicus.model.resources import (
+    SCRIPT_PROGRAMS,
+    Platform,
+    ProgramNeed,
+    ProgramOffer,
+    offers_program,
+)
 
 GROUP = "copernicus.modules"
 FOLDER = "{folder}"
@@ -32,7 +38,8 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something this worker can run: the command that ``{program}`` stands for.
 
     ``{folder}`` in the command is the job's folder. ``environment`` is what the program needs
-    beyond the worker's own variables; ``source`` says who made it known.
+    beyond the worker's own variables; ``source`` says who made it known. ``launcher`` starts it
+    with MPI: ``mpirun -np {ranks}``.
     """
 
     name: str
@@ -40,11 +47,12 @@ class Program(msgspec.Struct, frozen=True, omit_defaults=True):
     command: tuple[str, ...]
     environment: dict[str, str] = {}
     source: str = FOUND
+    launcher: tuple[str, ...] = ()
 
     @property
     def offer(self) -> ProgramOffer:
         """How it is offered to the server."""
-        return ProgramOffer(self.name, self.version)
+        return ProgramOffer(self.name, self.version, ("smp", "mpi") if self.launcher else ("smp",))
 
     def command_in(self, folder: Path) -> tuple[str, ...]:
         """The command for a job in this folder."""
@@ -71,9 +79,16 @@ class Programs(msgspec.Struct, frozen=True):
         """What the server is told."""
         return tuple(program.offer for program in self.offered)
 
-    def find(self, need: ProgramNeed) -> Program | None:
+    def find(self, need: ProgramNeed, platform: Platform = "smp") -> Program | None:
         """The program that a job needs, if it is offered."""
-        return next((p for p in self.offered if offers_program(need, p.offer)), None)
+        return next(
+            (
+                program
+                for program in self.offered
+                if platform in program.offer.platforms and offers_program(need, program.offer)
+            ),
+            None,
+        )
 
     def check(self) -> None:
         """See that every program that the administrator asked for is offered in some version.

@@ -62,7 +62,7 @@ COMMANDS: tuple[Entry, ...] = (
         (
             "cpc worker start --bundle lab.cpc",
             "cpc worker start --bundle lab.cpc --cores 4",
-            "cpc worker start --bundle lab.cpc --nice 10 --hours 20:00-07:00 --leaving suspend",
+            "cpc worker start --bundle lab.cpc --nice 10 --hours 20:00-07:00",
         ),
     ),
     Entry(
