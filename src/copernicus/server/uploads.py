@@ -55,7 +55,7 @@ class SentChunks:
     def forget(self, sender: str) -> None:
         """Nobody of this name is there any more."""
         with self._changing:
-            self._sent = {key: None for key in self._sent if key[0] != sender}
+            self._sent = {key: None for key in self._sent if key[0].partition("/")[0] != sender}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,12 @@ from copernicus.protocol import WorkerFacts
 Role = Literal["owner", "editor", "viewer"]
 
 
-def sender_of(kind: str, name: str) -> str:
-    """How the sender of a file is kept: a user and a worker of one name are not the same."""
-    return f"{kind} {name}"
+def sender_of(kind: str, name: str, project: str = "") -> str:
+    """How the sender of a file is kept; ``project`` is the only one that their token is good for.
+
+    A user and a worker of one name are not the same.
+    """
+    return f"{kind} {name}/{project}" if project else f"{kind} {name}"
 
 
 class Entry(msgspec.Struct, frozen=True):

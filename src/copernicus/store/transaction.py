@@ -153,7 +153,9 @@ class Transaction:
         """Remove a user with their sessions and memberships. Raises NotFound."""
         self.end_sessions_of(user)
         self._remove(MEMBERS, MEMBERS.c.user == user)
-        self._remove(UPLOADS, UPLOADS.c.sender == sender_of("user", user))
+        sender = sender_of("user", user)
+        by_token = UPLOADS.c.sender.startswith(f"{sender}/", autoescape=True)
+        self._remove(UPLOADS, (UPLOADS.c.sender == sender) | by_token)
         if not self._remove(USERS, USERS.c.name == user):
             raise NotFound(f"no user {user}")
 

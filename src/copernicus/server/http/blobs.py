@@ -27,6 +27,7 @@ from copernicus.server.http.access import (
     packed,
     project_of,
     site_of,
+    visible_to,
     worker_of,
 )
 from copernicus.server.site import Site
@@ -140,11 +141,13 @@ def user_sender(request: AnyRequest) -> Sender:
     """The user that asks, and what they may fetch: the files of all their projects."""
     site, caller = site_of(request), caller_of(request)
     here = request.path_params.get("project")
-    projects = [p for p in site.runtime.holdings.projects if caller.name in p.roles]
+    projects = visible_to(site.runtime.holdings, caller)
     projects.sort(key=lambda project: here not in (project.record.id, project.record.name))
     readable = Referred(site.files, [project.record.id for project in projects])
-    name = sender_of(caller.principal.kind, caller.name)
-    return Sender(name, readable, everything=caller.principal.admin)
+    # What a token for one project has sent is not what its user has sent elsewhere.
+    only_in = caller.principal.project
+    name = sender_of(caller.principal.kind, caller.name, only_in)
+    return Sender(name, readable, everything=caller.principal.admin and not only_in)
 
 
 def worker_sender(request: AnyRequest) -> Sender:

@@ -205,13 +205,14 @@ def _check_number(data: EditRequest) -> None:
 def _check_files(site: Site, data: EditRequest, sender: Sender) -> None:
     """Files of values are here, and the user's to name."""
     files = set(files_in_edits(data.edits))
+    for file in files:
+        check_file_name(file.name)
     by_hash = {file.sha256: file for file in files}
     # What a project may fetch follows from what its facts name: so the same names are checked.
     for sha256 in sorted(set(hashes_in(data.edits))):
         if not site.uploads.may_name(sender, sha256):
             raise missing_file(by_hash.get(sha256, File(sha256, 0)))
     for file in files:
-        check_file_name(file.name)
         if not site.blobs.has(file.sha256) or site.blobs.manifest(file.sha256).size != file.size:
             raise missing_file(file)
 
