@@ -22,3 +22,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
                 continue
             spent += times.user + times.system + times.children_user + times.children_system
     return spent
+
+
+def own_seconds(pid: int) -> float:
+    """What one process has used by itself so far, in seconds; 0 if it is gone."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)

@@ -33,7 +33,7 @@ stdout = "out.txt"
 [outputs.out]
 file = "out.txt"
 """
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)

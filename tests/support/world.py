@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from copernicus.engine import tallies
 from copernicus.engine.core import (
     create_project,
     effects_of,
@@ -287,6 +288,13 @@ def check_kept(state: ProjectState) -> None:
         for port, (source, found) in instance.taken.items():
             if instance.inputs.get(port) is source:
                 assert resolve(state, source) == found, (path, port)
+
+    for key, tally in list(state.tallies.items()):
+        looked = [tallies.standing(state, tally, place) for place in range(len(tally.items))]
+        stale = {place for path in tally.changed for place in tally.places[path]}
+        stale.update(tally.unsteady)
+        for place, (kept, now) in enumerate(zip(tally.standings, looked, strict=True)):
+            assert kept == now or place in stale, (key, place)
 
 
 def check_fold(state: ProjectState, journal: Sequence[ev.Event]) -> None:

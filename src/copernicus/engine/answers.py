@@ -6,15 +6,10 @@ from typing import Any
 
 import msgspec
 
-from copernicus.engine.decisions import (
-    decide_list,
-    final_failure,
-    inputs_of_source,
-    lapsed,
-    source_name,
-)
+from copernicus.engine.decisions import decide_list, source_name
 from copernicus.engine.resolve import Resolved, Take, decision_of, resolve
 from copernicus.engine.state import Answered, Element, Instance
+from copernicus.engine.tallies import final_failure, inputs_of_source, lapsed
 from copernicus.engine.transaction import Step
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Await

@@ -20,6 +20,7 @@ from copernicus.engine.resolve import (
     taken_by,
 )
 from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.tallies import concerns, note_changed
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.network import Collect, Literal, OutRef, Source
 
@@ -294,6 +295,7 @@ def _is_current(state: ProjectState, spec: FunctionSpec, element: Element) -> bo
 
 def _notify(state: ProjectState, instance: Instance, changed: list[str], whole: bool) -> None:
     path = instance.path
+    note_changed(state, path)
     for dependent in state.dependents.get(path, ()):
         _mark_dependent(state, dependent, instance, changed, whole)
     for child in state.border.get(path, ()):
@@ -344,6 +346,8 @@ def _mark_dependent(
     dependent = state.instances.get(path)
     if dependent is None:
         return
+    if _indifferent(state, dependent, upstream.path):
+        return
     if upstream.mapped and dependent.mapped and _takes_elements(dependent, upstream):
         zipped = len(dependent.mapped) > 1
         look = _touched_pairs if zipped else _touched
@@ -354,6 +358,17 @@ def _mark_dependent(
             state.mark(path, eid)
     elif not upstream.mapped or whole or _picks(state, dependent, upstream):
         state.mark(path)
+
+
+def _indifferent(state: ProjectState, dependent: Instance, path: str) -> bool:
+    """Whether what it takes of ``path`` are only lists that were decided without it."""
+    inputs = dependent.inputs
+    without = [port for port, source in inputs.items() if not concerns(state, source, path)]
+    spec = state.spec(dependent)
+    if not without or any(taken_by(spec.input(port)) != "current" for port in without):
+        return False
+    others = (source for port, source in inputs.items() if port not in without)
+    return not any(path in state.upstream(source) for source in others)
 
 
 def _touched(dependent: Instance, upstream: Instance, changed: list[str]) -> list[str] | None:

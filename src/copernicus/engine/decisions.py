@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import msgspec
 
-from copernicus.engine.resolve import Status, decision_of, failed_activation, resolve
-from copernicus.engine.state import Activation, Decision, Instance, ProjectState
+from copernicus.engine.lists import Tally
+from copernicus.engine.resolve import decision_of
+from copernicus.engine.state import Instance
+from copernicus.engine.tallies import UNDECIDED, final_failure, lapsed, tally_of
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.model import events as ev
-from copernicus.model.network import Collect, Item, OutRef, Source
+from copernicus.model.network import Collect, OutRef, Source
 from copernicus.model.values import digest
 
 
@@ -19,18 +24,6 @@ def source_name(source: Source) -> str:
         steps = "".join(f".{step}" for step in source.steps)
         return f"{source.path}{element}.{source.port}{steps}"
     return digest(repr(source))[:16]
-
-
-def final_failure(state: ProjectState, source: Source) -> Activation | None:
-    """The failure that a source's value comes to, when nothing will be tried by itself.
-
-    While the inputs are being computed again nothing is final: they may come back equal.
-    """
-    if not isinstance(source, OutRef):
-        return None
-    upstream = state.instances.get(source.path)
-    element = upstream.elements.get(source.element or "") if upstream else None
-    return failed_activation(state, element) if element is not None and element.ready else None
 
 
 def decide_lists(step: Step, instance: Instance) -> None:
@@ -52,7 +45,6 @@ def decide_list(step: Step, source: Collect) -> None:
     if segments is None or frozen_before(element, branch, len(segments.segments)):
         return
     decision = decision_of(state, source)
-    candidates = tuple(item.eid for item in source.items)
     if decision is not None:
         reason = lapsed(state, source, decision)
         if not reason:
@@ -61,83 +53,44 @@ def decide_list(step: Step, source: Collect) -> None:
     if source.tolerate is not None:
         _decide_tolerant(step, source, source.tolerate)
         return
-    standing = [_standing(state, item.source) for item in source.items]
-    done = [item for item, one in zip(source.items, standing, strict=True) if one == "current"]
-    possible = len(source.items) - standing.count("hole")
+    tally = tally_of(state, source)
+    done = tally.counts.get("current", 0)
+    possible = len(tally.items) - tally.counts.get("hole", 0)
     needed = min(max(1, source.at_least or 0), possible)
-    if len(done) < needed:
+    if done < needed:
         return
     assert element.evaluation is not None
     if source.decision in element.evaluation.reopened:
-        needed = len(done)
-    chosen = tuple(item.eid for item in done[:needed])
+        needed = done
+    candidates = tuple(item.eid for item in source.items)
+    chosen = tuple(islice(_standing(tally, "current"), needed))
     step.emit(ev.Decided(path, eid, source.decision, "at_least", candidates, chosen))
 
 
-def _standing(state: ProjectState, source: Source) -> Status:
-    """The status of a candidate; that of a task's output is known without its value.
-
-    A list of thousands is looked through at each of their ends, until it is decided.
-    """
-    if isinstance(source, OutRef):
-        upstream = state.instances.get(source.path)
-        single = upstream is not None and (source.element is not None or not upstream.mapped)
-        element = upstream.elements.get(source.element or "") if upstream and single else None
-        if element is not None and not (element.success or element.hole or element.evaluation):
-            return "waiting"
-    return resolve(state, source).status
+def _standing(tally: Tally, word: str) -> Iterator[str]:
+    pairs = zip(tally.items, tally.standings, strict=True)
+    return (item.eid for item, standing in pairs if standing == word)
 
 
 def _decide_tolerant(step: Step, source: Collect, tolerate: int) -> None:
     """Decide a list when all of it is there or has failed for good, if few enough have."""
     assert source.owner is not None
     assert source.decision is not None
-    chosen: list[str] = []
+    tally = tally_of(step.state, source)
+    if tally.counts.get(UNDECIDED) or tally.counts.get("failed", 0) > tolerate:
+        return
     failures: dict[str, object] = {}
-    for item in source.items:
-        standing = resolve(step.state, item.source).status
-        failed = final_failure(step.state, item.source)
-        if standing == "current":
-            chosen.append(item.eid)
-        elif failed is not None:
+    failing = set(_standing(tally, "failed"))
+    for item in source.items if failing else ():
+        failed = final_failure(step.state, item.source) if item.eid in failing else None
+        if failed is not None:
             told = msgspec.to_builtins(failed.failure)
             failures[item.eid] = {
                 "failure": told,
                 "digest": failed.digest,
                 "name": source_name(item.source),
             }
-        elif standing != "hole":
-            return
-    if len(failures) <= tolerate:
-        candidates = tuple(item.eid for item in source.items)
-        at, eid = source.owner
-        step.emit(
-            ev.Decided(at, eid, source.decision, "tolerate", candidates, tuple(chosen), failures)
-        )
-
-
-def inputs_of_source(state: ProjectState, source: Source) -> str:
-    """The digest of the inputs of what a source refers to; empty while they are not current."""
-    upstream = state.instances.get(getattr(source, "path", ""))
-    if upstream is None:
-        return ""
-    element = upstream.elements.get(getattr(source, "element", None) or "")
-    return element.digest if element is not None and element.ready else ""
-
-
-def lapsed(state: ProjectState, source: Collect, decision: Decision) -> str:
-    """Why the decision about a list holds no more (5.2, 5.3); empty if it does."""
-    items: dict[str, Item] = {item.eid: item for item in source.items}
-    for eid, told in (decision.outcome or {}).items():
-        item = items.get(eid)
-        now = inputs_of_source(state, item.source) if item else ""
-        if now and now != told["digest"]:
-            return f"{eid} failed, and has other inputs now"
-    for eid in decision.chosen:
-        item = items.get(eid)
-        if item is None:
-            return f"{eid} is no candidate any more"
-        failed = final_failure(state, item.source)
-        if failed is not None:
-            return f"{failed.path} failed after its inputs had changed"
-    return ""
+    candidates = tuple(item.eid for item in source.items)
+    chosen = tuple(_standing(tally, "current"))
+    at, eid = source.owner
+    step.emit(ev.Decided(at, eid, source.decision, "tolerate", candidates, chosen, failures))

@@ -53,6 +53,8 @@ def reindex(state: ProjectState) -> None:
     for index in (state.dependents, state.border, state.followers, state.watchers, state.children):
         index.clear()
     state.deciding.clear()
+    state.tallies.clear()
+    state.tallied.clear()
     state.backlog.clear()
     for instance in state.instances.values():
         index_instance(state, instance)

@@ -35,6 +35,7 @@ class Resolved:
 
 
 UNDECIDED = "more elements to be done"
+MOST_BEHIND = 1000
 LATE = "nothing: what is late goes to inputs that take the Latest"
 
 
@@ -290,7 +291,7 @@ def _collect(state: ProjectState, source: Collect, *, take: Take) -> Resolved:
     if source.decided and take != "latest":
         return _decided(state, source)
     if take == "current":
-        blocked = _last_blocked(state, source.items)
+        blocked = _blocked(state, source.items)
         if blocked is not None:
             return blocked
     return _parts(state, source.items, _item_names(state, source), take=take)
@@ -343,17 +344,27 @@ def _item_names(state: ProjectState, source: Collect) -> list[str]:
     return [item_name(state, item.source, position) for position, item in enumerate(source.items)]
 
 
-def _last_blocked(state: ProjectState, items: Sequence[Any]) -> Resolved | None:
-    # From the end: work is begun in order, so the last element is mostly the last to be done,
-    # and a list that grows by thousands of results is not looked through at each of them.
-    for item in reversed(items):
-        if isinstance(item.source, OutRef):
-            found = resolve(state, item.source)
-            if found.status == "waiting":
-                return found
-            if found.status == "current":
-                return None
-    return None
+def _blocked(state: ProjectState, items: tuple[Item, ...]) -> Resolved | None:
+    """What keeps a list from being whole, if an element that kept it so last still does, or ...
+
+    The search goes down from there, so that a list that grows by thousands of results is gone
+    through once, not at each of them. Work is begun in order: the last is mostly the last to end.
+    """
+    known, place = state.behind.get(id(items), (items, len(items) - 1))
+    place = place if known is items else len(items) - 1
+    found = None
+    while place >= 0 and found is None:
+        source = items[place].source
+        part = resolve(state, source) if isinstance(source, OutRef) else None
+        found = part if part is not None and part.status == "waiting" else None
+        place -= found is None
+    if place < 0:
+        state.behind.pop(id(items), None)
+    elif len(items) > 1:
+        while len(state.behind) > MOST_BEHIND:
+            del state.behind[next(iter(state.behind))]
+        state.behind[id(items)] = items, place
+    return found
 
 
 def item_name(state: ProjectState, source: Source, position: int) -> str:

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from copernicus.engine.core import effects_of, submit_edits, submit_report, wanted_start
+from copernicus.engine.lists import ItemIndex, Tally
 from copernicus.engine.state import (
     Activation,
     Answered,
@@ -23,7 +24,6 @@ from copernicus.engine.state import (
     Element,
     Evaluation,
     Instance,
-    ItemIndex,
     ProjectState,
     field_types,
 )
@@ -54,6 +54,7 @@ SHARED: Final[dict[type, frozenset[str]]] = {
     Evaluation: frozenset(),
     Instance: frozenset(),
     ItemIndex: frozenset(),
+    Tally: frozenset({"items", "places", "unsteady", "decision"}),
     ProjectState: frozenset({"activations"}),
 }
 Copier = Callable[[Any], Any]

@@ -28,6 +28,7 @@ def dump(state: ProjectState) -> bytes:
     """The state as bytes. What waits to be looked at is left out: it is looked at after loading."""
     whole = copy.copy(state)
     whole.items, whole.dirty, whole.evaluations = {}, {}, {}
+    whole.tallies, whole.tallied, whole.behind = {}, {}, {}
     whole.candidates, whole.backlog = set(), []
     whole.instances = {path: _bare(instance) for path, instance in state.instances.items()}
     body = zlib.compress(msgspec.msgpack.encode(whole), _LEVEL)

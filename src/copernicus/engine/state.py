@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from copernicus.engine.lists import ItemIndex, Tally
 from copernicus.errors import NotFound
 from copernicus.model.budgets import Budget, Use
 from copernicus.model.evaluation import ROOT, Await, Departure
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
-from copernicus.model.network import Collect, Item, Literal, Owner, Single, Source
+from copernicus.model.network import Collect, Item, Literal, Owner, Source
 from copernicus.model.resources import Resources
 from copernicus.model.retries import AS_FUNCTIONS_SAY, ProjectRetries
 
@@ -268,19 +269,6 @@ class Touch(NamedTuple):
 
 
 @dataclass(slots=True)
-class ItemIndex:
-    """The elements of a list by identity; ``items`` is the list that it belongs to.
-
-    ``paths``: the instances to which elements refer; none if all were set by hand.
-    """
-
-    items: tuple[Item, ...]
-    sources: dict[str, Single]
-    eids: tuple[str, ...]
-    paths: dict[str, None]
-
-
-@dataclass(slots=True)
 class ProjectState:
     """Everything about one project.
 
@@ -329,6 +317,9 @@ class ProjectState:
     candidates: set[ElementKey] = field(default_factory=set)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
     items: dict[int, ItemIndex] = field(default_factory=dict)
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    tallied: dict[str, set[int]] = field(default_factory=dict)
+    behind: dict[int, tuple[tuple[Item, ...], int]] = field(default_factory=dict)
     reusable: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     def instance(self, path: str) -> Instance:

@@ -13,7 +13,8 @@ from copernicus.engine.declare import (
 )
 from copernicus.engine.firing import fail, open_activation
 from copernicus.engine.resolve import resolve
-from copernicus.engine.state import Branch, Element, Evaluation, Instance
+from copernicus.engine.state import Answered, Branch, Element, Evaluation, Instance
+from copernicus.engine.tallies import concerns
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev
@@ -188,11 +189,14 @@ def _recheck_answers(
     step: Step, instance: Instance, element: Element, evaluation: Evaluation, changed: set[str]
 ) -> bool:
     """Note which answers went stale or thawed; whether one is current with another digest."""
-    positions = {p for path in changed for p in evaluation.watched.get(path, ())}
+    positions: dict[tuple[str, int], list[str]] = {}
+    for path in changed:
+        for position in evaluation.watched.get(path, ()):
+            positions.setdefault(position, []).append(path)
     before = set(evaluation.stale)
-    for branch, index in sorted(positions):
+    for (branch, index), paths in sorted(positions.items()):
         answered = evaluation.branches[branch].answers.get(index)
-        if answered is None:
+        if answered is None or not _concerned(step, answered, paths):
             continue
         reopened = evaluation.reopened.get(f"{branch}:a{index}")
         digests = present_digests(step, answered, reopened)
@@ -208,6 +212,11 @@ def _recheck_answers(
         for child in step.state.children.get(instance.path, ()):
             touch(step.state, child)
     return bool(evaluation.moved)
+
+
+def _concerned(step: Step, answered: Answered, paths: list[str]) -> bool:
+    sources = answered.waits.sources
+    return any(concerns(step.state, source, path) for source in sources for path in paths)
 
 
 def _replay(step: Step, instance: Instance, element: Element) -> None:
