@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +36,28 @@ def test_any_program(reader: Reader) -> None:
     reader.follow(TUTORIALS / "any-program.md")
 
 
+@pytest.mark.timeout(400)
+def test_your_own_workflow(reader: Reader) -> None:
+    # Modules go into a folder of this reader's own, by what is here: nothing is fetched.
+    modules = reader.folder / "modules"
+    pip = reader.folder / "tools" / "pip"
+    pip.parent.mkdir()
+    pip.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m pip "$@" '
+        f"--quiet --no-deps --no-build-isolation --target {modules}\n"
+    )
+    pip.chmod(0o755)
+    reader.environment = {
+        **reader.environment,
+        "PATH": f"{pip.parent}{os.pathsep}{reader.environment['PATH']}",
+        "PYTHONPATH": str(modules),
+    }
+    reader.follow(TUTORIALS / "your-own-workflow.md")
+
+
 def test_there_is_no_tutorial_that_nobody_follows() -> None:
     found = {path.name for path in TUTORIALS.glob("*.md")}
-    assert found == {"first-project.md", "any-program.md"}
+    assert found == {"first-project.md", "any-program.md", "your-own-workflow.md"}
 
 
 def test_what_is_shown_is_looked_for_in_its_order() -> None:

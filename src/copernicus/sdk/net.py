@@ -217,7 +217,8 @@ class Net:
         whole = all(isinstance(p, str | int) and not isinstance(p, bool) for p in parts)
         if not parts or not whole:
             raise self._recorder.refuse(
-                f"{key!r} is no key: write a name, a number, or a tuple of them"
+                f"{key!r} is no key: write a name, a whole number, or a tuple of them "
+                "(of a fraction x for example round(1000 * x))"
             )
         return key_name(key)
 
