@@ -46,6 +46,7 @@ test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 soak: $(VENV)/.dev  ## Simulate servers for 10,000 hours, and drive the engine through very many storms
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_simulation.py --sim-hours $(SIM_HOURS)
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py --storm-steps $(STEPS)
+	CPC_GROWTH_MB=500 $(BIN)/python -m pytest -s tests/integration/test_checkpoint_growth.py
 
 lint: $(VENV)/.dev  ## Check style, types and layers
 	$(BIN)/ruff check
