@@ -406,3 +406,20 @@ def test_a_result_with_a_lost_file_is_refused_until_it_is_sent_again(folder, ann
     assert "upload it first" in reply["message"]
     worker.upload(b"sent, and then lost by the disk")
     worker.complete(job, {"said": file})
+
+
+def test_a_token_for_one_project_names_what_that_project_has_or_it_has_sent(server, ann):
+    one, other = project(ann), project(ann)
+    data, sent = b"of her other project", b"sent by her, set nowhere yet"
+    ann.edit(other, set_input("one.in.data", ann.upload(other, data)))
+    ann.upload(other, sent)
+    program = User(server)
+    wanted = {"scope": "all", "project": one}
+    program.token = ann.call("POST", "/v1/me/tokens", wanted)["token"]
+    refused(program, one, plain(data))
+    refused(program, one, plain(sent))
+    program.edit(one, set_input("one.in.data", program.upload(one, data)))
+    assert fetch(program, one, data) == 200
+    ann.edit(one, set_input("one.in.data", plain(sent)))
+    program.edit(one, set_input("one.in.note", plain(sent)))
+    program.close()
