@@ -102,7 +102,12 @@ def _has_postgres() -> bool:
     return binaries() is not None
 
 
+def _has_curl() -> bool:
+    return shutil.which("curl") is not None
+
+
 CHECKS = (
+    ("curl", _has_curl),
     ("fault_tools", _has_fault_tools),
     ("gromacs", _has_gromacs),
     ("openmm", _has_openmm),

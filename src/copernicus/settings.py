@@ -61,6 +61,9 @@ class ServerSettings:
         worker_certificate_s: how long a worker's certificate holds; it renews itself before.
         login_failures: wrong passwords in a row, per name and per address, before a pause.
         login_pause_s: that pause.
+        min_free_mb: with less free on its disk (MiB), the server gives out no new work and takes no
+            new files from people.
+        disk_check_s: how often it looks at its disk.
         sweep_every_s: between removals of files that nothing refers to any more.
         log_level: debug, info, warning or error.
         log_json: one JSON object per line, for machines.
@@ -96,6 +99,8 @@ class ServerSettings:
     worker_certificate_s: float = 86400.0
     login_failures: int = 5
     login_pause_s: float = 30.0
+    min_free_mb: int = 200
+    disk_check_s: float = 5.0
     sweep_every_s: float = 6 * 3600.0
     log_level: str = "info"
     log_json: bool = False

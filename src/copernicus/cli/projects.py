@@ -91,6 +91,7 @@ def info(name: str | None = None, /, *, options: InProject = IN_PROJECT) -> None
         ("id", view.id),
         ("state", _state(view)),
         *([("paused for", view.paused_for)] if view.paused_for else []),
+        *([("notice", view.notice)] if view.notice else []),
         ("elements", _states(view)),
         ("owner", view.owner),
         ("members", ", ".join(f"{m.user} ({m.role})" for m in view.members) or "-"),

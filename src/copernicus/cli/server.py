@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
 from copernicus.cli.options import LOCAL, Local
@@ -206,7 +207,17 @@ def status(folder: Folder = None, /, *, options: Local = LOCAL) -> int:
         text = f"The server {server_id} in {place} is not running: cpc server start"
         emit(options.json, {"running": False, "server_id": server_id}, text)
         return _STOPPED
-    emit(options.json, running, _where(place, running))
+    from copernicus.server.folder import settings_of
+    from copernicus.server.room import MIB, Room
+
+    room = Room(place, settings_of(place).min_free_mb)
+    data = {
+        **msgspec.to_builtins(running),
+        "disk_free_mb": room.free // MIB,
+        "problem": room.problem,
+    }
+    lines = [_where(place, running), *([f"WARNING: {room.problem}"] if room.problem else [])]
+    emit(options.json, data, "\n".join(lines))
     return 0
 
 

@@ -249,6 +249,8 @@ def workers_table(found: list[WorkerView], now: float) -> Table:
         seen = "" if worker.state == "connected" else ago(max(now - worker.last_seen, 0.0))
         why = ""
         if worker.why:
+            why = worker.why
+        if worker.until:
             why = f"set aside for {duration(max(worker.until - now, 1.0))}: {worker.why}"
         said = ", ".join(part for part in (seen, why, offered) if part)
         cells = (short_id(worker.id), worker.host, state_text(worker.state), worker.pool)

@@ -75,7 +75,8 @@ class Offer(msgspec.Struct, frozen=True):
     """What a worker has free now.
 
     ``devices`` are all its GPUs, with what runs on them (without it, ``gpus`` nameless ones are
-    free). ``kind`` names the kind of its processors: rates are compared within a kind.
+    free). ``kind`` names the kind of its processors: rates are compared within a kind. ``notice``
+    says why nothing is asked for, where something keeps it from asking.
     """
 
     programs: tuple[ProgramOffer, ...]
@@ -88,6 +89,7 @@ class Offer(msgspec.Struct, frozen=True):
     projects: tuple[str, ...] = ()
     job_cores: int | None = None
     max_jobs: int | None = None
+    notice: str = ""
     devices: tuple[Gpu, ...] = ()
     kind: str = ""
 

@@ -28,6 +28,13 @@ class Health(msgspec.Struct, frozen=True):
     ca_pem: str = ""
 
 
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the server gives out work, and what keeps it from that."""
+
+    ready: bool
+    problems: tuple[str, ...] = ()
+
+
 class LoginRequest(msgspec.Struct, frozen=True):
     """Name and password."""
 
@@ -129,12 +136,13 @@ class WorkerView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A worker, as shown.
 
     ``quarantined``: everything failed there lately (``why``), so it gets no work ``until`` then.
+    ``full``: its disk is (``why``), so it asks for none until there is room.
     """
 
     id: str
     host: str
     pool: str
-    state: Literal["connected", "silent", "revoked", "draining", "quarantined"]
+    state: Literal["connected", "silent", "revoked", "draining", "quarantined", "full"]
     last_seen: float
     cores: int = 0
     cores_free: int = 0
@@ -164,6 +172,8 @@ class Member(msgspec.Struct, frozen=True):
 class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A project, as shown. ``states`` counts elements by state.
 
+    ``notice`` says what keeps the whole server from giving out work, if anything does.
+
     ``paused_for`` says why a project is paused that no user paused. ``weight``, ``priority`` and
     ``pools`` are its part of the workers (``ShareChange``).
     """
@@ -179,6 +189,7 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     states: dict[str, int] = {}
     members: tuple[Member, ...] = ()
     paused_for: str = ""
+    notice: str = ""
     budget: Budget = Budget()
     retries: ProjectRetries = ProjectRetries()
     use: Use = Use()

@@ -52,6 +52,7 @@ class Core:
         self.on_hold: set[str] = set()
         self.children: dict[str, set[str]] = {}
         self.suspects: dict[str, None] = {}
+        self.closed = ""
         self.now = 0.0
         self.attempt_base = 0
         self.market = Market(

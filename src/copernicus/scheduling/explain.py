@@ -63,6 +63,8 @@ def _not_queued(core: Core, row: JobRow) -> str:
 
 
 def _kept_back(core: Core, row: JobRow) -> str:
+    if core.closed:
+        return core.closed
     if row.on_hold or row.project in core.on_hold:
         return "its project is paused"
     parent = core.waits_for_checkpoint_of(row)

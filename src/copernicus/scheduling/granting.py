@@ -24,7 +24,7 @@ def lease(core: Core, worker: WorkerInfo, request: LeaseRequest) -> list[Assignm
     before = core.leases.answered(worker.id, request.request_id)
     if before is not None:
         return _again(core, before)
-    if worker.id in core.workers.draining or core.quarantine.get(worker.id):
+    if core.closed or worker.id in core.workers.draining or core.quarantine.get(worker.id):
         return []
     if not suspects.may_fill(core, worker.id):
         return []

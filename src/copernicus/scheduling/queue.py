@@ -188,6 +188,14 @@ class Queue:
             heapq.heappop(self._wakes)
         return self._wakes[0][0] if self._wakes else None
 
+    def sizes(self) -> dict[str, int]:
+        """How many jobs are in each of the three places."""
+        return {
+            "offered": len(self._offered),
+            "backoff": len(self._ready_at),
+            "kept_back": len(self._aside),
+        }
+
     def ready_at(self, job: str) -> float | None:
         """When the job's back-off ends, if it is in one."""
         return self._ready_at.get(job)

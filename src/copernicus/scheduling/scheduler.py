@@ -272,6 +272,15 @@ class Scheduler:
         )
         self._core.reservations.release_worker(worker_id)
 
+    def close(self, reason: str) -> None:
+        """Give out nothing new to anybody, for this reason; with ``""``, go on.
+
+        What was given is given again to whoever asks for it again.
+        """
+        was_closed, self._core.closed = self._core.closed, reason
+        if was_closed and not reason:
+            self._core.queue.arrivals += 1
+
     def is_draining(self, worker_id: str) -> bool:
         """Whether the worker is to finish and go."""
         return worker_id in self._core.workers.draining
@@ -366,6 +375,14 @@ class Scheduler:
     def attempt_records(self, job_id: str) -> tuple[AttemptRecord, ...]:
         """The attempts of a job of which anything was ever heard, oldest first."""
         return self._core.book.records(job_id)
+
+    def queue_sizes(self) -> dict[str, int]:
+        """How many queued jobs are offered, wait for a back-off, or are kept back."""
+        return self._core.queue.sizes()
+
+    def lease_count(self) -> int:
+        """How many attempts are held by workers."""
+        return sum(map(len, self._core.book.held_by.values()))
 
     def jobs_of(self, project: str) -> list[JobRow]:
         """The jobs of a project that are in memory."""

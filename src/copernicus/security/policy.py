@@ -128,6 +128,7 @@ class Action(StrEnum):
     MANAGE_PEERS = "peer.manage"
     READ_AUDIT = "audit.read"
     MANAGE_SERVER = "server.manage"
+    SEE_METRICS = "metrics.see"
 
     LEASE = "attempt.lease"
     HEARTBEAT = "attempt.heartbeat"
@@ -161,6 +162,7 @@ ADMIN_ACTIONS = frozenset(
         Action.MANAGE_PEERS,
         Action.READ_AUDIT,
         Action.MANAGE_SERVER,
+        Action.SEE_METRICS,
     }
 )
 PROJECT_ACTIONS = {
@@ -183,6 +185,7 @@ _READ = frozenset(
         Action.SEE_QUEUE,
         Action.SEE_PROJECT,
         Action.DOWNLOAD,
+        Action.SEE_METRICS,
     }
 )
 _EDIT = _READ | {
@@ -257,6 +260,7 @@ _WORDS = {
     Action.MANAGE_PEERS: "manage peers",
     Action.READ_AUDIT: "read the audit log",
     Action.MANAGE_SERVER: "manage the server",
+    Action.SEE_METRICS: "see the metrics",
 }
 
 

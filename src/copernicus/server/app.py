@@ -46,8 +46,10 @@ from copernicus.server.folder import (
 )
 from copernicus.server.holdings import Holdings
 from copernicus.server.http.apps import machine_app, user_app
+from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
 from copernicus.server.previews import Previews
+from copernicus.server.room import Room, keep_room
 from copernicus.server.runtime import Runtime
 from copernicus.server.site import Site
 from copernicus.server.snapshots import take_due
@@ -165,6 +167,8 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
         settings, wiring.report, wiring.find_start, wiring.new_catalog
     )
     previews = Previews(settings, runtime)
+    metrics = Metrics()
+    runtime.on_commit = metrics.committed
     running = asyncio.create_task(runtime.run())
     try:
         await evaluators.start()
@@ -184,6 +188,8 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             previews=previews,
             names=settings.names or own_names(),
             knocks=Knocks(),
+            room=Room(folder, settings.min_free_mb),
+            metrics=metrics,
         )
     finally:
         await previews.stop()
@@ -255,6 +261,7 @@ async def _listen(
         asyncio.create_task(_upkeep(site, identity, contexts)),
         asyncio.create_task(_sweeping(site)),
         asyncio.create_task(_snapshots(site)),
+        asyncio.create_task(keep_room(site)),
     ]
     try:
         await _until_started(ports, tasks)

@@ -100,6 +100,11 @@ class Batch:
         return self.holdings.scheduler.arrivals != self._arrivals
 
     @property
+    def rows(self) -> Sequence[Row]:
+        """The rows of the queue that are to be kept, in order of change."""
+        return self._rows
+
+    @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
         return bool(self._writes or self._audits or self._rows or self.entries)

@@ -109,6 +109,7 @@ class Holdings:
         self.catalog: dict[str, FunctionSpec] = {}
         self.modules: tuple[ModuleView, ...] = ()
         self.broken: dict[str, str] = {}
+        self.closed = ""
 
     def load(self, store: Store, now: float) -> None:
         """Read everything."""
@@ -151,7 +152,13 @@ class Holdings:
                 scheduler.drain(worker.id)
             if worker.revoked_at is not None:
                 scheduler.forget_worker(worker.id, now)
+        scheduler.close(self.closed)
         self.scheduler = scheduler
+
+    def close_queue(self, reason: str) -> None:
+        """Give out no work, for this reason; with ``""``, go on."""
+        self.closed = reason
+        self.scheduler.close(reason)
 
 
 @contextlib.contextmanager

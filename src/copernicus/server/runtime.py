@@ -91,6 +91,7 @@ class Runtime:
         self._stopping = False
         self._posted: set[asyncio.Task[None]] = set()
         self._going_on: set[str] = set()
+        self.on_commit: Callable[[Batch, float], None] = lambda _batch, _seconds: None
 
     async def do(self, change: Callable[[Batch], T]) -> T:
         """Apply a change (or only look): its result, once everything it saw and did is durable.
@@ -268,6 +269,7 @@ class Runtime:
         if not batch.changed:
             return True
         loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
             await loop.run_in_executor(self._writer, batch.write_to, self._store)
         except StoreFailed as error:
@@ -279,6 +281,7 @@ class Runtime:
         except Exception as error:
             self._end(error)
             raise
+        self.on_commit(batch, loop.time() - begun)
         return True
 
     def _end(self, error: Exception) -> None:

@@ -12,7 +12,9 @@ from copernicus.server.accounts import Doorkeeper
 from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
 from copernicus.server.files import FileRights
+from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
+from copernicus.server.room import Room
 from copernicus.server.uploads import Uploads
 from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
@@ -39,6 +41,8 @@ class Site:
     previews: Previews
     names: tuple[str, ...]
     knocks: Knocks
+    room: Room
+    metrics: Metrics
     machine_port: int = 0
     user_port: int = 0
     connections: Callable[[], Iterable[Any]] = tuple

@@ -51,6 +51,7 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
             for user, role in sorted(project.roles.items())
         ),
         paused_for=state.paused_for,
+        notice=batch.holdings.closed,
         budget=state.budget,
         retries=state.retries,
         use=state.use(),
@@ -161,6 +162,8 @@ def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
             "running": len(scheduler.attempts_of(worker.id)),
             "joined": worker.joined,
         }
+        if offer is not None and offer.notice:
+            view |= {"why": offer.notice, "state": "full" if state == "connected" else state}
         if aside is not None:
             view |= {"why": aside.why, "until": aside.until}
         if offer is not None:
@@ -170,7 +173,7 @@ def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:
     return sorted(found, key=lambda view: (_STATES.index(view.state), view.host, view.id))
 
 
-_STATES = ("connected", "draining", "quarantined", "silent", "revoked")
+_STATES = ("connected", "draining", "quarantined", "full", "silent", "revoked")
 
 
 def value_of_address(text: str, address: Address) -> Address:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from copernicus.model.resources import Offer
 from copernicus.protocol import Assignment, ResultRequest
 from copernicus.worker.attempt import Attempt, Run
@@ -87,20 +89,23 @@ class Crew:
         )
 
     def offer(self) -> Offer | None:
-        """What to ask for work with; None while there is no room for any."""
+        """What to ask for work with; None while there is no room for any.
+
+        On a disk that is almost full it offers nothing, and says why.
+        """
         if self.paused or (not self._share.cores and not self.backlog.is_low):
             return None
         offer = self.free_now()
         if self._settings.max_jobs and not offer.max_jobs:
             return None
         full = offer.disk_mb < self._settings.min_free_mb
+        notice = f"{self._settings.work_dir} has {offer.disk_mb} MiB left" if full else ""
         if full and not self._disk_full:
-            self._console.say(
-                "disk_full",
-                f"no work is asked for: {self._settings.work_dir} has {offer.disk_mb} MiB left",
-            )
+            self._console.say("disk_full", f"no work is asked for: {notice}")
+        elif self._disk_full and not full:
+            self._console.say("disk_free", "there is room on the disk again: work is asked for")
         self._disk_full = full
-        return None if full else offer
+        return msgspec.structs.replace(offer, cores=0, notice=notice) if full else offer
 
     def take(self, assignment: Assignment) -> None:
         """Start an attempt, or let it wait for those before it if it was granted ahead."""

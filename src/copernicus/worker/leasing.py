@@ -65,6 +65,10 @@ class Leasing:
             if offer is None:
                 await self._wait_for_room()
                 continue
+            if offer.notice:
+                await self._poll(LeaseRequest(uuid.uuid4().hex, offer, 0.0))
+                await self._wait_for_room()
+                continue
             wait_s = self._patience(idle, idle_exit_s) if offer.cores else 0.0
             if offer.cores and wait_s <= 0:
                 return

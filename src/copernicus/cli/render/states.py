@@ -23,6 +23,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "connected": ("●", "green"),
     "draining": ("◐", "yellow"),
     "quarantined": ("◒", "bold red"),
+    "full": ("◒", "yellow"),
     "silent": ("○", "red"),
     "revoked": ("✕", "dim"),
     "current": ("✓", "green"),

@@ -70,6 +70,8 @@ def status_text(
     """
     rows = arrange(instances, jobs, inside=inside, everything=everything)
     parts: list[RenderableType] = [_head(project, jobs, problem)]
+    if project.notice:
+        parts.append(Text(f"! {printable(project.notice)}", style="yellow"))
     if not rows:
         parts.append(Text("\nNothing is in it yet: cpc add NAME FUNCTION", style="dim"))
         return Group(*parts)

@@ -23,6 +23,7 @@ from copernicus.server.http.joining import JOINING_ROUTES, RENEWAL_ROUTES
 from copernicus.server.http.limits import TimedBodies
 from copernicus.server.http.looking import LOOKING_ROUTES, QUEUE_ROUTES
 from copernicus.server.http.moving import LOAD_ROUTES, SAVE_ROUTES
+from copernicus.server.http.operating import OPERATING_ROUTES, Counted
 from copernicus.server.http.peeking import PEEKING_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
@@ -48,6 +49,7 @@ def user_app(site: Site) -> ASGIApp:
     """The application of the user port."""
     routes: list[Any] = [
         SESSION_ROUTES,
+        OPERATING_ROUTES,
         TOKEN_ROUTES,
         AUDIT_ROUTES,
         JOINING_ROUTES,
@@ -75,14 +77,14 @@ def user_app(site: Site) -> ASGIApp:
         use_handler_docstrings=True,
     )
     app = _app(site, routes, MediaType.JSON, schema, site.settings.max_body)
-    return TimedBodies(app)
+    return Counted(TimedBodies(app), site.metrics, "user")
 
 
 def machine_app(site: Site) -> ASGIApp:
     """The application of the machine port."""
     routes = [WORK_ROUTES, WORKER_BLOB_ROUTES, RENEWAL_ROUTES]
     app = _app(site, routes, MediaType.MESSAGEPACK, None, site.settings.max_result_body)
-    return TimedBodies(app)
+    return Counted(TimedBodies(app), site.metrics, "machine")
 
 
 def _app(

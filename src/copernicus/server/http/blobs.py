@@ -56,6 +56,7 @@ async def missing(request: AnyRequest, data: JSONBody[MissingRequest]) -> Missin
 )
 async def put_chunk(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
+    site_of(request).room.refuse_if_low()
     await keep_chunk(request, user_sender(request), sha256)
 
 

@@ -60,6 +60,7 @@ async def missing_for_load(request: AnyRequest, data: JSONBody[MissingRequest]) 
 )
 async def put_chunk_for_load(request: AnyRequest, sha256: FromPath[str]) -> None:
     """Upload one chunk (the body) of at most 1 MiB."""
+    site_of(request).room.refuse_if_low()
     await keep_chunk(request, user_sender(request), sha256)
 
 
