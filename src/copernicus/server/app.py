@@ -146,19 +146,7 @@ async def serve(
 async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIterator[Site]:
     """Everything but the ports: loaded, its open work taken up again; ended at the end."""
     clock = Clock()
-    holdings = Holdings(
-        SchedulerSettings(
-            lease_s=settings.lease_s,
-            heartbeat_s=settings.heartbeat_s,
-            checkpoint_interval_s=settings.checkpoint_interval_s,
-            share_interval_s=settings.share_interval_s,
-            backoff_max_s=settings.backoff_max_s,
-            quarantine_failures=settings.quarantine_failures,
-            quarantine_window_s=settings.quarantine_window_s,
-            quarantine_s=settings.quarantine_s,
-            quarantine_max_s=settings.quarantine_max_s,
-        )
-    )
+    holdings = Holdings(_for_the_scheduler(settings))
     await asyncio.to_thread(holdings.load, store, clock.now())
     feed = Feed(store, settings.keep_alive_s)
     wiring = _Wiring(holdings)
@@ -198,6 +186,20 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             await runtime.do(note_seen)
         runtime.stop()
         await running
+
+
+def _for_the_scheduler(settings: ServerSettings) -> SchedulerSettings:
+    return SchedulerSettings(
+        lease_s=settings.lease_s,
+        heartbeat_s=settings.heartbeat_s,
+        checkpoint_interval_s=settings.checkpoint_interval_s,
+        share_interval_s=settings.share_interval_s,
+        backoff_max_s=settings.backoff_max_s,
+        quarantine_failures=settings.quarantine_failures,
+        quarantine_window_s=settings.quarantine_window_s,
+        quarantine_s=settings.quarantine_s,
+        quarantine_max_s=settings.quarantine_max_s,
+    )
 
 
 class _Wiring:
