@@ -1,12 +1,21 @@
-"""What ``cpc server check`` looks at: database, audit log, journals against states, files."""
+"""What ``cpc server check`` looks at: database, audit log, journals against states, files.
+
+With ``--repair`` it mends what can be mended: files come back from a backup, and checkpoints whose
+files are gone are forgotten, so that their jobs go on from the ones before.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from copernicus.errors import BadSettings
+
 if TYPE_CHECKING:
+    from copernicus.blobs import BlobStore
+    from copernicus.scheduling.rows import CheckpointRow
     from copernicus.store.store import Store
 
 
@@ -16,10 +25,16 @@ class Report:
 
     fine: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
 
 
-def check_folder(folder: Path) -> Report:
-    """Look at everything in a stopped server's folder; nothing is changed.
+def check_folder(folder: Path, *, repair: bool = False, backup: Path | None = None) -> Report:
+    """Look at everything in a stopped server's folder; nothing is changed without ``repair``.
+
+    Args:
+        folder: of the server.
+        repair: mend what can be mended.
+        backup: a backup's folder, for files that are gone.
 
     Raises:
         BadSettings: the server runs, or its database cannot be opened at all.
@@ -37,7 +52,7 @@ def check_folder(folder: Path) -> Report:
             report.problems.append(f"the audit log was changed at entry {broken}")
         for project in store.projects():
             _check_journal(store, project.id, project.name, report)
-    _check_blobs(folder, report)
+        _check_files(store, folder, report, repair=repair, backup=backup)
     return report
 
 
@@ -59,12 +74,79 @@ def _check_journal(store: Store, project: str, name: str, report: Report) -> Non
         )
 
 
-def _check_blobs(folder: Path, report: Report) -> None:
+def _check_files(
+    store: Store, folder: Path, report: Report, *, repair: bool, backup: Path | None
+) -> None:
+    """Every file has its content, and everything that is named is there."""
     from copernicus.blobs import BlobStore
     from copernicus.server.folder import BLOBS
 
     blobs = BlobStore.in_folder(folder / BLOBS)
-    damages = blobs.check()
-    report.problems += [f"file {damage.sha256} is damaged: {damage.reason}" for damage in damages]
-    if not damages:
-        report.fine.append(f"{sum(1 for _ in blobs.blobs())} files have the content they should")
+    damages = {damage.sha256: damage.reason for damage in blobs.check()}
+    present = set(blobs.blobs()) - set(damages)
+    lost = {sha256: who for sha256, who in _named(store).items() if sha256 not in present}
+    if repair and backup is not None:
+        for sha256 in _put_back(blobs, backup / BLOBS, {*lost, *damages}):
+            report.repaired.append(f"file {sha256} was put back from {backup}")
+            lost.pop(sha256, None)
+            damages.pop(sha256, None)
+    checkpoints = _without_files(store, lost)
+    if repair and checkpoints:
+        with store.transaction() as transaction:
+            transaction.save_rows(checkpoints)
+        names = ", ".join(sorted({row.project for row in checkpoints}))
+        report.repaired.append(f"checkpoints whose files are gone were forgotten, in {names}")
+        still = _named(store)
+        lost = {sha256: who for sha256, who in lost.items() if sha256 in still}
+    for sha256, who in lost.items():
+        why = damages.pop(sha256, "is missing")
+        report.problems.append(f"file {sha256} of {who}: {why}")
+    report.problems += [f"file {sha256} is damaged: {why}" for sha256, why in damages.items()]
+    if not lost and not damages:
+        report.fine.append(f"{len(present)} files have the content they should; all named are here")
+
+
+def _named(store: Store) -> dict[str, str]:
+    """Every blob that must be there, and what names it."""
+    from copernicus.server.files import hashes_in, kept_by
+
+    found: dict[str, str] = {}
+    for project in store.projects():
+        position = 0
+        while entries := store.journal(project.id, position):
+            for entry in entries:
+                for sha256 in kept_by(entry):
+                    found.setdefault(sha256, f"{project.name}, event {entry.position}")
+            position = entries[-1].position
+        for row in store.checkpoints(project.id):
+            for sha256 in hashes_in(row):
+                found.setdefault(sha256, f"{project.name}, a checkpoint")
+    return found
+
+
+def _put_back(blobs: BlobStore, place: Path, wanted: set[str]) -> Iterator[str]:
+    from copernicus.blobs import BlobStore
+    from copernicus.errors import CopernicusError
+
+    if not place.is_dir():
+        raise BadSettings(f"{place.parent} is no backup of a server: it has no folder {place.name}")
+    source = BlobStore.in_folder(place)
+    for sha256 in sorted(wanted):
+        try:
+            stored = blobs.put_stream(source.read(sha256))
+        except CopernicusError:
+            continue  # not there either: it stays in the report
+        if stored.sha256 == sha256:
+            yield sha256
+
+
+def _without_files(store: Store, lost: Mapping[str, str]) -> list[CheckpointRow]:
+    """The lines of checkpoints that name lost files, less those checkpoints."""
+    import msgspec
+
+    changed = []
+    for row in store.checkpoints():
+        kept = [ref for ref in row.refs if not any(f.sha256 in lost for f in ref.files)]
+        if len(kept) < len(row.refs):
+            changed.append(msgspec.structs.replace(row, refs=tuple(kept)))
+    return changed

@@ -266,19 +266,34 @@ def migrate_to(
     emit(options.json, {"rows": counts, "dry_run": dry_run}, f"{rows} rows {where}")
 
 
-def check(folder: Folder = None, /, *, options: Local = LOCAL) -> int:
+def check(
+    folder: Folder = None,
+    /,
+    *,
+    repair: Flag = False,
+    backup: Path | None = None,
+    options: Local = LOCAL,
+) -> int:
     """Check a stopped server's folder; the exit code is 1 if something is wrong.
 
     Args:
         folder: Its folder.
+        repair: Mend what can be mended; without it nothing is changed.
+        backup: With --repair: a backup (cpc server backup) from which lost files come back.
         options: Common ones.
     """
     from copernicus.cli.checking import check_folder
 
     place = _known(server_folder(folder))
-    report = check_folder(place)
-    lines = [*report.fine, *(f"WRONG: {problem}" for problem in report.problems)]
-    emit(options.json, {"fine": report.fine, "problems": report.problems}, "\n".join(lines))
+    if backup is not None and not repair:
+        raise BadSettings("--backup is for a repair: add --repair")
+    report = check_folder(place, repair=repair, backup=backup)
+    lines = [
+        *report.fine,
+        *(f"repaired: {what}" for what in report.repaired),
+        *(f"WRONG: {problem}" for problem in report.problems),
+    ]
+    emit(options.json, report, "\n".join(lines))
     return 1 if report.problems else 0
 
 

@@ -120,6 +120,18 @@ def missing_file(file: File) -> BadValue:
     )
 
 
+def kept_by(entry: Entry) -> set[str]:
+    """The blobs of a fact that must be there.
+
+    Of the checkpoints of earlier attempts only the record is kept: newer ones took their place.
+    """
+    attempts = getattr(entry.event, "attempts", ())
+    old = {file.sha256 for one in attempts if one.checkpoint for file in one.checkpoint.files}
+    last = getattr(entry.event, "checkpoint", None)
+    kept = {file.sha256 for file in last.files} if last is not None else set()
+    return set(named_in(entry)) - (old - kept)
+
+
 def hashes_in(value: Any) -> Iterator[str]:
     """The SHA-256 of every blob anywhere in structs and plain values.
 

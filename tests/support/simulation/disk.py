@@ -162,6 +162,9 @@ class SimStore:
     def join_tokens(self) -> list[JoinTokenRecord]:
         return []
 
+    def metas(self, prefix: str) -> dict[str, str]:
+        return {}
+
     def snapshot(self, project: str) -> None:
         return None
 

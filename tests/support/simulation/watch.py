@@ -17,7 +17,7 @@ from copernicus.model import events as ev
 from copernicus.model.jobs import CheckpointRef
 from copernicus.protocol import Assignment, CheckpointRequest, EditReply, ResultRequest
 from copernicus.scheduling.rows import ENDED, AttemptRow, CheckpointRow, JobRow, Row
-from copernicus.server.files import _hashes, named_in
+from copernicus.server.files import hashes_in, kept_by
 from copernicus.server.holdings import Holdings
 from copernicus.store.records import Entry
 from support import engine_rules as rules
@@ -143,16 +143,11 @@ class Watch:
         for one in told:
             never((project, one, "") in self.ends, "I1 it happened twice", one)
             self.ends.add((project, one, ""))
-        # Of an attempt's old checkpoints the record is kept, not the files.
-        attempts = getattr(entry.event, "attempts", ())
-        old = {file.sha256 for one in attempts if one.checkpoint for file in one.checkpoint.files}
-        last = getattr(entry.event, "checkpoint", None)
-        kept = {file.sha256 for file in last.files} if last is not None else set()
-        for sha256 in set(named_in(entry)) - (old - kept):
+        for sha256 in kept_by(entry):
             never(sha256 not in self._disk.blobs, "I7 a file is missing", (project, entry.event))
 
     def _files(self, value: Any, about: str) -> None:
-        for sha256 in _hashes(value):
+        for sha256 in hashes_in(value):
             never(sha256 not in self._disk.blobs, "I7 a file is missing", about)
 
     def _agree(self, holdings: Holdings, project: str) -> None:

@@ -46,8 +46,8 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "server check",
         f"{_SERVER}:check",
-        "Check a stopped server's folder: database, journals, files.",
-        ("cpc server check /srv/cpc",),
+        "Check a stopped server's folder, and mend it: database, journals, files.",
+        ("cpc server check /srv/cpc", "cpc server check /srv/cpc --repair --backup /backup/cpc"),
     ),
     Entry(
         "worker bundle",
