@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from copernicus.errors import BadSettings
+from copernicus.model.toml_text import read_toml
 from copernicus.protocol import MACHINE_PORT, USER_PORT
 
 SETTINGS_FILE = "server.toml"
@@ -175,7 +176,7 @@ def with_setting(text: str, name: str, value: Any) -> str:
     if not pattern.search(text):
         changed = f"{text.rstrip()}\n{line}\n"
     with contextlib.suppress(tomllib.TOMLDecodeError):
-        if tomllib.loads(changed) == {**tomllib.loads(text), name: value}:
+        if read_toml(changed) == {**read_toml(text), name: value}:
             return changed
     raise BadSettings(f"set {name} in {SETTINGS_FILE} by hand to {_toml(value)}")
 
@@ -185,7 +186,7 @@ _FIELDS = {field.name: field for field in dataclasses.fields(ServerSettings)}
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:

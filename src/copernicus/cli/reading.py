@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from copernicus.errors import BadValue, NotFound
+from copernicus.model.toml_text import read_toml
 from copernicus.model.types import (
     AnyType,
     BoolType,
@@ -78,7 +79,7 @@ def read_document(file: Path, port_type: PortType, where: str, *, toml: bool | N
     as_toml = file.suffix == ".toml" if toml is None else toml
     text = read_text(file)
     try:
-        value = tomllib.loads(text) if as_toml else msgspec.json.decode(text)
+        value = read_toml(text) if as_toml else msgspec.json.decode(text)
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise BadValue(f"{file} is no {'TOML' if as_toml else 'JSON'}: {error}") from None
     inner = strip_optional(port_type)

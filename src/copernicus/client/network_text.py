@@ -17,6 +17,7 @@ from copernicus.model.functions import FunctionSpec
 from copernicus.model.network import Collect, Item, Literal, OutRef, Single, Source
 from copernicus.model.paths import check_name, parse
 from copernicus.model.resources import Resources
+from copernicus.model.toml_text import read_toml
 from copernicus.model.values import File, files_in
 
 FORMAT = 1
@@ -172,7 +173,7 @@ class _Reader:
 
     def network(self) -> NetworkDocument:
         try:
-            whole = tomllib.loads(self.text)
+            whole = read_toml(self.text)
         except tomllib.TOMLDecodeError as error:
             raise BadDefinition(f"{self.name}: this is no TOML: {error}") from None
         self.known(whole, ("format", "instance", "inside", "function"), ())

@@ -19,6 +19,7 @@ _NAME = r"(?:[^\W\d]|[°%'])++"
 _FACTOR = re.compile(rf"({_NAME})\s*(?:\^|\*\*)?\s*([+-]?\d{{1,2}})(?!\d)")
 _UNIT = re.compile(rf"(?:1\s*/)?(?:{_NAME}(?:\*\*[+-]?\d{{1,2}})?|[*/()\s])++\Z")
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(\S.{{0,79}})\Z", re.DOTALL)
+_LONGEST = 200
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISING = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 
@@ -88,6 +89,8 @@ def _registry() -> Any:
 @lru_cache(maxsize=1024)
 def _unit(text: str) -> Any:
     """The unit that a text names, None if it names none."""
+    if len(text) > _LONGEST:
+        return None
     plain = _RAISING.sub(lambda found: found[0].translate(_RAISED), text).replace("·", "*")
     plain = _FACTOR.sub(r"\1**\2", plain)
     if not _UNIT.match(plain):

@@ -47,6 +47,7 @@ from copernicus.model.jobs import Checkpoint, Command, Done, Line, Output, Place
 from copernicus.model.resources import ProgramNeed, Resources, specifiers
 from copernicus.model.retries import RetryPolicy
 from copernicus.model.templates import FOLDER, MENTION, TOGETHER, mentions, texts_in
+from copernicus.model.toml_text import read_toml
 from copernicus.model.types import FileType, ListType, strip_optional
 from copernicus.model.values import digest
 from copernicus.sdk.commands import check_command
@@ -118,7 +119,7 @@ def read_function(source: str, where: str) -> FunctionSpec:
 
 def _from(source: str, where: str, folder: Path | None, more: Mapping[str, Any]) -> FunctionSpec:
     try:
-        return _read({**tomllib.loads(source), **more}, folder)
+        return _read({**read_toml(source), **more}, folder)
     except tomllib.TOMLDecodeError as error:
         raise BadDefinition(f"{where}: {error}") from None
     except UserError as error:

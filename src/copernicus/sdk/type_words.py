@@ -37,12 +37,17 @@ _HINT = (
 )
 
 
+_LONGEST = 4000
+
+
 def read_type(text: str) -> PortType:
     """The port type that these words stand for.
 
     Raises:
         BadDefinition: They stand for none.
     """
+    if len(text) > _LONGEST:
+        raise BadDefinition(f"A type has at most {_LONGEST} characters, not {len(text)}: {_HINT}")
     units: list[str] = []
 
     def keep_unit(found: re.Match[str]) -> str:
@@ -51,7 +56,7 @@ def read_type(text: str) -> PortType:
 
     try:
         tree = ast.parse(_WITH_UNIT.sub(keep_unit, text.strip()), mode="eval")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise BadDefinition(f"{text!r} is no type: {_HINT}") from None
     found = _read(tree.body, units)
     if found is None:

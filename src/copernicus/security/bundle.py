@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from copernicus.errors import BadSettings
+from copernicus.model.toml_text import read_toml
 from copernicus.security.files import write_private
 from copernicus.security.identity import server_id_of
 
@@ -175,7 +176,7 @@ def _read(path: Path, keys: Sequence[str]) -> _Fields:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadSettings(f"Cannot read the bundle {path}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):

@@ -75,7 +75,7 @@ def fill(text: str, places: Places) -> str:
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sorts ``part2`` before ``part10``."""
     return [
-        (0, int(piece), "") if piece.isdigit() else (1, 0, piece)
+        (0, len(piece.lstrip("0")), piece.lstrip("0")) if piece.isdecimal() else (1, 0, piece)
         for piece in re.split(r"([0-9]+)", name)
         if piece
     ]

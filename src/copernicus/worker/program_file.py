@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 
 from copernicus.errors import BadSettings
+from copernicus.model.toml_text import read_toml
 from copernicus.worker.environments import Surroundings, variables_of
 from copernicus.worker.programs import KNOWN, Program, Programs, Refusal, ask_version, complete
 
@@ -87,7 +88,7 @@ def read_programs(file: Path) -> ProgramFile:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadSettings(f"Cannot read the programs file {file}: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

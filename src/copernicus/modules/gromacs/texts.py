@@ -11,7 +11,7 @@ from pathlib import Path
 from copernicus.errors import BadValue
 from copernicus.sdk import File, current_task, task
 
-_LEGEND = re.compile(r'@\s+s(\d+)\s+legend\s+"(.*)"')
+_LEGEND = re.compile(r'@\s+s(\d{1,6})\s+legend\s+"(.*)"')
 _SETTING = re.compile(r"\s*([\w-]+)\s*=")
 
 
