@@ -34,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="fewer random examples per property")
     parser.addoption("--storm-steps", type=int, help="so many steps of the engine in random storms")
     parser.addoption("--postgresql", action="store_true", help="end-to-end servers store there")
+    parser.addoption(
+        "--fuzz-inputs", type=int, default=1000, help="generated requests and texts, about so many"
+    )
     parser.addoption("--storm-seed", type=int, help="repeat the random storm of this seed only")
     parser.addoption("--sim-hours", type=int, help="so many hours of simulated servers")
     parser.addoption("--sim-seed", type=int, help="repeat the simulated server of this seed only")

@@ -1,8 +1,7 @@
 """Everything that reads what others wrote: any bytes are read, or refused in words, in bounds.
 
 Texts come from a grammar of pieces that such files are made of, mutations of good examples, and
-plain noise; bombs that are known by name come first. ``--fuzz-inputs`` makes it longer; with
-``atheris`` installed, ``python tests/fuzz_parsers.py NAME`` follows the branches of one parser.
+plain noise; bombs that are known by name come first. ``--fuzz-inputs`` makes it longer.
 """
 
 from __future__ import annotations

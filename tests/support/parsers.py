@@ -96,9 +96,9 @@ PARSERS: dict[str, Parser] = {
 # These read files of one's own machine or of a job: a wrong encoding or end is their reader's to
 # tell, in the words of Python; the caller makes a failed job or a sentence of it.
 PLAIN: dict[str, tuple[type[Exception], ...]] = {
-    "manifest": (msgspec.MsgspecError, RecursionError),
-    "edits": (msgspec.MsgspecError, RecursionError),
-    "result": (msgspec.MsgspecError, RecursionError),
+    "manifest": (msgspec.MsgspecError, RecursionError, UnicodeDecodeError),
+    "edits": (msgspec.MsgspecError, RecursionError, UnicodeDecodeError),
+    "result": (msgspec.MsgspecError, RecursionError, UnicodeDecodeError),
     "pdb": (ValueError, UnicodeDecodeError),
     "dcd": (ValueError, OSError),
 }

@@ -91,9 +91,8 @@ class Administering:
             token: its id.
             workers: revoke also the workers that came in with it.
         """
-        flag = "true" if workers else "false"
-        path = f"/v1/join-tokens/{_quoted(token)}?workers={flag}"
-        return self._transport.delete(path, JoinTokenView)
+        path = f"/v1/join-tokens/{_quoted(token)}"
+        return self._transport.delete(path, JoinTokenView, workers=workers)
 
     def audit(
         self,

@@ -76,9 +76,9 @@ class Transport:
         """Put a value and read the answer; errors as in ``get``."""
         return self._read(self._request("PUT", path, content=msgspec.json.encode(body)), reply)
 
-    def delete(self, path: str, reply: type[T]) -> T:
+    def delete(self, path: str, reply: type[T], /, **params: Any) -> T:
         """Delete something and read what is left of it; errors as in ``get``."""
-        return self._read(self._request("DELETE", path), reply)
+        return self._read(self._request("DELETE", path, params=params), reply)
 
     def send(self, method: str, path: str, body: Any = None) -> None:
         """Make a request whose answer is empty; errors as in ``get``."""
