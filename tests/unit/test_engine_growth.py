@@ -213,6 +213,19 @@ def test_a_list_costs_the_same_for_each_item_in_whatever_order_they_end(needs, e
     assert grows_linearly(run)
 
 
+@pytest.mark.parametrize("made_by", ["m.list", "growth.copying"])
+def test_a_mapping_over_a_list_that_is_one_output_costs_the_same_for_each_element(made_by):
+    def run(count):
+        w = handed_on()
+        w.catalog["m.list"] = task_spec("m.list", "starts", "ys")
+        w.add("up", made_by, starts=list(range(1, count + 1)))
+        w.add("b", "m.md", conf="up.out.ys", mapped=["conf"])
+        w.work(lambda _f, given: given.get("conf") or {"ys": given["starts"]})
+        assert w.status("b[0]") == "done"
+
+    assert grows_linearly(run)
+
+
 def test_what_all_elements_take_is_not_gone_through_for_each():
     def run(count):
         w = World(ONE, task_spec("m.two", "x pool"))

@@ -136,6 +136,9 @@ def zipped(parts: tuple[str, ...]) -> str:
 def _shared_inputs(
     state: ProjectState, instance: Instance, spec: FunctionSpec
 ) -> dict[str, Resolved]:
+    for port in spec.inputs:
+        if port.name in instance.mapped:
+            _take_whole(state, instance, port)
     ports = (port for port in spec.inputs if port.name not in instance.mapped)
     return {port.name: _take(state, instance, port) for port in ports}
 
@@ -149,11 +152,25 @@ def _take(state: ProjectState, instance: Instance, port: Port) -> Resolved:
     source = instance.inputs.get(port.name)
     known = instance.taken.get(port.name)
     found = resolve_input(state, instance, port, "")
-    kept = known is not None and known[1] is found
-    lasting = found.status == "current" and not found.left_out and taken_by(port) == "current"
-    if lasting and not kept and source is not None and _tells_changes(source):
-        instance.taken[port.name] = source, found
+    if source is not None and not (known is not None and known[1] is found):
+        _keep(instance, port, source, found)
     return found
+
+
+def _take_whole(state: ProjectState, instance: Instance, port: Port) -> None:
+    """Keep a list that is made as a whole, and taken by elements."""
+    source = instance.inputs.get(port.name)
+    if not isinstance(source, OutRef) or port.name in instance.taken:
+        return
+    upstream = state.instances.get(source.path)
+    if upstream is not None and not (upstream.mapped and source.element is None):
+        _keep(instance, port, source, resolve(state, source))
+
+
+def _keep(instance: Instance, port: Port, source: Source, found: Resolved) -> None:
+    lasting = found.status == "current" and not found.left_out and taken_by(port) == "current"
+    if lasting and _tells_changes(source):
+        instance.taken[port.name] = source, found
 
 
 def _tells_changes(source: Source) -> bool:

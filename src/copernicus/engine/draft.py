@@ -30,6 +30,7 @@ class Draft(Step):
         draft.children = {path: set(inner) for path, inner in state.children.items()}
         draft.removed, draft.touched = dict(state.removed), {}
         draft.activations, draft.items = {}, {}
+        draft.splits = {}
         draft.tallies, draft.tallied, draft.behind = {}, {}, {}
         draft.dependents, draft.border, draft.deciding = {}, {}, {}
         draft.followers, draft.watchers = {}, {}

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from copernicus.model.network import Item, Single
+
+
+class Split(NamedTuple):
+    """A list that was made as a whole, and the places in it by identity."""
+
+    values: list[Any]
+    places: dict[str, int]
 
 
 @dataclass(slots=True)

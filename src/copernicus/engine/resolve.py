@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from copernicus.engine.digests import element_ids, list_digest, value_digest
+from copernicus.engine.digests import list_digest, value_digest
 from copernicus.engine.state import Activation, Decision, Element, Instance, ProjectState
 from copernicus.model.functions import Port
 from copernicus.model.network import Collect, InRef, Item, OutRef, Source
@@ -54,6 +54,9 @@ def resolve_input(
         return Resolved("current", port.default, value_digest(port.default))
     if port.name in instance.mapped:
         part = part_of(instance, port.name, eid)
+        whole = instance.taken.get(port.name)
+        if whole is not None and whole[0] is source and take == "current":
+            return _element_in(state, whole[1], part)
         return resolve_element(state, source, part, take=take)
     known = instance.taken.get(port.name)
     if known is not None and known[0] is source and take == "current":
@@ -125,13 +128,17 @@ def resolve_element(
             inner = state.instances[path].inputs.get(port)
             if inner is not None:
                 return resolve_element(state, inner, eid, take=take)
-    whole = resolve(state, source, take=take)
+    return _element_in(state, resolve(state, source, take=take), eid)
+
+
+def _element_in(state: ProjectState, whole: Resolved, eid: str) -> Resolved:
     if whole.status not in ("current", "stale") or not isinstance(whole.value, list):
         return whole
-    for identity, value in zip(element_ids(whole.value), whole.value, strict=True):
-        if identity == eid:
-            return Resolved(whole.status, value, value_digest(value), whole.origins)
-    return Resolved("waiting", blocker="an element that is gone")
+    place = state.split(whole.value).get(eid)
+    if place is None:
+        return Resolved("waiting", blocker="an element that is gone")
+    value = whole.value[place]
+    return Resolved(whole.status, value, value_digest(value), whole.origins)
 
 
 def shape(state: ProjectState, source: Source) -> tuple[str, ...] | None:
@@ -150,7 +157,7 @@ def shape(state: ProjectState, source: Source) -> tuple[str, ...] | None:
     whole = resolve(state, source)
     if whole.status not in ("current", "stale") or not isinstance(whole.value, list):
         return None
-    return element_ids(whole.value)
+    return tuple(state.split(whole.value))
 
 
 def _stepped(found: Resolved, steps: Sequence[str | int]) -> Resolved:

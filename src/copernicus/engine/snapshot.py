@@ -29,6 +29,7 @@ def dump(state: ProjectState) -> bytes:
     whole = copy.copy(state)
     whole.items, whole.dirty, whole.evaluations = {}, {}, {}
     whole.tallies, whole.tallied, whole.behind = {}, {}, {}
+    whole.splits = {}
     whole.candidates, whole.backlog = set(), []
     whole.instances = {path: _bare(instance) for path, instance in state.instances.items()}
     body = zlib.compress(msgspec.msgpack.encode(whole), _LEVEL)

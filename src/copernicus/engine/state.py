@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from copernicus.engine.lists import ItemIndex, Tally
+from copernicus.engine.digests import element_ids
+from copernicus.engine.lists import ItemIndex, Split, Tally
 from copernicus.errors import NotFound
 from copernicus.model.budgets import Budget, Use
 from copernicus.model.evaluation import ROOT, Await, Departure
@@ -317,6 +318,7 @@ class ProjectState:
     candidates: set[ElementKey] = field(default_factory=set)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
     items: dict[int, ItemIndex] = field(default_factory=dict)
+    splits: dict[int, Split] = field(default_factory=dict)
     tallies: dict[int, Tally] = field(default_factory=dict)
     tallied: dict[str, set[int]] = field(default_factory=dict)
     behind: dict[int, tuple[tuple[Item, ...], int]] = field(default_factory=dict)
@@ -374,6 +376,17 @@ class ProjectState:
             )
             self.items[id(source.items)] = known
         return known
+
+    def split(self, values: list[Any]) -> dict[str, int]:
+        """The places in a list that was made as a whole, by identity; kept for a while."""
+        known = self.splits.get(id(values))
+        if known is None or known.values is not values:
+            if len(self.splits) > INDEXED_LISTS:
+                del self.splits[next(iter(self.splits))]
+            places = {eid: place for place, eid in enumerate(element_ids(values))}
+            known = Split(values, places)
+            self.splits[id(values)] = known
+        return known.places
 
     def appended(self, source: Collect, item: Item) -> Collect:
         """A list with one more element; the index of the list before becomes its own."""
