@@ -74,8 +74,9 @@ def sleepers(worker: Worker) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(300)
 def test_jobs_are_suspended_on_battery_and_go_on_with_mains(env: Env, mains: Path) -> None:
-    project, programs = prepared(env, 60)
+    project, programs = prepared(env, 150)
     worker = on_battery(env, mains, "--programs", programs, "--leaving", "suspend", "--nice", 7)
     wait_until(lambda: sleepers(worker), "the job runs")
     (mains / "AC0" / "online").write_text("0\n")
@@ -84,7 +85,7 @@ def test_jobs_are_suspended_on_battery_and_go_on_with_mains(env: Env, mains: Pat
     wait_until(lambda: said in worker.said, "it says so")
     assert states(project, "run") == ["running"]
     (mains / "AC0" / "online").write_text("1\n")
-    wait_until(lambda: states(project, "run") == ["done"], "it is done", 60)
+    wait_until(lambda: states(project, "run") == ["done"], "it is done", 120)
     assert "takes work again" in worker.said
     assert project.get("run.out.nice") >= 7
 

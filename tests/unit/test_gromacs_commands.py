@@ -143,7 +143,7 @@ def test_a_checkpoint_is_named_only_when_there_is_one():
 
 
 def test_what_extends_a_run():
-    assert mdrun.spec.extends == {"nsteps", "cores", "gpus", "checkpoint_every"}
+    assert mdrun.spec.extends == {"nsteps", "cores", "max_cores", "gpus", "checkpoint_every"}
     assert mdrun(TPR, nsteps=7).checkpoint.limit == 7
     assert mdrun(TPR).checkpoint.limit is None
 

@@ -111,6 +111,7 @@ class Simulated:
     on_change={
         "nsteps": "extend",
         "cores": "extend",
+        "max_cores": "extend",
         "gpus": "extend",
         "checkpoint_every": "extend",
     },
@@ -121,6 +122,7 @@ def mdrun(
     cores: int = 1,
     gpus: int = 0,
     checkpoint_every: Annotated[float, Unit("min")] = 5.0,
+    max_cores: int | None = None,
 ) -> Command:
     """Run a simulation or an energy minimisation with ``gmx mdrun``.
 
@@ -134,8 +136,11 @@ def mdrun(
         cores: How many cores it uses.
         gpus: How many GPUs it uses.
         checkpoint_every: How often its state is taken to the server, in minutes.
+        max_cores: It may use up to so many: where others are idle, or as measured rates decide.
     """
     _check(nsteps, cores, gpus, checkpoint_every)
+    if max_cores is not None and max_cores < cores:
+        raise BadValue(f"max_cores is {max_cores}: it must be {cores} (cores) or more")
     write_every = min(_WRITE_MIN, checkpoint_every)
     return Command(
         lines=(*_running(nsteps, gpus, write_every), *_joining()),
@@ -182,7 +187,7 @@ def mdrun(
             fatal=MDRUN,
         ),
         environment=ENVIRONMENT,
-        resources=Resources(cores=cores, gpus=gpus),
+        resources=Resources(cores=cores, max_cores=max_cores, gpus=gpus),
     )
 
 
