@@ -144,29 +144,7 @@ def mdrun(
     write_every = min(_WRITE_MIN, checkpoint_every)
     return Command(
         lines=(*_running(nsteps, gpus, write_every), *_joining()),
-        outputs=(
-            Output("conf", pattern=STRUCTURE, name="final.gro"),
-            Output(
-                "xtc",
-                pattern="whole.xtc",
-                name="traj.xtc",
-                partial=True,
-                so_far="md.part*.xtc",
-                join=_joined("trjcat", "{filled:md.part*.xtc}", "so_far.xtc"),
-            ),
-            Output("trr", "files", "md.part*.trr", optional=True, partial=True),
-            Output(
-                "edr",
-                pattern="whole.edr",
-                name="ener.edr",
-                partial=True,
-                so_far="md.part*.edr",
-                join=_joined("eneconv", "{filled:md.part*.edr}", "so_far.edr"),
-            ),
-            Output("dhdl", "files", "md.part*.xvg", optional=True, partial=True),
-            Output("logs", "files", LOGS, partial=True),
-            Output("cpt", pattern=STATE, optional=True, name="state.cpt"),
-        ),
+        outputs=_outputs(),
         files=(place("topol.tpr", tpr),),
         checkpoint=Checkpoint(
             files=(STATE, SPARE, *PARTS),
@@ -188,6 +166,32 @@ def mdrun(
         ),
         environment=ENVIRONMENT,
         resources=Resources(cores=cores, max_cores=max_cores, gpus=gpus),
+    )
+
+
+def _outputs() -> tuple[Output, ...]:
+    return (
+        Output("conf", pattern=STRUCTURE, name="final.gro"),
+        Output(
+            "xtc",
+            pattern="whole.xtc",
+            name="traj.xtc",
+            partial=True,
+            so_far="md.part*.xtc",
+            join=_joined("trjcat", "{filled:md.part*.xtc}", "so_far.xtc"),
+        ),
+        Output("trr", "files", "md.part*.trr", optional=True, partial=True),
+        Output(
+            "edr",
+            pattern="whole.edr",
+            name="ener.edr",
+            partial=True,
+            so_far="md.part*.edr",
+            join=_joined("eneconv", "{filled:md.part*.edr}", "so_far.edr"),
+        ),
+        Output("dhdl", "files", "md.part*.xvg", optional=True, partial=True),
+        Output("logs", "files", LOGS, partial=True),
+        Output("cpt", pattern=STATE, optional=True, name="state.cpt"),
     )
 
 
