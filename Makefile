@@ -45,7 +45,8 @@ test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 
 soak: $(VENV)/.dev  ## Simulate servers for 10,000 hours, and drive the engine through very many storms
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_simulation.py --sim-hours $(SIM_HOURS)
-	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py --storm-steps $(STEPS)
+	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py \
+		tests/property/test_engine_storm_alone.py --dist loadfile --storm-steps $(STEPS)
 	CPC_GROWTH_MB=500 $(BIN)/python -m pytest -s tests/integration/test_checkpoint_growth.py
 	$(BIN)/python -m pytest tests/property/test_parsers_fuzzed.py tests/integration/test_api_fuzzed.py \
 		--fuzz-inputs 20000 --timeout 14400

@@ -8,12 +8,15 @@ from zlib import crc32
 
 from copernicus.engine.currency import inputs_of
 from copernicus.engine.indexes import below
-from copernicus.engine.resolve import resolve
+from copernicus.engine.provisional import streamed_ports
+from copernicus.engine.resolve import Take, resolve
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.engine.transaction import blocked, frozen_before, unwanted
 from copernicus.model import events as ev
-from copernicus.model.functions import Port
+from copernicus.model.evaluation import Await
+from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.network import OutRef
+from copernicus.model.resources import ProgramNeed
 from copernicus.model.types import AnyType, IntType, ListType
 from support.world import World, task_spec
 
@@ -24,9 +27,27 @@ TASKS = (
     task_spec("m.stops", [Port("x", AnyType(), on_change="cancel")]),
     task_spec("m.long", [Port("x", AnyType()), Port("n", IntType(), on_change="extend")]),
 )
+# What only the storms have: a list of what moves, results that are used again, program functions.
+PROGRAMS = (
+    task_spec("m.table", [Port("xs", ListType(AnyType()), streaming=True)]),
+    task_spec("m.cached", "x", cache=True),
+    FunctionSpec(
+        name="m.prog",
+        version="1",
+        kind="program",
+        inputs=(Port("x", AnyType()),),
+        outputs=(Port("y", AnyType()),),
+        module="test",
+        entry="test:prog",
+        program=ProgramNeed("prog", ">=1"),
+    ),
+)
 NAMES = ("a", "b", "c", "d", "e", "f")
-WORKFLOWS = ("ad", "out", "tol", "rac", "two", "joi", "ref", "con", "later", "nes", "end")
-BEHIND = ("fol", "new", "sin", "fed")
+WORKFLOWS = (
+    *("ad", "out", "tol", "rac", "two", "joi", "ref", "con", "later", "nes", "end"),
+    *("quo", "for", "pee", "gen", "asy", "ord"),
+)
+BEHIND = ("fol", "new", "sin", "fed", "wat", "tab")
 
 
 def compute(function: str, inputs: dict[str, Any]) -> Any:
@@ -46,6 +67,13 @@ def _may_go_on(state: ProjectState, instance: Instance) -> bool:
     return not (state.paused or unwanted(state, instance) or blocked(state, instance))
 
 
+def _queue_is_full(state: ProjectState, instance: Instance) -> bool:
+    """Whether what wants to fire waits for a place in the queue (9.2)."""
+    limit = state.budget.queued
+    works = state.spec(instance).kind != "workflow"
+    return works and limit is not None and state.jobs_open >= limit
+
+
 def one_open_activation_each(world: World) -> None:
     state = world.state
     known = {e.open for i in state.instances.values() for e in i.elements.values() if e.open}
@@ -59,7 +87,7 @@ def nothing_that_could_fire_is_idle(state: ProjectState) -> None:
     for instance, element in _elements(state):
         if element.open or not element.ready or element.hole or element.skip is not None:
             continue
-        if not _may_go_on(state, instance):
+        if not _may_go_on(state, instance) or _queue_is_full(state, instance):
             continue
         assert not element.retry
         ends = [element.success, element.ended]
@@ -73,7 +101,7 @@ def no_evaluation_is_left_behind(state: ProjectState) -> None:
         evaluation = element.evaluation
         if evaluation is None or not element.ready or element.hole:
             continue
-        if not _may_go_on(state, instance):
+        if not _may_go_on(state, instance) or evaluation.departure is not None:
             continue
         assert not evaluation.moved, instance.path
         if not evaluation.live:
@@ -81,14 +109,36 @@ def no_evaluation_is_left_behind(state: ProjectState) -> None:
         assert element.open == evaluation.activation, instance.path
         for branch in evaluation.branches.values():
             waits = branch.waits
-            if waits is None or waits.kind not in ("value", "first"):
+            if waits is None or waits.kind in ("branch", "settle", "first"):
                 assert not branch.running, (instance.path, branch.key)
                 continue
             if frozen_before(element, branch.key, len(branch.segments)):
                 continue
-            known = [resolve(state, one).status == "current" for one in waits.sources]
-            answerable = all(known) if waits.kind == "value" else False
-            assert not answerable, (instance.path, branch.key)
+            assert not _answerable(state, waits), (instance.path, branch.key)
+
+
+def _answerable(state: ProjectState, waits: Await) -> bool:
+    moving = {"latest": "latest", "peek": "streaming"}.get(waits.kind)
+    take: Take = moving or "current"  # type: ignore[assignment]
+    there = ("current", "stale") if moving else ("current",)
+    return all(resolve(state, source, take=take).status in there for source in waits.sources)
+
+
+def what_is_taken_is_streamed(world: World) -> None:
+    """Whoever takes what a running job has so far is told of it (2.2)."""
+    for made in world.state.activations.values():
+        if made.id in world.queue:
+            wanted = streamed_ports(world.state, world.state.instances[made.path])
+            assert set(wanted) <= set(world.streams.get(made.id, ())), (made.id, wanted)
+
+
+def waits_for_an_upgrade(state: ProjectState) -> list[str]:
+    """The instances whose evaluation waits for a user's word about other code."""
+    return [
+        instance.path
+        for instance, element in _elements(state)
+        if element.evaluation is not None and element.evaluation.departure is not None
+    ]
 
 
 def current_outputs_are_what_their_functions_give(state: ProjectState) -> None:
@@ -182,13 +232,26 @@ def all_is_done(world: World) -> None:
         if not element.ready or element.hole or unwanted(state, instance):
             continue
         over = element.current or blocked(state, instance) or broke(state, instance.path)
-        assert over or _waits_for_a_version(state, instance.path), instance.path
+        # What it takes is not whole, and whoever gives it has been judged by itself.
+        over = over or element.provisional
+        waits = _waits_for_a_version(state, instance.path) or _hangs_on_a_pin(state, instance.path)
+        assert over or waits, instance.path
+
+
+def _hangs_on_a_pin(state: ProjectState, path: str) -> bool:
+    """Whether an input inside was connected, by hand, to something that has no value."""
+    return any(
+        resolve(state, source).status != "current"
+        for at in below(state, path)
+        for port, source in state.instances[at].inputs.items()
+        if port in state.instances[at].pinned
+    )
 
 
 def _waits_for_a_version(state: ProjectState, path: str) -> bool:
     """Whether the newest of something is awaited, here or inside, that was skipped at once."""
     return any(
-        branch.waits is not None and branch.waits.kind == "latest"
+        branch.waits is not None and branch.waits.kind in ("latest", "peek")
         for at in below(state, path)
         for element in state.instances[at].elements.values()
         if element.evaluation is not None
@@ -203,3 +266,12 @@ def broke(state: ProjectState, path: str) -> bool:
         for at in below(state, path)
         for element in state.instances[at].elements.values()
     )
+
+
+OF_EVERY_STATE = (
+    nothing_that_could_fire_is_idle,
+    no_evaluation_is_left_behind,
+    current_outputs_are_what_their_functions_give,
+    what_is_current_rests,
+    every_output_has_a_trace,
+)

@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
-from copernicus.engine.state import Activation, Element, Evaluation, Instance, ProjectState
+from copernicus.engine.state import (
+    Activation,
+    Decision,
+    Element,
+    Evaluation,
+    Instance,
+    ProjectState,
+)
 
 Names = Mapping[str, Any]
 
@@ -19,7 +26,11 @@ def story(state: ProjectState, names: Names) -> dict[str, Any]:
     """Facts and currency of a project; ``names`` gives activations names that hold in any run."""
     activations = {names[name]: _activation(a, names) for name, a in state.activations.items()}
     return {
-        "mode": (state.paused, state.revision, state.next_element),
+        "mode": (state.paused, state.paused_for, state.revision, state.next_element),
+        "use": (state.budget, state.use(), state.reusing),
+        "touched": state.touched,
+        "dangling": state.dangling,
+        "fences": state.fences,
         "functions": state.functions,
         "instances": {path: _instance(i, names) for path, i in state.instances.items()},
         "activations": activations,
@@ -29,7 +40,7 @@ def story(state: ProjectState, names: Names) -> dict[str, Any]:
 
 def _instance(instance: Instance, names: Names) -> dict[str, Any]:
     kept = ("function", "version", "mapped", "held", "resources", "owner", "retired", "inputs")
-    told = {name: getattr(instance, name) for name in (*kept, "declared_in", "eids")}
+    told = {name: getattr(instance, name) for name in (*kept, "declared_in", "pinned", "eids")}
     elements = {
         eid: _element(element, names)
         for eid, element in instance.elements.items()
@@ -39,9 +50,10 @@ def _instance(instance: Instance, names: Names) -> dict[str, Any]:
 
 
 def _element(element: Element, names: Names) -> dict[str, Any]:
-    kept = ("retry", "skip", "skipped_by", "wanted", "ready", "hole", "current")
+    kept = ("retry", "asks", "skip", "skipped_by", "wanted", "ready", "hole", "current")
     told = {name: getattr(element, name) for name in kept}
-    for name in ("open", "success", "ended"):
+    told["provisional"] = element.provisional and element.ready
+    for name in ("open", "success", "ended", "partial"):
         told[name] = names.get(getattr(element, name) or "")
     told["successes"] = {digest: names[name] for digest, name in element.successes.items()}
     told["lineages"] = {digest: names[name] for digest, name in element.lineages.items()}
@@ -52,9 +64,19 @@ def _element(element: Element, names: Names) -> dict[str, Any]:
 
 
 def _evaluation(evaluation: Evaluation, names: Names) -> dict[str, Any]:
-    kept = ("number", "ended", "failure", "branches", "spawn_points", "decisions", "outputs")
+    kept = ("number", "version", "departure", "ended", "failure", "branches", "spawn_points")
+    kept = (*kept, "decisions", "reopened", "outputs")
     told = {name: getattr(evaluation, name) for name in (*kept, "stale", "moved")}
+    told["decisions"] = {at: _decision(one, names) for at, one in evaluation.decisions.items()}
     return {**told, "activation": names[evaluation.activation]}
+
+
+def _decision(decision: Decision, names: Names) -> Decision:
+    """What was peeked at was of activations."""
+    if decision.kind != "peek":
+        return decision
+    origins = [[names[origin] for origin in one] for one in decision.outcome["origins"]]
+    return dataclasses.replace(decision, outcome={**decision.outcome, "origins": origins})
 
 
 def _activation(made: Activation, names: Names) -> dict[str, Any]:

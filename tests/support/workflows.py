@@ -304,6 +304,14 @@ async def at_the_end(net: Net, n: int):
 
 
 @workflow(outputs={"y": Any})
+async def bound_later(net: Net):
+    """An output that is a run which has long begun."""
+    run = net.call("m.md", key="run", conf=0)
+    await net.call("m.md", key="first", conf=1).out.y
+    net.output(y=run.out.y)
+
+
+@workflow(outputs={"y": Any})
 async def following(net: Net, conf: Latest[Any]):
     """Takes the newest there is of its input."""
     net.output(y=await net.call("m.md", key="md", conf=conf).out.y)
@@ -339,6 +347,7 @@ FUNCTIONS = [
     quorum,
     forgiving,
     at_the_end,
+    bound_later,
     following,
 ]
 MODULE = Module("w", version="1", functions=FUNCTIONS)

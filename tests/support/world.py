@@ -92,6 +92,8 @@ class World:
         self.queue: dict[str, QueueJob] = {}
         self.on_hold = False
         self.cancelled: list[str] = []
+        # Versions of the effects on jobs: one of a lower version is none any more (8.1).
+        self.carried_out: dict[str, int] = {}
         self.idle_cancels: list[str] = []
         self.streams: dict[str, tuple[str, ...]] = {}
         self.checkpointed: dict[str, bool] = {}
@@ -140,15 +142,17 @@ class World:
 
     def carry_out(self, effect: Effect) -> None:
         match effect:
-            case QueueJob(activation=activation):
-                self.queue[activation] = effect
+            case QueueJob(activation=activation, version=version):
+                if self.carried_out.get(activation, 0) <= version:
+                    self.queue[activation] = effect
             case CancelJob(activation=activation, only_idle=True):
                 self.idle_cancels.append(activation)
             case CancelJob(activation=activation, version=version, checkpoint=checkpoint):
                 self.checkpointed[activation] = checkpoint
+                self.carried_out[activation] = version
                 self.queue.pop(activation, None)
                 self.cancelled.append(activation)
-                self.report(JobStopped(activation, version))
+                self._stopped(activation, version)
             case StreamJob(activation=activation, ports=ports):
                 self.streams[activation] = ports
             case HoldQueue(on_hold=on_hold):
@@ -169,7 +173,13 @@ class World:
                 if known is not None and known.start.number <= number:
                     del self.evaluations[path, eid]
             case DescribeJob():
-                raise AssertionError("this world has no program functions with code")
+                self._describe(effect)
+
+    def _stopped(self, activation: str, version: int) -> None:
+        self.report(JobStopped(activation, version))
+
+    def _describe(self, wanted: DescribeJob) -> None:
+        raise AssertionError(f"this world has no program functions with code: {wanted.entry}")
 
     def _rest(self, rest: Any) -> None:
         if not self.rests_lost:
@@ -298,8 +308,12 @@ def check_kept(state: ProjectState) -> None:
 
 
 def check_fold(state: ProjectState, journal: Sequence[ev.Event]) -> None:
+    check_same(fold(journal), state)
+
+
+def check_same(again: ProjectState, state: ProjectState) -> None:
+    """Two states of one journal: equal facts, and what follows from them."""
     check_kept(state)
-    again = fold(journal)
     assert again.facts() == state.facts()
     for path, instance in state.instances.items():
         other = again.instances[path]

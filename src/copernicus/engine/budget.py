@@ -23,7 +23,8 @@ def must_wait(step: Step, instance: Instance, element: Element) -> bool:
     if not element.backlogged:
         element.backlogged = True
         place = instance.place(element.eid) or 0
-        heapq.heappush(state.backlog, (instance.order, place, instance.path, element.eid))
+        line = state.backlog if works else state.postponed
+        heapq.heappush(line, (instance.order, place, instance.path, element.eid))
     return True
 
 
@@ -32,20 +33,26 @@ def resume_backlog(step: Step) -> bool:
     state = step.state
     if state.paused:
         return False
-    free = min(step.room, _places(state), len(state.backlog))
-    for _ in range(int(free)):
-        _, _, path, eid = heapq.heappop(state.backlog)
+    _resume(state, state.postponed, step.room)
+    _resume(state, state.backlog, min(step.room, _places(state)))
+    return bool(state.candidates)
+
+
+def _resume(state: ProjectState, line: list[tuple[int, int, str, str]], free: float) -> None:
+    for _ in range(int(min(free, len(line)))):
+        _, _, path, eid = heapq.heappop(line)
         instance = state.instances.get(path)
         element = instance.elements.get(eid) if instance else None
         if element is not None:
             element.backlogged = False
             state.candidates.add((path, eid))
-    return bool(state.candidates)
 
 
 def has_more_to_fire(state: ProjectState) -> bool:
     """Whether a step was ended before everything had fired that may: another should follow."""
-    return not state.paused and bool(state.backlog) and _places(state) > 0
+    if state.paused:
+        return False
+    return bool(state.postponed) or (bool(state.backlog) and _places(state) > 0)
 
 
 def _places(state: ProjectState) -> float:

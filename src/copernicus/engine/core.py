@@ -85,6 +85,11 @@ def fold(events: Iterable[ev.Event], snapshot: ProjectState | None = None) -> Pr
 
 def _restore_stale(state: ProjectState) -> None:
     # Which answers are stale follows from the facts; looking decides nothing, it only notes.
+    # All are looked at: an answer given since a snapshot may be stale by what was as it is before.
+    for path, instance in state.instances.items():
+        for eid, element in instance.elements.items():
+            if element.evaluation is not None:
+                state.evaluations.setdefault((path, eid), set()).update(element.evaluation.watched)
     probe = Step(state, {})
     was_paused, state.paused = state.paused, True
     while state.evaluations or state.dirty:

@@ -96,7 +96,7 @@ def _reshape(state: ProjectState, instance: Instance) -> bool:
     if new is None:
         new = eids or ()
         for eid in set(before).difference(new):
-            instance.elements[eid].wanted = False
+            _leave(instance.elements[eid])
             standing.drop(instance, instance.elements[eid])
     instance.take_shape(eids)
     for eid in new:
@@ -104,6 +104,11 @@ def _reshape(state: ProjectState, instance: Instance) -> bool:
     if before and instance.path in state.children:
         touch(state, instance.path)
     return True
+
+
+def _leave(element: Element) -> None:
+    """Out of the list it gives nothing, also if nothing was ever recorded about it."""
+    element.wanted = element.ready = element.hole = element.current = False
 
 
 def _element_ids(state: ProjectState, instance: Instance) -> tuple[tuple[str, ...] | None, str]:

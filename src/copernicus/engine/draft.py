@@ -29,6 +29,8 @@ class Draft(Step):
         draft.dangling = dict(state.dangling)
         draft.children = {path: set(inner) for path, inner in state.children.items()}
         draft.removed, draft.touched = dict(state.removed), {}
+        draft.fences = dict(state.fences)
+        draft.backlog, draft.postponed = [], []
         draft.activations, draft.items = {}, {}
         draft.splits = {}
         draft.tallies, draft.tallied, draft.behind = {}, {}, {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from copernicus.engine.provisional import streams, streams_to, takes_streams
+from copernicus.engine.provisional import streamed_ports, streams, streams_to, takes_streams
 from copernicus.engine.state import Activation, Element, Instance, ProjectState
 from copernicus.model import events as ev
 from copernicus.model.effects import (
@@ -104,6 +104,10 @@ def _stream_effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
             yield from streams_to(state, (item.source,))
         case ev.ItemReplaced(path=path, port=port, source=source) if takes_streams(
             state, path, port
+        ):
+            yield from streams_to(state, (source,))
+        case ev.OutputBound(path=path, port=port, source=source) if port in streamed_ports(
+            state, state.instances[path]
         ):
             yield from streams_to(state, (source,))
         case ev.SegmentCommitted(waits=waits) if waits is not None and waits.kind == "peek":

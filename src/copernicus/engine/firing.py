@@ -198,7 +198,7 @@ def _begin(
     step: Step, instance: Instance, element: Element, spec: FunctionSpec, made: Activation
 ) -> None:
     if spec.kind == "workflow":
-        number = element.evaluation.number + 1 if element.evaluation else 1
+        number = next_evaluation(step.state, instance, element)
         step.emit(ev.EvaluationStarted(instance.path, element.eid, number, made.id))
     elif spec.kind == "task":
         step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, None)))
@@ -209,6 +209,12 @@ def _begin(
             fail(step, made.id, Failure(error.message, cause="definition"))
             return
         step.emit(ev.JobMade(made.id, job_spec(instance, spec, made, command)))
+
+
+def next_evaluation(state: ProjectState, instance: Instance, element: Element) -> int:
+    """A number that no evaluation at this path has had, of whichever instance it was (4.6)."""
+    known = element.evaluation.number if element.evaluation else 0
+    return max(known, state.fences.get(instance.path, 0)) + 1
 
 
 def job_spec(

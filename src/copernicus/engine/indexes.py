@@ -55,9 +55,19 @@ def reindex(state: ProjectState) -> None:
     state.deciding.clear()
     state.tallies.clear()
     state.tallied.clear()
+    someone_waits = bool(state.backlog or state.postponed)
     state.backlog.clear()
+    state.postponed.clear()
     for instance in state.instances.values():
         index_instance(state, instance)
+        if someone_waits:
+            forget_turns(instance)
+
+
+def forget_turns(instance: Instance) -> None:
+    """No element has a place in the backlog any more; each gets one when it is looked at."""
+    for element in instance.elements.values():
+        element.backlogged = False
 
 
 def index_instance(state: ProjectState, instance: Instance) -> None:
@@ -68,7 +78,6 @@ def index_instance(state: ProjectState, instance: Instance) -> None:
     if instance.owner:
         state.children.setdefault(instance.owner.path, set()).add(path)
     for element in instance.elements.values():
-        element.backlogged = False
         if element.evaluation:
             _index_evaluation(state, path, element.eid, element.evaluation)
     state.mark(path)

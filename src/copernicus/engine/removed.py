@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from copernicus.engine.indexes import below, index_instance, mark_below, move
+from copernicus.engine.indexes import below, forget_turns, index_instance, mark_below, move
 from copernicus.engine.state import Instance, ProjectState
 from copernicus.model import events as ev
 
@@ -14,6 +14,9 @@ def take_out(state: ProjectState, path: str) -> None:
     members = {at: state.instances.pop(at) for at in below(state, path)}
     for at, instance in members.items():
         state.dirty.pop(at, None)
+        numbers = [e.evaluation.number for e in instance.elements.values() if e.evaluation]
+        if numbers:
+            state.fences[at] = max(state.fences.get(at, 0), *numbers)
         if instance.owner:
             state.children.get(instance.owner.path, set()).discard(at)
     root = members.get(path)
@@ -51,6 +54,7 @@ def bring_back(state: ProjectState, event: ev.InstanceAdded) -> bool:
     for instance in back:
         state.instances[instance.path] = instance
     for instance in back:
+        forget_turns(instance)
         index_instance(state, instance)
     mark_below(state, event.path)
     return True

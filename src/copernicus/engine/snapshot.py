@@ -30,7 +30,7 @@ def dump(state: ProjectState) -> bytes:
     whole.items, whole.dirty, whole.evaluations = {}, {}, {}
     whole.tallies, whole.tallied, whole.behind = {}, {}, {}
     whole.splits = {}
-    whole.candidates, whole.backlog = set(), []
+    whole.candidates, whole.backlog, whole.postponed = set(), [], []
     whole.instances = {path: _bare(instance) for path, instance in state.instances.items()}
     body = zlib.compress(msgspec.msgpack.encode(whole), _LEVEL)
     return _seal(body) + body

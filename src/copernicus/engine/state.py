@@ -274,8 +274,11 @@ class ProjectState:
     """Everything about one project.
 
     ``removed`` keeps what was taken out by hand, with what was inside it, by the incarnation of
-    the outermost. ``touched`` says of every path that an edit changed when that was (10.1).
-    ``reusing`` is true after a revision that takes others back, until the next one.
+    the outermost. ``fences`` has the last number of the evaluations at the paths of what was taken
+    out: what they may still say is not said by those that come after them. ``touched`` says of
+    every path that an edit changed when that was (10.1). ``reusing`` is true after a revision that
+    takes others back, until the next one. ``backlog`` has what waits for a place in the queue,
+    ``postponed`` what needs none and waits for the next step.
     """
 
     project: str = ""
@@ -302,12 +305,14 @@ class ProjectState:
     discarding: set[str] = field(default_factory=set)
     dangling: dict[tuple[str, str], Source] = field(default_factory=dict)
     removed: dict[int, dict[str, Instance]] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
     touched: dict[str, Touch] = field(default_factory=dict)
     author: str = ""
     reusing: bool = False
     # derived
     jobs_open: int = 0
     backlog: list[tuple[int, int, str, str]] = field(default_factory=list)
+    postponed: list[tuple[int, int, str, str]] = field(default_factory=list)
     dependents: dict[str, set[str]] = field(default_factory=dict)
     border: dict[str, set[str]] = field(default_factory=dict)
     followers: dict[str, set[ElementKey]] = field(default_factory=dict)
@@ -434,6 +439,7 @@ class ProjectState:
                 number: {path: _instance_facts(i) for path, i in members.items()}
                 for number, members in self.removed.items()
             },
+            "fences": self.fences,
             "touched": self.touched,
             "reusing": self.reusing,
         }

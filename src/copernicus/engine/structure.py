@@ -45,6 +45,17 @@ def add(draft: Draft, edit: ed.AddInstance, _author: str) -> None:
             resources=edit.resources,
         )
     )
+    _free_inside(draft, edit.path)
+
+
+def _free_inside(draft: Draft, path: str) -> None:
+    """Take away what a hand had pinned and held inside what comes back, as its inputs are."""
+    for at in below(draft.state, path):
+        instance = draft.state.instances[at]
+        for port in list(instance.pinned):
+            draft.emit(ev.PinRemoved(at, port))
+        if instance.held and at != path:
+            draft.emit(ev.HeldSet(at, held=False))
 
 
 def _check_free(draft: Draft, name: str) -> None:

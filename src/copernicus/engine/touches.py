@@ -19,6 +19,24 @@ from copernicus.model.paths import APPEND, Address, parse
 
 _HELD = " held"
 _GONE = "[-]"
+# Kinds of events that a path may be changed by: of a long journal they are few.
+_TOUCHING = frozenset(
+    {
+        ev.InstanceAdded,
+        ev.InstanceRemoved,
+        ev.InstanceRenamed,
+        ev.HeldSet,
+        ev.PausedSet,
+        ev.BudgetSet,
+        ev.PinSet,
+        ev.PinRemoved,
+        ev.FunctionDefined,
+        ev.InputSet,
+        ev.ItemAppended,
+        ev.ItemReplaced,
+        ev.ItemRemoved,
+    }
+)
 
 
 class Clash(NamedTuple):
@@ -30,6 +48,8 @@ class Clash(NamedTuple):
 
 def note(state: ProjectState, event: ev.Event) -> None:
     """Keep which paths an event of a user's transaction changed."""
+    if type(event) not in _TOUCHING:
+        return
     for path in _changed(event):
         state.touched[path] = Touch(state.revision, state.author)
     if isinstance(event, ev.InstanceRenamed):

@@ -102,7 +102,8 @@ def _step_up(state: ProjectState, instance: Instance, element: Element) -> Above
         return None, ""
     if element.backlogged and element.open is None:
         limit = state.budget.queued
-        if limit is None or state.jobs_open < limit:
+        works = state.spec(instance).kind != "workflow"
+        if limit is None or state.jobs_open < limit or not works:
             return None, "its turn to be queued"
         return None, f"the budget: {limit:g} jobs are queued (cpc project budget --queued)"
     if element.ready or element.open is not None:

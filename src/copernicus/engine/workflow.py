@@ -11,7 +11,7 @@ from copernicus.engine.declare import (
     segment_digest,
     workflow_blocked,
 )
-from copernicus.engine.firing import fail, open_activation
+from copernicus.engine.firing import fail, next_evaluation, open_activation
 from copernicus.engine.resolve import resolve
 from copernicus.engine.state import Answered, Branch, Element, Evaluation, Instance
 from copernicus.engine.tallies import concerns
@@ -198,7 +198,9 @@ def _recheck_answers(
         answered = evaluation.branches[branch].answers.get(index)
         if answered is None or not _concerned(step, answered, paths):
             continue
-        reopened = evaluation.reopened.get(f"{branch}:a{index}")
+        # Where a plain value is awaited now, a decision of before is not in use.
+        plain = answered.waits.kind == "value"
+        reopened = None if plain else evaluation.reopened.get(f"{branch}:a{index}")
         digests = present_digests(step, answered, reopened)
         evaluation.moved.discard((branch, index))
         if digests == answered.digests:
@@ -221,12 +223,10 @@ def _concerned(step: Step, answered: Answered, paths: list[str]) -> bool:
 
 def _replay(step: Step, instance: Instance, element: Element) -> None:
     """Run the function again from its start, with present values (4.4)."""
-    evaluation = element.evaluation
-    assert evaluation is not None
     if element.open is None:
         open_activation(step, instance, element)
         return
-    number = evaluation.number + 1
+    number = next_evaluation(step.state, instance, element)
     step.emit(ev.EvaluationStarted(instance.path, element.eid, number, element.open))
 
 
