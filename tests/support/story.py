@@ -5,6 +5,7 @@ Two runs that saw the same edits and the same completions tell the same story, w
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
