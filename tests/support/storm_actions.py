@@ -223,6 +223,10 @@ def budget(storm: Storm) -> Edits:
     return (ed.SetBudget({name: limits[name]}),)
 
 
+def retries(storm: Storm) -> Edits:
+    return (ed.SetRetries({"job_errors": one_of(storm, (0, 1, 5, None))}),)
+
+
 def reopen(storm: Storm) -> Edits:
     decided = [
         (path, position)
@@ -287,7 +291,7 @@ def revert(storm: Storm) -> None:
     edits = {world: edits_between(now[world], then[world]) for world in storm.worlds}
     done = edits[storm.calm] and storm.attempt_each(edits, reuse=True)
     # What was upgraded since does not come back as it was: another takes its place.
-    if done and not storm.calm.met["edit Upgrade"]:
+    if done and not storm.calm.met["InstanceUpgraded"]:
         for world in storm.worlds:
             assert edits_between(document_of(world.state), then[world]) == []
 
@@ -455,6 +459,7 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (made(pin), 3),
     (made(pause_or_resume), 6),
     (made(budget), 1),
+    (made(retries), 1),
     (made(reopen), 1),
     (made(upgrade), 2),
     (made(together), 2),
