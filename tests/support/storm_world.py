@@ -29,8 +29,8 @@ Name = tuple[str, str, int]
 # How often an attempt to commit something is a death, before it or after it.
 RATE = 0.04
 # How often a commit is followed by a snapshot, and a start reads the journal from its beginning.
-SNAPSHOTS = 0.02
-WHOLE = 0.15
+SNAPSHOTS = 0.06
+WHOLE = 0.08
 # So many of the last rests may be said again.
 REMEMBERED = 20
 
