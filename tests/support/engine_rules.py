@@ -132,6 +132,17 @@ def what_is_taken_is_streamed(world: World) -> None:
             assert set(wanted) <= set(world.streams.get(made.id, ())), (made.id, wanted)
 
 
+def nothing_provisional_outlives_its_inputs(state: ProjectState) -> None:
+    """What was made of what a job had so far ends with that (2.2)."""
+    for instance, element in _elements(state):
+        if not _may_go_on(state, instance) or element.skip is not None:
+            continue
+        if not (element.provisional and element.ready):
+            assert element.partial is None, (instance.path, element.eid)
+            made = state.activations[element.open] if element.open else None
+            assert made is None or not made.provisional, (instance.path, element.eid)
+
+
 def waits_for_an_upgrade(state: ProjectState) -> list[str]:
     """The instances whose evaluation waits for a user's word about other code."""
     return [
@@ -274,4 +285,5 @@ OF_EVERY_STATE = (
     current_outputs_are_what_their_functions_give,
     what_is_current_rests,
     every_output_has_a_trace,
+    nothing_provisional_outlives_its_inputs,
 )

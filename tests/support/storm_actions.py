@@ -298,7 +298,7 @@ def revert(storm: Storm) -> None:
 
 def install(storm: Storm) -> None:
     """The servers are started again, with another version of a module."""
-    name = one_of(storm, tuple(INSTALLABLE))
+    name = one_of(storm, INSTALLABLE)
     storm.versions[name] += 1
     number = storm.versions[name]
     storm.both(lambda world: world.install(name, number))
@@ -468,7 +468,7 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (install, 2),
     (move, 1),
     (complete, 40),
-    (tell_so_far, 6),
+    (tell_so_far, 10),
     (late_result, 3),
     (say_again, 1),
     (break_evaluation, 1),

@@ -11,13 +11,13 @@ from support.storm import Action, Storm
 from support.storm_cover import missing
 
 # Of each of the two kinds of storms.
-PARTS = 10
+PARTS = 5
 # Where each part begins: its seeds never meet those of the next.
 APART = 10_000_000
 CI_STEPS = 200_000
 QUICK_STEPS = 30_000
 # So many steps meet everything that storms are there for.
-ENOUGH = 60_000
+ENOUGH = 100_000
 
 Record = Callable[[str, object], None]
 

@@ -55,7 +55,7 @@ def growing(number: int) -> Any:
 
 
 # What another version may be installed of, in the course of a storm.
-INSTALLABLE = ("m.one", "m.prog", "w.growing")
+INSTALLABLE = ("m.one", "m.prog", "w.growing", "w.growing")
 
 
 class StormWorld(World):
