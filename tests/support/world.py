@@ -303,6 +303,9 @@ def check_kept(state: ProjectState) -> None:
         looked = [tallies.standing(state, tally, place) for place in range(len(tally.items))]
         stale = {place for path in tally.changed for place in tally.places[path]}
         stale.update(tally.unsteady)
+        # A list of a workflow that was removed is counted by nobody until that comes back.
+        gone = {path for path in tally.places if path not in state.instances}
+        stale.update(place for path in gone for place in tally.places[path])
         for place, (kept, now) in enumerate(zip(tally.standings, looked, strict=True)):
             assert kept == now or place in stale, (key, place)
 
