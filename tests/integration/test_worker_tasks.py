@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import psutil
 import pytest
@@ -56,7 +57,8 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     (folder / "worker_test_tasks.py").write_text(MODULE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder))
+        # Relative to where the worker is started, which is not where its tasks work.
+        patch.setenv("PYTHONPATH", os.path.relpath(folder, folder / "w"))
         with scripted_server(folder) as server, worker(server, folder / "w") as running:
             yield server, running
 

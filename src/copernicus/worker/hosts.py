@@ -27,6 +27,14 @@ class HostDied(Exception):
         self.code = code
 
 
+def _python_path() -> dict[str, str]:
+    """A host starts in a folder of its own: what is relative to ours would be another place."""
+    found = os.environ.get("PYTHONPATH")
+    if not found:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, found.split(os.pathsep)))}
+
+
 class Host:
     """One task host. Its folder is where its tasks work, one after the other."""
 
@@ -47,7 +55,7 @@ class Host:
         with theirs:
             descriptors = (theirs.fileno(), self._log.writer, self._log.writer)
             self.process: Process = executor.start(
-                _COMMAND, folder, descriptors, environment, stays=True
+                _COMMAND, folder, descriptors, {**_python_path(), **environment}, stays=True
             )
         self._log.close_writer()
         self._loop.add_reader(self._channel, self._read)
