@@ -1,11 +1,11 @@
-"""What is counted while the server runs, and its text for Prometheus (exposition format 0.0.4)."""
+"""What is counted while the server runs, as Prometheus reads it."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from copernicus.model.events import ActivationEnded
 from copernicus.scheduling.rows import AttemptRow
@@ -14,22 +14,38 @@ if TYPE_CHECKING:
     from copernicus.server.batch import Batch
 
 _BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
-_HELP: Final = {
-    "commits_total": "Transactions that were made durable.",
-    "commit_seconds": "How long a transaction took, until it was on the disk.",
-    "requests_total": "Requests, by port and status.",
-    "request_seconds": "How long a request took, by port; a worker's may wait for work.",
-    "received_bytes_total": "Bytes of request bodies, by port.",
-    "sent_bytes_total": "Bytes of answers, by port.",
-    "activations_ended_total": "Jobs and workflow evaluations that ended, by outcome.",
-    "leases_granted_total": "Attempts given to workers.",
-    "leases_lost_total": "Attempts whose worker fell silent for a lease.",
-    "queue_jobs": "Jobs in the queue: offered, in a back-off, or kept back (paused, waiting).",
-    "leases": "Attempts that workers hold now.",
-    "workers": "Workers by state.",
-    "projects": "Projects.",
-    "disk_free_bytes": "What is free on the disk of the server's folder.",
-    "disk_low": "1 while no work is given out for want of disk.",
+_SPACE: Final = "copernicus"
+Described = Mapping[str, tuple[str, tuple[str, ...]]]
+# What it means, and by which labels it is told apart.
+_COUNTERS: Final[Described] = {
+    "commits_total": ("Transactions that were made durable.", ()),
+    "requests_total": ("Requests, by port and status.", ("port", "status")),
+    "received_bytes_total": ("Bytes of request bodies, by port.", ("port",)),
+    "sent_bytes_total": ("Bytes of answers, by port.", ("port",)),
+    "activations_ended_total": (
+        "Jobs and workflow evaluations that ended, by outcome.",
+        ("outcome",),
+    ),
+    "leases_granted_total": ("Attempts given to workers.", ()),
+    "leases_lost_total": ("Attempts whose worker fell silent for a lease.", ()),
+}
+_HISTOGRAMS: Final[Described] = {
+    "commit_seconds": ("How long a transaction took, until it was on the disk.", ()),
+    "request_seconds": (
+        "How long a request took, by port; a worker's may wait for work.",
+        ("port",),
+    ),
+}
+_GAUGES: Final[Described] = {
+    "queue_jobs": (
+        "Jobs in the queue: offered, in a back-off, or kept back (paused, waiting).",
+        ("state",),
+    ),
+    "leases": ("Attempts that workers hold now.", ()),
+    "workers": ("Workers by state.", ("state",)),
+    "projects": ("Projects.", ()),
+    "disk_free_bytes": ("What is free on the disk of the server's folder.", ()),
+    "disk_low": ("1 while no work is given out for want of disk.", ()),
 }
 Labels = tuple[tuple[str, str], ...]
 
@@ -38,21 +54,27 @@ class Metrics:
     """Counters and durations; all of it begins anew with each start of the server."""
 
     def __init__(self) -> None:
-        self._counters: defaultdict[str, Counter[Labels]] = defaultdict(Counter)
-        self._buckets: defaultdict[str, defaultdict[Labels, list[int]]]
-        self._buckets = defaultdict(lambda: defaultdict(lambda: [0] * (len(_BOUNDS) + 1)))
-        self._sums: defaultdict[str, defaultdict[Labels, float]]
-        self._sums = defaultdict(lambda: defaultdict(float))
+        self._registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(name, said, labels, namespace=_SPACE, registry=self._registry)
+            for name, (said, labels) in _COUNTERS.items()
+        }
+        self._durations = {
+            name: Histogram(
+                name, said, labels, namespace=_SPACE, registry=self._registry, buckets=_BOUNDS
+            )
+            for name, (said, labels) in _HISTOGRAMS.items()
+        }
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add to a counter."""
-        self._counters[name][tuple(sorted(labels.items()))] += amount
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
 
     def took(self, name: str, seconds: float, **labels: str) -> None:
         """Note how long something took."""
-        key = tuple(sorted(labels.items()))
-        self._buckets[name][key][bisect_left(_BOUNDS, seconds)] += 1
-        self._sums[name][key] += seconds
+        duration = self._durations[name]
+        (duration.labels(**labels) if labels else duration).observe(seconds)
 
     def committed(self, batch: Batch, seconds: float) -> None:
         """A batch is on the disk."""
@@ -70,38 +92,9 @@ class Metrics:
 
     def text(self, now: Mapping[str, Mapping[Labels, float]]) -> str:
         """All of it; ``now`` are gauges by name and labels."""
-        return "\n".join(self._lines(now)) + "\n"
-
-    def _lines(self, now: Mapping[str, Mapping[Labels, float]]) -> Iterator[str]:
-        for name, help_text in _HELP.items():
-            full = f"copernicus_{name}"
-            values: Mapping[Labels, float] = now.get(name, self._counters.get(name, {}))
-            kind = "gauge" if name in now else "counter"
-            if name in self._buckets:
-                kind = "histogram"
-            elif not values:
-                continue
-            yield f"# HELP {full} {help_text}"
-            yield f"# TYPE {full} {kind}"
-            for labels, value in sorted(values.items()):
-                yield f"{full}{_braces(labels)} {int(value)}"
-            yield from self._histogram(name, full)
-
-    def _histogram(self, name: str, full: str) -> Iterator[str]:
-        for labels, buckets in sorted(self._buckets.get(name, {}).items()):
-            total = 0
-            for bound, found in zip((*_BOUNDS, float("inf")), buckets, strict=True):
-                total += found
-                le = "+Inf" if bound == float("inf") else f"{bound:g}"
-                yield f"{full}_bucket{_braces((*labels, ('le', le)))} {total}"
-            yield f"{full}_sum{_braces(labels)} {self._sums[name][labels]:.6f}"
-            yield f"{full}_count{_braces(labels)} {total}"
-
-
-def _braces(labels: Labels) -> str:
-    inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
-    return f"{{{inside}}}" if inside else ""
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        present = CollectorRegistry()
+        for name, (said, labels) in _GAUGES.items():
+            gauge = Gauge(name, said, labels, namespace=_SPACE, registry=present)
+            for which, value in sorted(now[name].items()):
+                (gauge.labels(**dict(which)) if which else gauge).set(value)
+        return (generate_latest(self._registry) + generate_latest(present)).decode()
