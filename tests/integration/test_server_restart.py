@@ -79,7 +79,7 @@ def shown(admin: User) -> tuple:
     )
 
 
-def test_nothing_acknowledged_is_lost_by_a_kill(folder, tmp_path):
+def test_fault_01_nothing_acknowledged_is_lost_by_a_kill(folder, tmp_path):
     first = ServerProcess(folder)
     admin = User(first, "admin")
     worker = ScriptedWorker(first, admin, tmp_path / "w")
@@ -117,7 +117,7 @@ def test_nothing_acknowledged_is_lost_by_a_kill(folder, tmp_path):
     assert second.end(signal.SIGTERM) < 10
 
 
-def test_kills_at_any_time_leave_a_whole_journal(folder, tmp_path):
+def test_fault_01_kills_at_any_time_leave_a_whole_journal(folder, tmp_path):
     """Edits run against a server that is killed; each is there whole, or was never answered."""
     answered = 0
     server = ServerProcess(folder)

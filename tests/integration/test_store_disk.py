@@ -25,7 +25,7 @@ def commits_until_full(store, start):
     raise AssertionError
 
 
-def test_a_full_disk_refuses_loses_nothing_and_resumes(tmp_path):
+def test_fault_04_a_full_disk_refuses_loses_nothing_and_resumes(tmp_path):
     with small_disk(tmp_path / "disk", megabytes=4) as disk:
         with Store.open(disk / "server", create=True) as store:
             with store.transaction() as tx:
@@ -48,7 +48,7 @@ def test_a_full_disk_refuses_loses_nothing_and_resumes(tmp_path):
             assert sorted(p.name for p in disk.iterdir()) == ["filler", "server"]
 
 
-def test_a_full_disk_lets_no_server_start_and_harms_none(tmp_path):
+def test_fault_04_a_full_disk_lets_no_server_start_and_harms_none(tmp_path):
     with small_disk(tmp_path / "disk", megabytes=4) as disk:
         Store.open(disk / "server", create=True).close()
         filler = fill(disk)
@@ -61,7 +61,7 @@ def test_a_full_disk_lets_no_server_start_and_harms_none(tmp_path):
                 assert not store.restored
 
 
-def test_after_a_failed_write_nothing_more_is_written(tmp_path):
+def test_fault_06_after_a_failed_write_nothing_more_is_written(tmp_path):
     killed_after(tmp_path, 1)
     with writer(tmp_path) as process:
         acknowledged = int(process.stdout.readline())
@@ -75,7 +75,7 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path):
         assert last_committed(store) == acknowledged
 
 
-def test_a_store_that_failed_stays_so(tmp_path):
+def test_fault_06_a_store_that_failed_stays_so(tmp_path):
     with Store.open(tmp_path, create=True) as store:
         with store.transaction() as tx:
             tx.set_meta("a", "b")
@@ -95,7 +95,7 @@ def test_a_store_that_failed_stays_so(tmp_path):
         assert store.meta("a") == "b"
 
 
-def test_without_a_free_file_handle_reads_are_refused_and_writes_go_on(tmp_path):
+def test_fault_12_without_a_free_file_handle_reads_are_refused_and_writes_go_on(tmp_path):
     with Store.open(tmp_path, create=True) as store:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))

@@ -84,12 +84,12 @@ def test_a_closed_store_frees_the_folder(folder):
     Store.open(folder).close()
 
 
-def test_two_stores_in_one_process_are_refused_too(folder):
+def test_fault_09_two_stores_in_one_process_are_refused_too(folder):
     with Store.open(folder), pytest.raises(BadSettings, match=f"pid {os.getpid()}"):
         Store.open(folder)
 
 
-def test_a_newer_format_is_left_alone(folder):
+def test_fault_15_a_newer_format_is_left_alone(folder):
     change(folder, "UPDATE meta SET value = ? WHERE key = 'format'", str(FORMAT + 1))
     change(folder, "UPDATE meta SET value = '9.1.0' WHERE key = 'version'")
     message = refusal(folder)
@@ -109,7 +109,7 @@ def test_a_newer_format_is_left_alone(folder):
         lambda file: file.write_bytes(file.read_bytes()[:4096] + bytes(file.stat().st_size - 4096)),
     ],
 )
-def test_a_damaged_database_is_left_alone(folder, damage):
+def test_fault_08_a_damaged_database_is_left_alone(folder, damage):
     damage(folder / DATABASE)
     message = refusal(folder)
     assert "damaged" in message
@@ -117,7 +117,7 @@ def test_a_damaged_database_is_left_alone(folder, damage):
     assert refusal(folder, create=True) == message
 
 
-def test_a_database_truncated_under_its_log_is_left_alone(tmp_path):
+def test_fault_08_a_database_truncated_under_its_log_is_left_alone(tmp_path):
     folder = tmp_path / "server"
     killed_after(folder, 40)
     assert (folder / f"{DATABASE}-wal").stat().st_size
@@ -136,18 +136,18 @@ def test_a_database_truncated_under_its_log_is_left_alone(tmp_path):
     assert {name: (copy / name).read_bytes() for name in before} == before
 
 
-def test_a_database_of_something_else_is_left_alone(tmp_path):
+def test_fault_08_a_database_of_something_else_is_left_alone(tmp_path):
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
         connection.execute("CREATE TABLE songs (title TEXT)")
     assert "damaged" in refusal(tmp_path)
 
 
-def test_a_lost_database_is_not_replaced_by_an_empty_one(folder):
+def test_fault_08_a_lost_database_is_not_replaced_by_an_empty_one(folder):
     (folder / DATABASE).unlink()
     assert "missing" in refusal(folder, create=True)
 
 
-def test_an_older_database_that_was_put_back_is_noticed(tmp_path):
+def test_fault_10_an_older_database_that_was_put_back_is_noticed(tmp_path):
     folder = tmp_path / "server"
     Store.open(folder, create=True).close()
     shutil.copy(folder / DATABASE, tmp_path / "old.db")
@@ -197,7 +197,7 @@ def migrate(file, stop_before):
     return len(seen)
 
 
-def test_a_migration_happens_as_a_whole_or_not_at_all(tmp_path):
+def test_fault_13_a_migration_happens_as_a_whole_or_not_at_all(tmp_path):
     statements = migrate(tmp_path / "whole.db", stop_before=None)
     assert statements > 20
     file = tmp_path / "cut.db"

@@ -175,8 +175,10 @@ class Env:
             local["database"] = cluster().new_database()
         init_server(self.server, ["127.0.0.1"], ADMIN_PASSWORD, {**local, **QUICK, **settings})
 
-    def start_server(self, folder: Path | None = None) -> Running:
-        """Start it, on the ports that it had before if it ran already."""
+    def launch_server(
+        self, folder: Path | None = None, **variables: str
+    ) -> subprocess.Popen[bytes]:
+        """Begin to start it, on the ports that it had before if it ran already."""
         place = folder or self.server
         argv: list[object] = [*CPC, "server", "start", place]
         if self.ports is not None and folder is None:
@@ -185,23 +187,37 @@ class Env:
             process = subprocess.Popen(
                 list(map(str, argv)),
                 cwd=self.root,
-                env=self.environment(),
+                env=self.environment(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         self._servers.append(process)
+        return process
+
+    def start_server(self, folder: Path | None = None, **variables: str) -> Running:
+        """Start it, and wait until it answers."""
+        place = folder or self.server
+        process = self.launch_server(folder, **variables)
 
         def started() -> Running | None:
             assert process.poll() is None, (place / "server.log").read_text()
-            found = read_running(place)
-            return found if found is not None and found.pid == process.pid else None
+            return self.running_server(folder)
 
         running: Running = wait_until(started, "the server starts", 60)
         if folder is None:
             self.ports = running.machine_port, running.user_port
         return running
+
+    def running_server(self, folder: Path | None = None) -> Running | None:
+        """Where the server that was launched last answers, once it does."""
+        found = read_running(folder or self.server)
+        return found if found is not None and found.pid == self.server_process.pid else None
+
+    @property
+    def server_log(self) -> str:
+        return (self.server / "server.log").read_text()
 
     def open(self, project: str = "p", **settings: Any) -> Project:
         """A running server with its administrator logged in, a bundle, and a project."""
@@ -263,10 +279,11 @@ class Env:
         cores: int = 1,
         bundle: Path | None = None,
         wait: bool = True,
+        variables: Mapping[str, str] | None = None,
     ) -> Worker:
         argv = [*CPC, "worker", "start", "--bundle", str(bundle or self.bundle)]
         argv += ["--work-dir", str(self.root / name), "--cores", str(cores), *map(str, options)]
-        worker = Worker(name, self.root / name, argv, self.environment())
+        worker = Worker(name, self.root / name, argv, self.environment(**(variables or {})))
         self.workers.append(worker)
         if wait:
             wait_until(lambda: "programs:" in worker.said or worker.process.poll(), "it starts")

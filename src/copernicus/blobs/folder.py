@@ -19,6 +19,7 @@ from pathlib import Path
 from obstore.store import LocalStore
 
 from copernicus.blobs.objects import Objects
+from copernicus.crashpoints import passing
 from copernicus.errors import ServerBusy
 
 # The content and the length are enough: times need not survive a power cut, and an object
@@ -106,8 +107,10 @@ class Folder(Objects):
             )
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                passing("blob.written")
                 with self._guard:
                     temporary.replace(path)
+                passing("blob.renamed")
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
@@ -125,6 +128,7 @@ class Folder(Objects):
                 for above in folder.relative_to(self.path).parents:
                     sync_folder(self.path / above)
                 self._anchored.add(folder)
+        passing("blob.settled")
 
     def exists(self, key: str) -> bool:
         """Whether there is such a file."""

@@ -31,6 +31,7 @@ from copernicus.blobs.verify import (
     read_chunk,
     read_manifest,
 )
+from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings, BadValue, Conflict, NotFound
 
 DAY = 86_400.0
@@ -251,9 +252,11 @@ class BlobStore:
 
     def _write_manifest(self, manifest: Manifest) -> None:
         if len(manifest.chunks) > 1:
+            passing("blob.complete")
             key = manifest_key(manifest.sha256)
             self._keep(key, msgspec.json.encode(manifest))
             self._settle([key])
+            passing("blob.listed")
 
     def _complete(self, manifest: Manifest) -> bool:
         keys = [chunk_key(chunk.sha256) for chunk in manifest.chunks]

@@ -18,6 +18,7 @@ from copernicus.blobs.verify import (
     is_whole,
     read_manifest,
 )
+from copernicus.crashpoints import passing
 from copernicus.errors import NotFound
 
 
@@ -67,7 +68,9 @@ class Sweep:
     def run(self) -> Swept:
         """Remove manifests before chunks: a crash in between leaves only unreferenced chunks."""
         kept, dropped = self._sort_manifests()
+        passing("sweep.sorted")
         manifests = sum(self._remove(entry) for entry in dropped)
+        passing("sweep.manifests")
         chunks = size = 0
         for entry in self._objects.entries(CHUNKS):
             digest = digest_in(entry.key)

@@ -78,6 +78,7 @@ def start(
     idle: float | None = None,
     pause_on_battery: Flag = False,
     leaving: Literal["finish", "suspend", "hand-back"] = "finish",
+    retry: float = 30.0,
     options: Local = LOCAL,
 ) -> int:
     """Run a worker.
@@ -103,6 +104,7 @@ def start(
         idle: Work only when nobody has used this machine for so many minutes.
         pause_on_battery: Do not work while there are no mains.
         leaving: What becomes of running jobs when a pause begins.
+        retry: Longest pause, in seconds, before an absent server is tried again.
         options: Common ones.
     """
     from copernicus.worker.agent import run_worker
@@ -124,6 +126,7 @@ def start(
             idle_exit_s=idle_exit,
             walltime_s=walltime,
             grace_s=grace,
+            retry_s=retry,
             json_lines=options.json,
             allow_scripts=allow_scripts,
             hyperthreads=hyperthreads,

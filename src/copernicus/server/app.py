@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from copernicus.blobs import BlobStore
+from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings, CopernicusError, ServerBusy
 from copernicus.evaluator.frames import Catalog
 from copernicus.model.effects import Effect
@@ -148,6 +149,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
     clock = Clock()
     holdings = Holdings(_for_the_scheduler(settings))
     await asyncio.to_thread(holdings.load, store, clock.now())
+    passing("server.loaded")
     feed = Feed(store, settings.keep_alive_s)
     wiring = _Wiring(holdings)
     wiring.runtime = runtime = Runtime(holdings, store, feed, clock, wiring.carry_out)
@@ -162,6 +164,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
         await evaluators.start()
         await runtime.do(Batch.open_work)
         blobs = await asyncio.to_thread(BlobStore.in_folder, folder / BLOBS)
+        passing("server.reopened")
         yield Site(
             settings=settings,
             clock=clock,
@@ -268,16 +271,19 @@ async def _listen(
     try:
         await _until_started(ports, tasks)
         _announce(folder, site, ready)
+        passing("server.announced")
         await _first_of(stop, tasks)
     finally:
         for task in upkeep:
             task.cancel()
+        passing("stop.begun")
         forget_running(folder)
         site.runtime.release_waiting()
         site.feed.close()
         for port in ports:
             port.should_exit = True
         await asyncio.gather(*tasks)
+        passing("stop.answered")
         _LOG.info("stopped")
 
 

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+from copernicus.crashpoints import passing
 from copernicus.errors import CopernicusError, InternalError, ServerBusy
 from copernicus.model.effects import Effect
 from copernicus.protocol import Assignment
@@ -204,18 +205,23 @@ class Runtime:
                 broken = True
                 break
         granted = [] if broken else self._fill_waiting(batch)
+        passing("batch.applied")
         if not await self._commit(batch, done, granted):
             return
+        passing("batch.committed")
         if broken:
             await self._reload(batch)
         for request in done:
             request.answer()
         for waiting, grants in granted:
             waiting.answer(grants)
+        passing("batch.answered")
         self._go_on_with(batch.unfinished)
         self._feed.publish(batch.entries)
         self._feed.publish_progress(batch.now, batch.progress)
+        passing("batch.published")
         self._carry_out(batch.outside)
+        passing("batch.carried_out")
         self._set_wake()
 
     def _go_on_with(self, projects: set[str]) -> None:

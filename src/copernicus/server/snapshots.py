@@ -14,6 +14,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Final
 
+from copernicus.crashpoints import passing
 from copernicus.engine.snapshot import dump
 from copernicus.errors import CopernicusError
 from copernicus.server.batch import Batch
@@ -65,12 +66,14 @@ async def _take(site: Site, project: str) -> None:
         return
     position = int.from_bytes(told[:_POSITION_BYTES], "big")
     state = told[_POSITION_BYTES:]
+    passing("snapshot.made")
 
     def keep(batch: Batch) -> None:
         if batch.holdings.projects.find(project) is not None:
             batch.write(lambda tx: tx.save_snapshot(project, position, state))
 
     await site.runtime.do(keep)
+    passing("snapshot.kept")
     _LOG.info("took a snapshot", project=project, position=position, size=len(state))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings
 from copernicus.store.folder import DATABASE, EPOCH, LOCK, FolderLock, check_database, sync_folder
 from copernicus.store.opening import RESTORED
@@ -99,9 +100,11 @@ def backup_folder(
                 copy_database(folder / DATABASE, temporary / DATABASE)
             else:
                 copy(temporary / DATABASE)
+            passing("backup.copied")
             _copy_tree(folder, temporary, link_files=link_files)
             finish(temporary)
             os.sync()
+            passing("backup.whole")
             temporary.replace(destination)
             sync_folder(destination.parent)
         except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings, ServerBusy
 from copernicus.store.schema import FORMAT
 from copernicus.version import __version__
@@ -115,6 +116,7 @@ def write_epoch(folder: Path, epoch: int) -> None:
             file.write(str(epoch))
             file.flush()
             os.fsync(file.fileno())
+        passing("epoch.written")
         temporary.replace(folder / EPOCH)
         sync_folder(folder)
     except OSError as error:

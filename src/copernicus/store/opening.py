@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
+from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings
 from copernicus.store.database import failure_of, plain_engine, upsert
 from copernicus.store.folder import read_epoch, sync_folder
@@ -51,7 +52,9 @@ def make_database(file: Path) -> None:
                 bring_up_to_date(connection)
         finally:
             engine.dispose()
+        passing("database.made")
         temporary.replace(file)
+        passing("database.named")
         sync_folder(file.parent)
     except OSError as error:
         raise BadSettings(f"cannot make the database {file}: {error.strerror}") from error
@@ -61,8 +64,10 @@ def make_database(file: Path) -> None:
 
 def bring_up_to_date(connection: Connection) -> None:
     """Migrate to the present format, in the transaction of the connection."""
+    passing("migration.begun")
     upgrade(connection)
     upsert(connection, META, [{"key": "format", "value": str(FORMAT)}])
+    passing("migration.done")
 
 
 def count_start(connection: Connection, folder: Path) -> Start:

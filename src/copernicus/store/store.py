@@ -16,6 +16,7 @@ from typing import Self
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings
 from copernicus.store.backend import Database
 from copernicus.store.failures import StoreFailed
@@ -51,6 +52,8 @@ class Store(Reads):
                 bring_up_to_date(connection)
             start = count_start(connection, folder)
             database.started(connection, start.epoch)
+            passing("start.counted")
+        passing("start.committed")
         write_epoch(folder, start.epoch)
         self.epoch = start.epoch
         self.restored = start.restored
@@ -121,7 +124,10 @@ class Store(Reads):
             StoreFailed: the database cannot be written; end the process.
         """
         with self._write() as connection:
+            passing("transaction.begun")
             yield Transaction(connection)
+            passing("transaction.written")
+        passing("transaction.committed")
 
     def backup(self, destination: Path) -> None:
         """Copy the database to a new file, while it is written.

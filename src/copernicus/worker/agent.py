@@ -145,7 +145,7 @@ class Agent:
         self._drained = False
         self._exit_code = 0
         bundle = identity.bundle
-        self._link = Link(bundle.urls, bundle.server_id, identity.context())
+        self._link = Link(bundle.urls, bundle.server_id, identity.context(), settings.retry_s)
         self._link.on_answer = self._server_answers
         self._executor = LocalExecutor(settings.nice)
         self._cache = BlobStore.in_folder(settings.work_dir / "cache", durable=False)

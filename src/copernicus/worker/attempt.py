@@ -20,7 +20,7 @@ from copernicus.protocol import Beat, CheckpointRequest, ProgressReport, ResultR
 from copernicus.worker.bench import Bench
 from copernicus.worker.checkpoints import Snapshot, Snapshots
 from copernicus.worker.joblog import TAIL_LINES
-from copernicus.worker.link import Link, persist
+from copernicus.worker.link import Link
 from copernicus.worker.outcome import Outcome, explain_error
 from copernicus.worker.probe import free_mb
 from copernicus.worker.sharing import Sharing
@@ -310,12 +310,13 @@ class Attempt:
         snapshot = await asyncio.shield(asyncio.ensure_future(self._take()))
         if snapshot is None or snapshot.is_given:
             return
+        link, upload = self._link, self.bench.tools.transfer.upload
         try:
-            await persist(lambda: self.bench.tools.transfer.upload(self.id, snapshot.pending))
+            await link.persist(lambda: upload(self.id, snapshot.pending))
         except FileChanged:
             self._snapshots.forget()
             raise
-        await persist(lambda: self._link.tell("/v1/work/checkpoint", self._request(snapshot)))
+        await link.persist(lambda: link.tell("/v1/work/checkpoint", self._request(snapshot)))
         self._last = snapshot
 
     def clean(self) -> None:

@@ -11,7 +11,7 @@ from copernicus.errors import BadSettings, CopernicusError, ServerBusy, ServerUn
 from copernicus.protocol import ResultReply
 from copernicus.worker.bench import WORK
 from copernicus.worker.console import Console
-from copernicus.worker.link import Link, persist
+from copernicus.worker.link import Link
 from copernicus.worker.outbox import Outbox
 from copernicus.worker.spool import Finished, Spool
 from copernicus.worker.transfer import Transfer
@@ -24,6 +24,7 @@ class Delivery:
         self, link: Link, transfer: Transfer, spool: Spool, console: Console, ending: asyncio.Event
     ) -> None:
         self.outbox = Outbox(link)
+        self._link = link
         self._transfer = transfer
         self._spool = spool
         self._console = console
@@ -38,7 +39,7 @@ class Delivery:
             self._keep(finished)
 
         try:
-            reply = await persist(
+            reply = await self._link.persist(
                 lambda: self._send(finished), on_trouble=trouble, until=self._ending
             )
         except asyncio.CancelledError:

@@ -13,7 +13,7 @@ from copernicus.errors import CopernicusError
 from copernicus.model.resources import Offer
 from copernicus.protocol import Assignment, LeaseReply, LeaseRequest
 from copernicus.worker.backlog import Backlog
-from copernicus.worker.link import Link, persist
+from copernicus.worker.link import Link
 
 POLL_S = 30.0
 _SETTLE_S = 1.0
@@ -120,7 +120,7 @@ class Leasing:
             self._take(assignment)
 
     async def _ask(self, request: LeaseRequest) -> LeaseReply:
-        return await persist(
+        return await self._link.persist(
             lambda: self._link.ask(
                 "/v1/work/lease", request, LeaseReply, timeout_s=request.wait_s + _MARGIN_S
             ),

@@ -65,7 +65,14 @@ class _Session:
 class Link:
     """Requests to the server that the worker belongs to, whichever of its addresses answers."""
 
-    def __init__(self, urls: tuple[str, ...], server_id: str, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        urls: tuple[str, ...],
+        server_id: str,
+        context: ssl.SSLContext,
+        longest_delay_s: float = LONGEST_DELAY_S,
+    ) -> None:
+        self._longest_delay_s = max(longest_delay_s, FIRST_DELAY_S)
         self._urls = [url.rstrip("/") for url in urls]
         self._server_id = server_id
         self._extensions = server_name_extension(server_id)
@@ -160,6 +167,31 @@ class Link:
             "POST", path, content=_encoder.encode(body), headers={"content-type": _MSGPACK}
         )
 
+    async def persist(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        on_trouble: Callable[[CopernicusError, float], None] = lambda _error, _delay: None,
+        until: asyncio.Event | None = None,
+    ) -> T:
+        """Repeat until it succeeds or is refused for good, waiting longer each time, jittered.
+
+        Raises:
+            CopernicusError: A refusal that repeating does not cure; or the last trouble, when
+                ``until`` is set.
+        """
+        delay = FIRST_DELAY_S
+        while True:
+            try:
+                return await attempt()
+            except (ServerUnreachable, ServerBusy) as error:
+                if until is not None and until.is_set():
+                    raise
+                wait = delay * random.uniform(0.5, 1.0)  # noqa: S311 - to spread load, not a secret
+                on_trouble(error, wait)
+                await _pause(wait, until)
+                delay = min(delay * 2, self._longest_delay_s)
+
 
 def decode(data: bytes, form: type[T]) -> T:
     """The message in ``data``.
@@ -211,31 +243,6 @@ def _refusal(response: httpx2.Response) -> CopernicusError:
         return InternalError(message or f"the server answers {status} to {response.url.path}")
     assert known is not None
     return known(message)
-
-
-async def persist(
-    attempt: Callable[[], Awaitable[T]],
-    *,
-    on_trouble: Callable[[CopernicusError, float], None] = lambda _error, _delay: None,
-    until: asyncio.Event | None = None,
-) -> T:
-    """Repeat until it succeeds or is refused for good, waiting longer each time, jittered.
-
-    Raises:
-        CopernicusError: A refusal that repeating does not cure; or the last trouble, when
-            ``until`` is set.
-    """
-    delay = FIRST_DELAY_S
-    while True:
-        try:
-            return await attempt()
-        except (ServerUnreachable, ServerBusy) as error:
-            if until is not None and until.is_set():
-                raise
-            wait = delay * random.uniform(0.5, 1.0)  # noqa: S311 - to spread load, not a secret
-            on_trouble(error, wait)
-            await _pause(wait, until)
-            delay = min(delay * 2, LONGEST_DELAY_S)
 
 
 async def _pause(seconds: float, until: asyncio.Event | None) -> None:

@@ -17,6 +17,7 @@ class WorkerSettings:
     back what runs, after ``walltime_s``. A stopped program gets ``grace_s`` to write its state;
     at the worker's end ``deliver_s`` are spent on results that the server has not taken yet.
     A job that writes more than ``job_disk_mb`` MiB is ended, and fails.
+    While the server is away it is tried again after pauses that grow up to ``retry_s``.
     No work is asked for while the disk has less than ``min_free_mb`` MiB. ``allow_scripts`` lets
     jobs bring scripts of their own, which can do all that the worker can. ``hyperthreads`` counts
     every thread of a core as one; programs run with the priority ``nice`` (up to 19: the lowest);
@@ -36,6 +37,7 @@ class WorkerSettings:
     walltime_s: float | None = None
     grace_s: float = 30.0
     deliver_s: float = 20.0
+    retry_s: float = 30.0
     min_free_mb: int = 64
     job_disk_mb: int | None = None
     json_lines: bool = False

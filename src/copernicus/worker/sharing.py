@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from copernicus.errors import BadValue, CopernicusError
@@ -19,7 +20,7 @@ from copernicus.protocol import PartialRequest, Share
 from copernicus.worker.bench import Bench
 from copernicus.worker.folder import JobFolder
 from copernicus.worker.growing import GrowingFiles
-from copernicus.worker.link import Link, persist
+from copernicus.worker.link import Link
 from copernicus.worker.outcome import AttemptFailed
 from copernicus.worker.outputs import read_value
 from copernicus.worker.series import SeriesReader
@@ -83,7 +84,8 @@ class Sharing:
             await self._join(names)
             outputs, files = await asyncio.to_thread(self._gather, names)
             try:
-                await persist(lambda: self._bench.tools.transfer.upload(self._attempt, files))  # noqa: B023
+                upload = partial(self._bench.tools.transfer.upload, self._attempt, files)
+                await self._link.persist(upload)
                 break
             except FileChanged:
                 for file in files:
@@ -94,7 +96,7 @@ class Sharing:
             return
         step = progress.step if progress else None
         request = PartialRequest(self._attempt, self._seq(), outputs, step, share.wish)
-        await persist(lambda: self._link.tell("/v1/work/partial", request))
+        await self._link.persist(lambda: self._link.tell("/v1/work/partial", request))
 
     @property
     def _attempt(self) -> str:

@@ -13,7 +13,7 @@ from copernicus.blobs import CHUNK_SIZE, BlobStore, Chunk, Manifest
 from copernicus.errors import Conflict, CopernicusError, ServerBusy
 from copernicus.protocol import MissingReply, MissingRequest
 from copernicus.worker.folder import JobFolder
-from copernicus.worker.link import Link, persist
+from copernicus.worker.link import Link
 
 INLINE_ONE = 64 << 10
 INLINE_ALL = 1 << 20
@@ -127,7 +127,7 @@ class Transfer:
                 raise ServerBusy(f"blob {digest}: {len(data)} bytes came of {end - start}")
             return data
 
-        return await persist(once, on_trouble=self._on_trouble)
+        return await self._link.persist(once, on_trouble=self._on_trouble)
 
     async def upload(self, attempt: str, files: Sequence[Pending]) -> None:
         """Return when the server has all of these; what it has already is not sent again.

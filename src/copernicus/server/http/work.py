@@ -11,6 +11,7 @@ from litestar import Router, post
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
+from copernicus.crashpoints import passing
 from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
 from copernicus.model.filenames import check_name, sane_path
 from copernicus.model.jobs import CheckpointRef, Failure, StoredFile
@@ -59,6 +60,8 @@ async def lease(request: AnyRequest) -> LeaseReply:
     scheduler = site.runtime.holdings.scheduler
     waiting = Waiting(worker, wanted, 0.0 if scheduler.is_draining(worker.id) else wait_s)
     grants = await _unless_gone(request, site.runtime.lease(waiting))
+    if grants:
+        passing("lease.granted")
     if any(_small_files(grant) for grant in grants):
         grants = await asyncio.to_thread(_with_files, site, grants)
     return LeaseReply(tuple(grants), scheduler.is_draining(worker.id))
@@ -110,6 +113,7 @@ async def checkpoint(request: AnyRequest) -> None:
     made = await packed(request, CheckpointRequest)
     await asyncio.to_thread(_check_stored, site, _placeable(made.files))
     await asyncio.to_thread(_check_theirs, site, record.id, made)
+    passing("checkpoint.stored")
     await site.runtime.do(lambda batch: batch.checkpoint(record.id, made))
 
 
@@ -159,6 +163,8 @@ async def _take(
 
 
 async def _take_result(site: Site, worker: str, address: str, ended: ResultRequest) -> ResultReply:
+    passing("result.stored")
+
     def take(batch: Batch) -> ResultReply:
         try:
             verdict = batch.result(worker, ended)
@@ -167,7 +173,9 @@ async def _take_result(site: Site, worker: str, address: str, ended: ResultReque
             raise
         return msgspec.convert({"verdict": verdict}, ResultReply)
 
-    return await site.runtime.do(take)
+    reply = await site.runtime.do(take)
+    passing("result.taken")
+    return reply
 
 
 async def _keep_all_files(
