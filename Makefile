@@ -11,6 +11,8 @@ JOBS ?= 2
 # hours about ten minutes.
 STEPS ?= 20000000
 SIM_HOURS ?= 10000
+KILLS ?= 200
+POWER_CUTS ?= 1000
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 demo` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -43,13 +45,15 @@ test: $(VENV)/.dev $(PARTS) lint  ## Check everything: style, types, layers, all
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quick tests/architecture tests/unit tests/property
 
-soak: $(VENV)/.dev  ## Simulate servers for 10,000 hours, and drive the engine through very many storms
+soak: $(VENV)/.dev fault-tools  ## Simulate servers for 10,000 hours, drive the engine through storms, kill, cut power
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_simulation.py --sim-hours $(SIM_HOURS)
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py \
 		tests/property/test_engine_storm_alone.py --dist loadfile --storm-steps $(STEPS)
 	CPC_GROWTH_MB=500 $(BIN)/python -m pytest -s tests/integration/test_checkpoint_growth.py
 	$(BIN)/python -m pytest tests/property/test_parsers_fuzzed.py tests/integration/test_api_fuzzed.py \
 		--fuzz-inputs 20000 --timeout 14400
+	$(BIN)/python -m pytest --timeout 7200 tests/faults/test_faults_kills.py \
+		tests/faults/test_faults_power.py --kills $(KILLS) --power-cuts $(POWER_CUTS)
 
 lint: $(VENV)/.dev  ## Check style, types and layers
 	$(BIN)/ruff check

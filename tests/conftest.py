@@ -37,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz-inputs", type=int, default=1000, help="generated requests and texts, about so many"
     )
+    parser.addoption("--kills", type=int, help="kill -9 so often in the crash test")
+    parser.addoption("--power-cuts", type=int, help="so many images of cut power")
     parser.addoption("--storm-seed", type=int, help="repeat the random storm of this seed only")
     parser.addoption("--sim-hours", type=int, help="so many hours of simulated servers")
     parser.addoption("--sim-seed", type=int, help="repeat the simulated server of this seed only")
@@ -56,7 +58,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which random storms and simulated servers there were, and how long they were."""
+    """How long random storms and simulated servers were, how many kills and power cuts."""
+    for report in terminalreporter.getreports("passed"):
+        for kind, value in report.user_properties:
+            if kind == "fault":
+                terminalreporter.write_line(str(value))
     for name, unit in (("storm", "steps"), ("simulation", "hours")):
         told = [
             value

@@ -7,6 +7,7 @@ CopernicusError
 │   ├── Conflict             it exists, but its state forbids this
 │   ├── BadDefinition        a function, module or TOML description is wrong
 │   ├── BadSettings          a setting, bundle or folder is wrong
+│   ├── UpgradeNeeded        the two sides are too many versions apart
 │   └── NotAllowed           known, but without the right
 ├── NotAuthenticated     no login, no identity, or one that is expired or revoked
 ├── ServerUnreachable    nothing answers, or what answers is not the server it should be
@@ -72,6 +73,13 @@ class BadSettings(UserError):
 
     code = "bad_settings"
     status = 400
+
+
+class UpgradeNeeded(UserError):
+    """The other side speaks another version: upgrade the older one."""
+
+    code = "upgrade_needed"
+    status = 426
 
 
 class NotAllowed(UserError):

@@ -36,6 +36,14 @@ QUICK: Mapping[str, Any] = {
 }
 
 
+def _cpc(prelude: str) -> tuple[str, ...]:
+    """``cpc``, in a process that has executed these lines before."""
+    if not prelude:
+        return CPC
+    lines = f"{prelude}\nimport sys; from copernicus.cli.main import main; sys.exit(main())"
+    return (sys.executable, "-c", lines)
+
+
 def is_alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
@@ -120,6 +128,7 @@ class Env:
         self.workers: list[Worker] = []
         self._servers: list[subprocess.Popen[bytes]] = []
         self.ports: tuple[int, int] | None = None
+        self.address = "127.0.0.1"
         self._client: Client | None = None
 
     # --- the command line
@@ -170,17 +179,17 @@ class Env:
     # --- the server
 
     def init_server(self, **settings: Any) -> None:
-        local: dict[str, Any] = {"host": "127.0.0.1", "machine_port": 0, "user_port": 0}
+        local: dict[str, Any] = {"host": self.address, "machine_port": 0, "user_port": 0}
         if os.environ.get(STORES) == "postgresql":
             local["database"] = cluster().new_database()
-        init_server(self.server, ["127.0.0.1"], ADMIN_PASSWORD, {**local, **QUICK, **settings})
+        init_server(self.server, [self.address], ADMIN_PASSWORD, {**local, **QUICK, **settings})
 
     def launch_server(
-        self, folder: Path | None = None, **variables: str
+        self, folder: Path | None = None, *, prelude: str = "", **variables: str
     ) -> subprocess.Popen[bytes]:
         """Begin to start it, on the ports that it had before if it ran already."""
         place = folder or self.server
-        argv: list[object] = [*CPC, "server", "start", place]
+        argv: list[object] = [*_cpc(prelude), "server", "start", place]
         if self.ports is not None and folder is None:
             argv += ["--machine-port", self.ports[0], "--user-port", self.ports[1]]
         with (place / "server.log").open("ab") as log:
@@ -196,10 +205,12 @@ class Env:
         self._servers.append(process)
         return process
 
-    def start_server(self, folder: Path | None = None, **variables: str) -> Running:
+    def start_server(
+        self, folder: Path | None = None, *, prelude: str = "", **variables: str
+    ) -> Running:
         """Start it, and wait until it answers."""
         place = folder or self.server
-        process = self.launch_server(folder, **variables)
+        process = self.launch_server(folder, prelude=prelude, **variables)
 
         def started() -> Running | None:
             assert process.poll() is None, (place / "server.log").read_text()
@@ -280,8 +291,9 @@ class Env:
         bundle: Path | None = None,
         wait: bool = True,
         variables: Mapping[str, str] | None = None,
+        prelude: str = "",
     ) -> Worker:
-        argv = [*CPC, "worker", "start", "--bundle", str(bundle or self.bundle)]
+        argv = [*_cpc(prelude), "worker", "start", "--bundle", str(bundle or self.bundle)]
         argv += ["--work-dir", str(self.root / name), "--cores", str(cores), *map(str, options)]
         worker = Worker(name, self.root / name, argv, self.environment(**(variables or {})))
         self.workers.append(worker)

@@ -33,6 +33,11 @@ class Side:
         """Run a command in it."""
         subprocess.run(["ip", "netns", "exec", self.name, *argv], check=True, capture_output=True)
 
+    def output(self, *argv: str) -> str:
+        """What a command prints in it."""
+        inside_it = ["ip", "netns", "exec", self.name, *argv]
+        return subprocess.run(inside_it, check=True, capture_output=True, text=True).stdout
+
     def drop(self, where: str) -> None:
         """Lose all packets from the cable (``INPUT``) or onto it (``OUTPUT``), silently."""
         flag = "-i" if where == "INPUT" else "-o"

@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -87,10 +87,17 @@ def export_file(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
 
 
 class Folder(Objects):
-    """Objects by key in a folder of this machine."""
+    """Objects by key in a folder of this machine.
 
-    def __init__(self, path: Path, *, durable: bool) -> None:
+    ``on_failure`` is told when the disk fails at a write or a sync: nobody knows any more what is
+    on it, so nothing may be promised after it.
+    """
+
+    def __init__(
+        self, path: Path, *, durable: bool, on_failure: Callable[[OSError], None] | None = None
+    ) -> None:
         self.path = path.absolute()
+        self._on_failure = on_failure
         self._durable = durable
         self._temporary = self.path / _TEMPORARY
         self._anchored: set[Path] = set()
@@ -101,7 +108,7 @@ class Folder(Objects):
     def publish(self, key: str, data: bytes) -> None:
         """As ``Objects.publish``: the content is on the disk before the name is given."""
         path = self.path / key
-        with room_in(self.path):
+        with self._watched(), room_in(self.path):
             temporary = write_temporary(
                 self._temporary / "put", [data], mode=0o600, durable=self._durable
             )
@@ -122,12 +129,13 @@ class Folder(Objects):
         """
         if not self._durable:
             return
-        for folder in sorted({(self.path / key).parent for key in keys}):
-            sync_folder(folder)
-            if folder not in self._anchored:
-                for above in folder.relative_to(self.path).parents:
-                    sync_folder(self.path / above)
-                self._anchored.add(folder)
+        with self._watched():
+            for folder in sorted({(self.path / key).parent for key in keys}):
+                sync_folder(folder)
+                if folder not in self._anchored:
+                    for above in folder.relative_to(self.path).parents:
+                        sync_folder(self.path / above)
+                    self._anchored.add(folder)
         passing("blob.settled")
 
     def exists(self, key: str) -> bool:
@@ -143,7 +151,8 @@ class Folder(Objects):
             if self._durable:
                 handle = os.open(path, os.O_RDONLY)
                 try:
-                    _sync_content(handle)
+                    with self._watched():
+                        _sync_content(handle)
                 finally:
                     os.close(handle)
         except FileNotFoundError:
@@ -171,6 +180,15 @@ class Folder(Objects):
                 continue
             count += 1
         return count
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EIO and self._on_failure is not None:
+                self._on_failure(error)
+            raise
 
     def _age_of(self, key: str) -> float:
         return time.time() - (self.path / key).stat().st_mtime

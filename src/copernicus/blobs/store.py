@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -46,23 +46,40 @@ class BlobStore:
     failing one and passes through: nothing may be acknowledged after it.
     """
 
-    def __init__(self, store: ObjectStore, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        durable: bool = True,
+        on_failure: Callable[[OSError], None] | None = None,
+    ) -> None:
         if isinstance(store, LocalStore):
             if store.prefix is None:
                 raise BadSettings("the blob store needs a folder: give its LocalStore a prefix")
-            self._objects: Objects = Folder(Path(store.prefix), durable=durable)
+            self._objects: Objects = Folder(
+                Path(store.prefix), durable=durable, on_failure=on_failure
+            )
         else:
             self._objects = Objects(store)
         self._durable = durable
         self._recent = Recent()
 
     @classmethod
-    def in_folder(cls, path: Path, *, durable: bool = True) -> Self:
-        """The store in this folder, which is made if it is not there."""
+    def in_folder(
+        cls,
+        path: Path,
+        *,
+        durable: bool = True,
+        on_failure: Callable[[OSError], None] | None = None,
+    ) -> Self:
+        """The store in this folder, which is made if it is not there.
+
+        ``on_failure`` is told of a write or a sync at which the disk failed.
+        """
         if not path.is_dir():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_folder(path.parent)
-        return cls(LocalStore(path), durable=durable)
+        return cls(LocalStore(path), durable=durable, on_failure=on_failure)
 
     def put_chunk(self, digest: str, data: bytes) -> None:
         """Store one chunk; storing it again changes nothing, and mends it if it was damaged.

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import msgspec
 
+from copernicus.errors import UpgradeNeeded
+
 PROTOCOL = 1
 MACHINE_PORT = 13807
 USER_PORT = 14807
+
+
+def check_protocol(protocol: int) -> None:
+    """Refuse a worker that is more than one version older than this server, or newer.
+
+    Raises:
+        UpgradeNeeded: saying which of both is to be upgraded.
+    """
+    if not PROTOCOL - 1 <= protocol <= PROTOCOL:
+        raise UpgradeNeeded(
+            f"This worker speaks protocol {protocol}, the server {PROTOCOL}: "
+            f"upgrade the {'server' if protocol > PROTOCOL else 'worker'}."
+        )
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

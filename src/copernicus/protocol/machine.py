@@ -21,6 +21,8 @@ class Ahead(msgspec.Struct, frozen=True):
 class LeaseRequest(msgspec.Struct, frozen=True):
     """Work, please. The same ``request_id`` gets the same answer; waits up to ``wait_s``.
 
+    ``protocol`` is what the worker speaks: the server may be another one since it joined.
+
     ``ahead`` asks for more than the offer holds: the worker starts these one after the other when
     those before them have ended, and hands back what does not come to it soon.
     """
@@ -29,6 +31,7 @@ class LeaseRequest(msgspec.Struct, frozen=True):
     offer: Offer
     wait_s: float = 30.0
     ahead: tuple[Ahead, ...] = ()
+    protocol: int = 1
 
 
 class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -27,6 +27,7 @@ from copernicus.model.reports import Report
 from copernicus.scheduling import SchedulerSettings
 from copernicus.security.asgi import server_config
 from copernicus.security.identity import Authority
+from copernicus.security.sockets import DEAD_PEER_OPTIONS
 from copernicus.security.tls import load_server_leaf, server_context
 from copernicus.server.accounts import Doorkeeper
 from copernicus.server.batch import Batch
@@ -65,6 +66,7 @@ _SNAPSHOTS_S: Final = 60.0
 _GRACE_S: Final = 5
 _HANG_UP_S: Final = 0.1
 _BACKLOG: Final = 1024
+_DISK_FAILED: Final = 70
 
 
 class _Port(uvicorn.Server):
@@ -163,7 +165,9 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
     try:
         await evaluators.start()
         await runtime.do(Batch.open_work)
-        blobs = await asyncio.to_thread(BlobStore.in_folder, folder / BLOBS)
+        blobs = await asyncio.to_thread(
+            BlobStore.in_folder, folder / BLOBS, on_failure=_end_of_disk
+        )
         passing("server.reopened")
         yield Site(
             settings=settings,
@@ -203,6 +207,12 @@ def _for_the_scheduler(settings: ServerSettings) -> SchedulerSettings:
         quarantine_s=settings.quarantine_s,
         quarantine_max_s=settings.quarantine_max_s,
     )
+
+
+def _end_of_disk(error: OSError) -> None:
+    """After a failed sync nobody knows what is on the disk: the next start reads what is."""
+    _LOG.critical("the disk failed; ending at once: check it, then start again", exc_info=error)
+    os._exit(_DISK_FAILED)
 
 
 class _Wiring:
@@ -396,7 +406,7 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(
+        listening = socket.create_server(
             (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
         )
     except OSError as error:
@@ -409,6 +419,9 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
             f"Cannot listen on port {port} of {host} ({error.strerror or error}): set host and "
             f"{setting} in server.toml."
         ) from error
+    for level, option, value in DEAD_PEER_OPTIONS:
+        listening.setsockopt(level, option, value)
+    return listening
 
 
 def _port_of(bound: socket.socket) -> int:

@@ -20,7 +20,7 @@ from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings
 from copernicus.store.backend import Database
 from copernicus.store.failures import StoreFailed
-from copernicus.store.folder import FolderLock, read_epoch, write_epoch
+from copernicus.store.folder import FolderLock, read_epoch, sync_folder, write_epoch
 from copernicus.store.opening import bring_up_to_date, count_start
 from copernicus.store.reads import Reads
 from copernicus.store.schema import FORMAT
@@ -183,5 +183,6 @@ def _lost(database: Database) -> BadSettings:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(folder.absolute().parent)
     except OSError as error:
         raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -21,6 +21,7 @@ from copernicus.errors import (
     NotAuthenticated,
     ServerBusy,
     ServerUnreachable,
+    UpgradeNeeded,
 )
 from copernicus.executors.local import LocalExecutor
 from copernicus.security.files import make_private_folder
@@ -226,6 +227,13 @@ class Agent:
         try:
             await _first_end(leasing, keepers)
             await _first_end(asyncio.create_task(self._worked_or_taken_back()), keepers)
+        except UpgradeNeeded as error:
+            # What runs is finished and delivered: results are understood for longer.
+            self._console.say("upgrade", f"no more work is given: {error.message}")
+            self._ending.set()
+            self._exit_code = error.exit_code
+            await _first_end(asyncio.create_task(crew.all_worked()), keepers)
+            return True
         except (NotAuthenticated, NotAllowed) as error:
             crew.abandon()
             raise NotAuthenticated(await diagnose(self._identity, error)) from error

@@ -11,7 +11,7 @@ import msgspec
 
 from copernicus.errors import CopernicusError
 from copernicus.model.resources import Offer
-from copernicus.protocol import Assignment, LeaseReply, LeaseRequest
+from copernicus.protocol import PROTOCOL, Assignment, LeaseReply, LeaseRequest
 from copernicus.worker.backlog import Backlog
 from copernicus.worker.link import Link
 
@@ -73,7 +73,7 @@ class Leasing:
             if offer.cores and wait_s <= 0:
                 return
             wanted = self._backlog.wanted()
-            await self._poll(LeaseRequest(uuid.uuid4().hex, offer, wait_s, wanted))
+            await self._poll(LeaseRequest(uuid.uuid4().hex, offer, wait_s, wanted, PROTOCOL))
 
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""

@@ -23,6 +23,7 @@ from copernicus.errors import (
     error_for_code,
 )
 from copernicus.protocol import ErrorBody
+from copernicus.security.sockets import DEAD_PEER_OPTIONS
 from copernicus.security.tls import server_name_extension
 
 T = TypeVar("T")
@@ -215,7 +216,9 @@ def decode(data: bytes, form: type[T]) -> T:
 def _transport(context: ssl.SSLContext) -> httpx2.AsyncHTTPTransport:
     """The layer below a client: no cookies, redirects, logins or proxies, at 2/3 of the time."""
     limits = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60.0)
-    return httpx2.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
+    return httpx2.AsyncHTTPTransport(
+        verify=context, limits=limits, trust_env=False, socket_options=DEAD_PEER_OPTIONS
+    )
 
 
 @functools.lru_cache(maxsize=64)

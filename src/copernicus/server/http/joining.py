@@ -12,7 +12,6 @@ from ulid import ULID
 
 from copernicus.errors import BadValue, Conflict, NotAuthenticated
 from copernicus.protocol import (
-    PROTOCOL,
     BundleReply,
     BundleRequest,
     Certificate,
@@ -21,6 +20,7 @@ from copernicus.protocol import (
     WorkerView,
 )
 from copernicus.protocol.accounts import JoinTokenView
+from copernicus.protocol.common import check_protocol
 from copernicus.security.identity import certificate_der, verify_worker_certificate
 from copernicus.security.policy import Action
 from copernicus.security.renewal import verify_renewal
@@ -74,7 +74,7 @@ async def make_bundle(request: AnyRequest, data: JSONBody[BundleRequest]) -> Bun
 async def join(request: AnyRequest, data: JSONBody[JoinRequest]) -> Certificate:
     """Become a worker: a certificate for a join token and a key of one's own."""
     site, address = site_of(request), caller_of(request).address
-    _check_protocol(data.facts.protocol)
+    check_protocol(data.facts.protocol)
     worker_id = f"w{str(ULID()).lower()}"
     # First of all because it checks the request: a bad one must not cost a use of the token.
     certificate = _issue(site, data.csr, worker_id)
@@ -259,14 +259,6 @@ def _token_view(batch: Batch, token: JoinTokenRecord) -> JoinTokenView:
         workers=tuple(worker.id for worker in joined),
         revoked=token.revoked_at is not None,
     )
-
-
-def _check_protocol(protocol: int) -> None:
-    if not PROTOCOL - 1 <= protocol <= PROTOCOL:
-        raise BadValue(
-            f"This worker speaks protocol {protocol}, the server {PROTOCOL}: "
-            f"upgrade the {'server' if protocol > PROTOCOL else 'worker'}."
-        )
 
 
 def _issue(site: Site, csr: str, worker_id: str) -> str:

@@ -11,8 +11,9 @@ from litestar import Router, post
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
+from copernicus.blobs import DamagedBlob
 from copernicus.crashpoints import passing
-from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
+from copernicus.errors import BadValue, CopernicusError, NotAllowed, NotFound, ServerBusy
 from copernicus.model.filenames import check_name, sane_path
 from copernicus.model.jobs import CheckpointRef, Failure, StoredFile
 from copernicus.model.resources import Offer
@@ -32,6 +33,7 @@ from copernicus.protocol import (
     ResultsReply,
     ResultsRequest,
 )
+from copernicus.protocol.common import check_protocol
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
@@ -52,6 +54,7 @@ async def lease(request: AnyRequest) -> LeaseReply:
     """Work for this worker, at once or as soon as there is some within its wait."""
     site, record = site_of(request), worker_of(request)
     wanted = await packed(request, LeaseRequest)
+    check_protocol(wanted.protocol)
     now = site.clock.now()
     site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
     worker = WorkerInfo(record.id, record.host, record.pool)
@@ -228,7 +231,10 @@ def _with_files(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
         inline: dict[str, bytes] = {}
         for file in _small_files(grant):
             if file.size <= left and file.sha256 not in inline:
-                inline[file.sha256] = b"".join(site.blobs.read(file.sha256))
+                try:
+                    inline[file.sha256] = b"".join(site.blobs.read(file.sha256))
+                except (DamagedBlob, NotFound):
+                    continue  # the worker asks for it, is told, and the job fails with the reason
                 left -= file.size
         found.append(msgspec.structs.replace(grant, inline=inline))
     return found
