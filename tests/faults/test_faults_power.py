@@ -96,7 +96,7 @@ def luckless(operation: power.Operation) -> bool:
     return not operation.path.endswith(("-wal", ".db"))
 
 
-@pytest.mark.parametrize("fail", ["sync:9", "sync:14", "sync:23", "write:40", "write:61"])
+@pytest.mark.parametrize("fail", ["sync:9", "sync:14", "sync:23"])
 def test_fault_06_a_failed_sync_or_write_ends_the_server_at_once(
     env: Env, library: Path, fail: str
 ) -> None:

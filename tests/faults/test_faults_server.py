@@ -8,21 +8,18 @@ import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from copernicus.errors import CopernicusError, ServerBusy
+from copernicus.errors import CopernicusError
 from copernicus.protocol import ResultReply, ResultRequest
 from copernicus.server.embedded import EmbeddedServer
 from copernicus.store.opening import GAP
-from support.clocks import FakeClock
 from support.crashes import check_made_once
-from support.e2e import Env, all_done, environment, states, wait_until
+from support.e2e import Env, all_done, states, wait_until
 from support.e2e_programs import SHIFT_TOML, count, programs_file
-from support.mounts import fill, small_disk
 from support.server_client import (
     PASSWORD,
     ScriptedWorker,
@@ -32,17 +29,6 @@ from support.server_client import (
     echo_function,
     set_input,
 )
-
-HOUR, YEARS = 3600, 2 * 365 * 86400
-
-
-@pytest.fixture
-def cramped(tmp_path: Path) -> Iterator[Env]:
-    """An environment on a disk of its own."""
-    with small_disk(tmp_path / "disk", megabytes=48) as disk, environment(tmp_path) as made:
-        made.server = disk / "server"
-        made.disk = disk
-        yield made
 
 
 def worker_on(env: Env, name: str = "w"):
@@ -55,31 +41,6 @@ def closed(env: Env) -> None:
             worker.end()
     assert env.stop_server() == 0
     check_made_once(env)
-
-
-def test_fault_04_a_full_disk_stops_new_work_and_nothing_else(cramped: Env) -> None:
-    env = cramped
-    project = env.open(min_free_mb=8, disk_check_s=0.2, max_wait_s=1.0)
-    worker = worker_on(env)
-    count(env, "runs", 400)
-    wait_until(lambda: env.checkpoints(), "it runs")
-    filler = fill(env.disk, leave=4 * 2**20)  # less than the threshold; writes still work
-    count(env, "waits", 10)
-    wait_until(lambda: "almost full" in env.cpc("why", "waits"), "it says why it waits")
-    assert states(project, "waits") == ["queued"]
-    wait_until(lambda: "finished runs" in worker.said, "what runs is finished")
-    wait_until(lambda: all_done(project, "runs", 1), "and its result is taken")
-    filler.unlink()
-
-    filler = fill(env.disk)
-    with pytest.raises(ServerBusy, match="free some space"):
-        edit_for_ever(project)  # the log has some room left of its own
-    assert project.view().name == "p"
-    assert states(project, "runs") == ["done"]
-    assert env.server_process.poll() is None
-    filler.unlink()
-    wait_until(lambda: all_done(project, "waits", 1), "it goes on by itself", 60)
-    closed(env)
 
 
 def test_fault_07_a_damaged_input_fails_its_job_and_says_how_to_get_it_back(env: Env) -> None:
@@ -112,11 +73,6 @@ def test_fault_07_a_damaged_input_fails_its_job_and_says_how_to_get_it_back(env:
     turned = bytes((byte + 1) % 256 for byte in data)
     assert project.get("s.out.result").download(env.root / "out").read_bytes() == turned
     closed(env)
-
-
-def edit_for_ever(project) -> None:
-    for number in range(400):
-        project.set("waits.in.last", 10 + number % 2)
 
 
 def all_done_of(project, path: str) -> bool:
@@ -235,43 +191,4 @@ def test_fault_12_when_open_files_run_out_nothing_is_damaged(env: Env) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
     count(env, "after", 20)
     wait_until(lambda: all_done(env.project(), "after", 1), "it goes on by itself", 60)
-    closed(env)
-
-
-@pytest.mark.fault_tools
-@pytest.mark.parametrize("jump", [HOUR, -HOUR, YEARS])
-def test_fault_30_leases_do_not_notice_that_the_servers_clock_jumps(env: Env, jump: int) -> None:
-    clock = FakeClock(env.root / "clock")
-    project = env.open(lease_s=4.0)
-    env.stop_server()
-    env.start_server(**clock.variables)
-    worker_on(env)
-    count(env, "c", 500)
-    wait_until(lambda: env.checkpoints(), "it runs")
-    clock.jump(jump)
-    for _ in range(3):
-        beats = len(env.checkpoints())
-        wait_until(lambda: env.checkpoints()[-1].step > 0 and beats, "it goes on")  # noqa: B023
-    with suppress(CopernicusError):
-        project.view()
-    env.log_in()
-    project = env.project()
-    wait_until(lambda: all_done(project, "c", 1), "it is done")
-    assert [one.number for one in project.trace("c.out.result").attempts] == [1]
-    closed(env)
-
-
-@pytest.mark.fault_tools
-def test_fault_30_a_worker_whose_clock_is_off_is_told_by_how_much(env: Env) -> None:
-    env.open()
-    clock = FakeClock(env.root / "clock")
-    clock.jump(-YEARS)
-    lost = env.start_worker("lost", wait=False, variables=clock.variables)
-    assert lost.process.wait(60) != 0
-    assert "clock of this machine" in lost.said
-    clock.jump(-HOUR)
-    late = env.start_worker("late", "--programs", programs_file(env), variables=clock.variables)
-    count(env, "c", 20)
-    wait_until(lambda: all_done(env.project(), "c", 1), "an hour does not matter", 60)
-    assert "3600 s behind" in late.said or "clock" in late.said
     closed(env)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from copernicus.blobs import DamagedBlob
 from copernicus.errors import BadDefinition, BadValue, CopernicusError
 from copernicus.executors.local import ProgramNotStarted, WardenLost
 from copernicus.model.jobs import Failure
@@ -92,6 +93,9 @@ def explain_error(error: Exception) -> Failure:
             return Failure(
                 f"the worker could not use a file: {error.strerror or error}", "infrastructure"
             )
+        case DamagedBlob():
+            # It does not heal by itself: somebody must put the file back.
+            return Failure(error.message, verdict="permanent")
         case BadDefinition() | BadValue() | re.error():
             return Failure(str(error), "definition")
         case CopernicusError():
