@@ -80,6 +80,7 @@ class Disturber:
         pause = self.luck.uniform(0.05, 0.7)
         with contextlib.suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
             psutil.Process(self.env.server_process.pid).wait(pause)
+        self.revive()
         wanted = self.luck.choice(VICTIMS)
         if wanted == "server":
             self.env.server_process.kill()
@@ -94,6 +95,13 @@ class Disturber:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.killed[wanted] += 1
+
+    def revive(self) -> None:
+        """Start again what ended by itself: a worker does where its server is away at its start."""
+        newest = {worker.name: worker for worker in self.env.workers}
+        for name, worker in newest.items():
+            if worker.process.poll() is not None:
+                self.start_worker(name)
 
     def _kill_worker(self) -> None:
         alive = [w for w in self.env.workers if w.process.poll() is None]
@@ -140,7 +148,11 @@ def test_fault_01_the_results_after_many_kills_are_those_of_an_undisturbed_run(
                 disturber.start_worker(f"w{number}")
             while name == "disturbed" and disturber.killed.total() < kills:
                 disturber.strike()
-            wait_until(lambda: is_done(env.project()), "all is done", 60 + 10 * jobs)  # noqa: B023
+            wait_until(
+                lambda: disturber.revive() or is_done(env.project()),  # noqa: B023
+                "all is done",
+                60 + 10 * jobs,
+            )
             found.append(results(project, jobs))
             for worker in env.workers:
                 if worker.process.poll() is None:
