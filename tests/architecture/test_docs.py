@@ -131,3 +131,10 @@ def test_readme_shows_a_picture() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (picture,) = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
     assert (ROOT / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("folder", ["tutorials", "how-to", "reference", "explanation"])
+def test_every_page_is_in_the_index(folder: str) -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = sorted((ROOT / "docs" / folder).glob("*.md"))
+    assert [page.name for page in pages if f"({folder}/{page.name})" not in index] == []
