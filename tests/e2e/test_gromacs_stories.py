@@ -103,7 +103,7 @@ def test_a_killed_server_comes_back_and_nothing_finished_runs_again(env: Env) ->
 
 def test_an_appended_start_is_exactly_one_more_grompp_and_one_more_mdrun(env: Env) -> None:
     project = env.open()
-    simulations(env, project, 2, 200_000)
+    simulations(env, project, 2, 500_000)
     worker = env.start_worker(cores=2)
     wait_until(lambda: worker.running("gmx") and states(project, "run"), "a simulation runs")
     wait_until(lambda: has_checkpoint(env, project, "run[0]"), "the first has a checkpoint")

@@ -81,7 +81,7 @@ class House:
 
     def pages(self, most: int) -> None:
         """Bound the size of the database: a full disk, as SQLite sees it."""
-        with self.store._writer.connect() as connection:
+        with self.store.database._writer.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
 
 

@@ -1,6 +1,6 @@
 """What storms must have met: every rule of the engine that one could forget to bring about.
 
-A part of the storms that is long enough fails if it has not met all of ``WANTED``.
+Storms of a kind that are long enough fail if they have not met all of ``WANTED``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,8 +50,10 @@ class SentChunks:
                 del self._sent[next(iter(self._sent))]
 
     def has(self, sender: str, sha256: str) -> bool:
-        """Whether they have."""
-        return (sender, bytes.fromhex(sha256)) in self._sent
+        """Whether they have; what is no hash was sent by nobody."""
+        with suppress(ValueError):
+            return (sender, bytes.fromhex(sha256)) in self._sent
+        return False
 
     def forget(self, sender: str) -> None:
         """Nobody of this name is there any more."""
