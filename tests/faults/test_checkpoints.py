@@ -23,6 +23,7 @@ N_STEPS = 40_000
 
 @pytest.mark.gromacs
 @needs_gmx
+@pytest.mark.timeout(400)
 def test_fault_07_of_a_checkpoint_that_rotted_at_the_server_the_one_before_is_taken(
     env: Env,
 ) -> None:
