@@ -118,6 +118,7 @@ def test_an_openmm_checkpoint_of_another_system_is_given_back_as_such(lab, stopp
 
 
 @pytest.mark.openmm
+@pytest.mark.timeout(400)
 def test_fault_19_at_the_end_of_its_wall_time_a_worker_hands_back_an_openmm_job(env: Env) -> None:
     project = env.open(heartbeat_s=1.0, lease_s=600.0)
     project.add("run", "openmm.simulate", active=False)
