@@ -17,6 +17,7 @@ from support.e2e_gromacs import (
     needs_gmx,
     simulations,
     start,
+    steps_lasting,
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.gromacs, needs_gmx]
@@ -46,7 +47,7 @@ def has_checkpoint(env: Env, project: Project, path: str) -> bool:
 
 def test_a_killed_worker_s_simulation_goes_on_elsewhere_from_its_checkpoint(env: Env) -> None:
     project = env.open()
-    nsteps = 240_000
+    nsteps = steps_lasting(8)
     simulations(env, project, 1, nsteps)
     first = env.start_worker("first")
     wait_until(lambda: has_checkpoint(env, project, "run[0]"), "a checkpoint at the server")
@@ -76,7 +77,7 @@ def test_a_killed_worker_s_simulation_goes_on_elsewhere_from_its_checkpoint(env:
 
 def test_a_killed_server_comes_back_and_nothing_finished_runs_again(env: Env) -> None:
     project = env.open()
-    simulations(env, project, 3, 120_000)
+    simulations(env, project, 3, steps_lasting(5))
     worker = env.start_worker()
 
     def in_the_middle() -> bool:
@@ -103,7 +104,7 @@ def test_a_killed_server_comes_back_and_nothing_finished_runs_again(env: Env) ->
 
 def test_an_appended_start_is_exactly_one_more_grompp_and_one_more_mdrun(env: Env) -> None:
     project = env.open()
-    simulations(env, project, 2, 500_000)
+    simulations(env, project, 2, steps_lasting(10))
     worker = env.start_worker(cores=2)
     wait_until(lambda: worker.running("gmx") and states(project, "run"), "a simulation runs")
     wait_until(lambda: has_checkpoint(env, project, "run[0]"), "the first has a checkpoint")
@@ -121,7 +122,7 @@ def test_an_appended_start_is_exactly_one_more_grompp_and_one_more_mdrun(env: En
 
 def test_raising_nsteps_continues_running_and_finished_simulations(env: Env) -> None:
     project = env.open()
-    short, long = 240_000, 300_000
+    short, long = steps_lasting(6), steps_lasting(7.5)
     simulations(env, project, 2, short)
     worker = env.start_worker()
 

@@ -7,7 +7,14 @@ import signal
 import pytest
 
 from support.e2e import Env, all_done, is_alive, states, wait_until
-from support.e2e_gromacs import EVERY, fetch_times, first_steps, needs_gmx, simulations
+from support.e2e_gromacs import (
+    EVERY,
+    fetch_times,
+    first_steps,
+    needs_gmx,
+    simulations,
+    steps_lasting,
+)
 from support.e2e_programs import count, programs_file
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +46,7 @@ def test_a_terminated_worker_hands_back_and_another_goes_on_at_once(env: Env) ->
 @needs_gmx
 def test_a_terminated_worker_hands_back_a_simulation_with_all_its_steps(env: Env) -> None:
     project = env.open(heartbeat_s=1.0, lease_s=600.0)
-    nsteps = 200_000
+    nsteps = steps_lasting(10)
     simulations(env, project, 1, nsteps)
     first = env.start_worker("first")
     wait_until(lambda: first.running("gmx") and env.checkpoints(), "it simulates")

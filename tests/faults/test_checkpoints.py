@@ -12,7 +12,14 @@ from copernicus.model.jobs import StoredFile
 from copernicus.modules.openmm.functions import simulate
 from copernicus.sdk import File
 from support.e2e import Env, all_done, wait_until
-from support.e2e_gromacs import EVERY, fetch_times, first_steps, needs_gmx, simulations
+from support.e2e_gromacs import (
+    EVERY,
+    fetch_times,
+    first_steps,
+    needs_gmx,
+    simulations,
+    steps_lasting,
+)
 from support.gromacs import held
 from support.worker_process import worker
 from support.worker_server import program_job, scripted_server
@@ -28,7 +35,7 @@ def test_fault_07_of_a_checkpoint_that_rotted_at_the_server_the_one_before_is_ta
     env: Env,
 ) -> None:
     project = env.open()
-    nsteps = 1_500_000
+    nsteps = steps_lasting(15)
     simulations(env, project, 1, nsteps)
     first = env.start_worker("first")
     wait_until(lambda: len(env.checkpoints()) >= 2, "two checkpoints at the server", 60)

@@ -15,7 +15,14 @@ from cryptography import x509
 from copernicus.client import Project
 from support.clocks import FakeClock
 from support.e2e import Env, Worker, all_done, family, is_alive, states, wait_until
-from support.e2e_gromacs import EVERY, fetch_times, first_steps, needs_gmx, simulations
+from support.e2e_gromacs import (
+    EVERY,
+    fetch_times,
+    first_steps,
+    needs_gmx,
+    simulations,
+    steps_lasting,
+)
 from support.e2e_programs import count, programs_file
 
 LAST = 1500
@@ -160,7 +167,7 @@ def test_fault_19_at_the_end_of_its_wall_time_a_worker_hands_back_its_very_last_
     env: Env,
 ) -> None:
     project = env.open(**LONG)
-    nsteps = 600_000
+    nsteps = steps_lasting(25)
     simulations(env, project, 1, nsteps)
     first = env.start_worker("first", "--walltime", 12, "--grace", 5)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,39 @@ def mdp_text(**changes: object) -> str:
     lines = (ALA2 / "md_600K.mdp").read_text().splitlines()
     kept = [line for line in lines if line.partition("=")[0].strip() not in wanted]
     return "\n".join([*kept, *(f"{key} = {value}" for key, value in wanted.items())]) + "\n"
+
+
+def steps_lasting(seconds: float) -> int:
+    """Steps that take a core at least about ``seconds``, by what this machine does in one.
+
+    A simulation that a test is to interrupt has to last longer than the interruption takes to
+    come, on a machine of any speed.
+    """
+    return round(seconds * _steps_per_s() / 5000) * 5000
+
+
+@functools.cache
+def _steps_per_s() -> float:
+    """The best of some measurements: the others were disturbed."""
+    tried = 50_000
+    command = ["gmx", "-quiet", "mdrun", "-s", "t.tpr", "-nsteps", str(tried)]
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(*argv: object) -> None:
+            subprocess.run(list(map(str, argv)), cwd=folder, capture_output=True, check=True)
+
+        mdp = Path(folder, "md.mdp")
+        mdp.write_text(mdp_text())
+        inputs = ("-f", mdp, "-c", start(0), "-p", ALA2 / "topol.top", "-o", "t.tpr")
+        run("gmx", "-quiet", "grompp", *inputs)
+        seconds = []
+        for _ in range(3):
+            run(*command, "-ntmpi", 1, "-ntomp", 1)
+            said = Path(folder, "md.log").read_text()
+            found = re.search(r"^ +Time: +[\d.]+ +([\d.]+)", said, re.MULTILINE)
+            assert found, said
+            seconds.append(float(found[1]))
+    return tried / min(seconds)
 
 
 def simulations(env: Env, project: Project, count: int, nsteps: int) -> None:

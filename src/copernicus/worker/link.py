@@ -40,7 +40,7 @@ class _Session:
     """The connections made with one certificate."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self.transport = _transport(context)
+        self.transport = _Transport(context)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -213,12 +213,30 @@ def decode(data: bytes, form: type[T]) -> T:
     return found
 
 
-def _transport(context: ssl.SSLContext) -> httpx2.AsyncHTTPTransport:
+class _Transport(httpx2.AsyncHTTPTransport):
     """The layer below a client: no cookies, redirects, logins or proxies, at 2/3 of the time."""
-    limits = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60.0)
-    return httpx2.AsyncHTTPTransport(
-        verify=context, limits=limits, trust_env=False, socket_options=DEAD_PEER_OPTIONS
-    )
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        limits = httpx2.Limits(
+            max_connections=64, max_keepalive_connections=32, keepalive_expiry=60.0
+        )
+        super().__init__(
+            verify=context, limits=limits, trust_env=False, socket_options=DEAD_PEER_OPTIONS
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """As its parent, whose one gap it fills.
+
+        Raises:
+            httpx2.ConnectError: Also when the other side has closed the connection again before
+                the socket's options were set: uvloop then has no socket to set them on.
+        """
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as error:
+            if error.obj is None and error.name == "setsockopt":
+                raise httpx2.ConnectError("the connection was closed at once") from error
+            raise
 
 
 @functools.lru_cache(maxsize=64)
