@@ -27,6 +27,8 @@ from support.postgres import STORES, binaries
 
 TESTS = Path(__file__).parent
 
+pytest_plugins = ["support.server_fixtures"]
+
 settings.register_profile("quick", max_examples=15, stateful_step_count=15, deadline=None)
 
 

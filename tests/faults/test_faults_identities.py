@@ -41,27 +41,6 @@ from support.tls_servers import connected, save_pair
 SOURCE = Path(copernicus.__file__).parent
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
-
-
-@pytest.fixture
-def worker(server, admin, tmp_path):
-    made = ScriptedWorker(server, admin, tmp_path)
-    yield made
-    made.close()
-
-
 def project_with_work(admin: User, name: str, jobs: int = 1) -> str:
     admin.call("POST", "/v1/projects", {"name": name})
     edits = [define(echo_function())]

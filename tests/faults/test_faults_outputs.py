@@ -10,9 +10,7 @@ import pytest
 
 from copernicus.model.jobs import Command, Output, StoredFile
 from copernicus.protocol import CheckpointRequest, ResultRequest
-from copernicus.server.embedded import EmbeddedServer
 from support.server_client import (
-    PASSWORD,
     ScriptedWorker,
     User,
     add,
@@ -97,13 +95,6 @@ def sendable(text: str) -> bool:
 
 
 # --- 35: a lying worker, a lying user -----------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,6 @@ from copernicus.security.tls import client_context
 from copernicus.server.embedded import EmbeddedServer
 from copernicus.server.http import limits
 from support.server_client import (
-    PASSWORD,
-    ScriptedWorker,
     User,
     add,
     ca_of,
@@ -34,15 +32,12 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server_settings():
     with pytest.MonkeyPatch.context() as patch:
         # As the real ones, but so that the test need not wait for half a minute.
         patch.setattr(limits, "STALL_S", 1.0)
         patch.setattr(limits, "GRACE_S", 2.0)
-        folder = tmp_path_factory.mktemp("server") / "s"
-        _, made = EmbeddedServer.make(folder, PASSWORD, {"worker_certificate_s": 86400.0})
-        with made as running:
-            yield running
+        yield {"worker_certificate_s": 86400.0}
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +47,6 @@ def admin(server):
     user.edit("p", define(echo_function()), add("one"))
     yield user
     user.close()
-
-
-@pytest.fixture
-def worker(server, admin, tmp_path):
-    made = ScriptedWorker(server, admin, tmp_path)
-    yield made
-    made.close()
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from copernicus.cli.completing import complete
-from copernicus.server.embedded import EmbeddedServer
-from support.cli_world import PASSWORD, Terminal, counting
+from support.cli_world import Terminal, counting
 
 BASH = """
 source <(cpc completion bash)
@@ -28,13 +27,6 @@ _cpc
 """
 FISH = "cpc completion fish | source; complete -C (string join ' ' -- cpc $argv)"
 SHELLS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
 
 
 @pytest.fixture

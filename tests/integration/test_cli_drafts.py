@@ -12,13 +12,6 @@ from support.cli_world import COUNT, PASSWORD, Terminal, worker
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def other_server(tmp_path_factory):
     _, made = EmbeddedServer.make(tmp_path_factory.mktemp("other") / "s", PASSWORD)
     with made as running:

@@ -11,13 +11,6 @@ from copernicus.server.folder import read_running
 from support.cli_world import PASSWORD, Terminal, until
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
-
-
 @pytest.fixture
 def cpc(tmp_path):
     return Terminal(tmp_path / "ann")

@@ -6,15 +6,7 @@ import pytest
 
 from copernicus import Client
 from copernicus.errors import NotFound
-from copernicus.server.embedded import EmbeddedServer
-from support.cli_world import COUNT, PASSWORD, Terminal, counting, until, worker
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
+from support.cli_world import COUNT, Terminal, counting, until, worker
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 
 from copernicus import Client
 from copernicus.cpcc.main import main
-from copernicus.server.embedded import EmbeddedServer
 from support.cli_world import COUNT, PASSWORD, Done, Terminal, until, worker
 
 
@@ -30,13 +29,6 @@ class OldTerminal(Terminal):
         assert done.code != 0, done
         assert done.err.count("\n") == 1, done
         return done.err
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 
 import psutil
@@ -11,9 +10,7 @@ import pytest
 
 from copernicus.model.resources import Offer, ProgramOffer
 from copernicus.protocol import LeaseReply, LeaseRequest
-from copernicus.server.embedded import EmbeddedServer
-from support.evaluators import TESTS, install
-from support.server_client import PASSWORD, ScriptedWorker, User, add, set_input
+from support.server_client import ScriptedWorker, add, set_input
 
 SETTINGS = {
     "evaluators": 2,
@@ -25,22 +22,13 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    install(folder / "lib", {"counting": "support.server_functions"})
-    with pytest.MonkeyPatch.context() as patch:
-        paths = [str(folder / "lib"), str(TESTS), os.environ.get("PYTHONPATH", "")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        _, made = EmbeddedServer.make(folder / "s", PASSWORD, SETTINGS)
-        with made as running:
-            yield running
+def server_settings():
+    return SETTINGS
 
 
 @pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
+def server_modules():
+    return {"counting": "support.server_functions"}
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from copernicus.protocol import ProgressReport
-from copernicus.server.embedded import EmbeddedServer
 from support.server_client import (
-    PASSWORD,
     ScriptedWorker,
     User,
     add,
@@ -18,18 +16,8 @@ from support.server_client import (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server") / "s"
-    _, made = EmbeddedServer.make(folder, PASSWORD, {"keep_alive_s": 0.2})
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
+def server_settings():
+    return {"keep_alive_s": 0.2}
 
 
 def take(events, until: str) -> list[dict]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
 
@@ -14,8 +13,6 @@ from copernicus.model.functions import Port
 from copernicus.model.resources import Offer, ProgramOffer
 from copernicus.model.types import IntType
 from copernicus.protocol import LeaseReply, LeaseRequest, PreviewReply
-from copernicus.server.embedded import EmbeddedServer
-from support.evaluators import TESTS, install
 from support.server_client import (
     PASSWORD,
     ScriptedWorker,
@@ -30,22 +27,13 @@ SETTINGS = {"evaluators": 1, "preview_timeout_s": 4.0}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    install(folder / "lib", {"counting": "support.server_functions"})
-    with pytest.MonkeyPatch.context() as patch:
-        paths = [str(folder / "lib"), str(TESTS), os.environ.get("PYTHONPATH", "")]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        _, made = EmbeddedServer.make(folder / "s", PASSWORD, SETTINGS)
-        with made as running:
-            yield running
+def server_settings():
+    return SETTINGS
 
 
 @pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
+def server_modules():
+    return {"counting": "support.server_functions"}
 
 
 @pytest.fixture(scope="module")

@@ -19,20 +19,6 @@ from support.server_client import (
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
-
-
 @pytest.fixture
 def people(server, admin):
     """Makes users, and closes their connections at the end."""

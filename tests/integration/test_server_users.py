@@ -17,20 +17,6 @@ from support.server_client import (
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
-
-
 def new_user(server, admin, name: str) -> User:
     admin.call("POST", "/v1/users", {"name": name, "password": PASSWORD})
     return User(server, name)

@@ -21,9 +21,7 @@ from copernicus.security.identity import make_key_and_csr
 from copernicus.security.renewal import make_challenge, sign_renewal
 from copernicus.security.tls import client_context
 from copernicus.server.clock import wall
-from copernicus.server.embedded import EmbeddedServer
 from support.server_client import (
-    PASSWORD,
     ScriptedWorker,
     User,
     add,
@@ -33,27 +31,6 @@ from support.server_client import (
     echo_function,
     set_input,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    _, made = EmbeddedServer.make(tmp_path_factory.mktemp("server") / "s", PASSWORD)
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
-
-
-@pytest.fixture
-def worker(server, admin, tmp_path):
-    made = ScriptedWorker(server, admin, tmp_path)
-    yield made
-    made.close()
 
 
 def project_with(admin, name: str, *edits) -> str:

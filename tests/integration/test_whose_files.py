@@ -24,25 +24,6 @@ _NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("server") / "s"
-
-
-@pytest.fixture(scope="module")
-def server(folder):
-    _, made = EmbeddedServer.make(folder, PASSWORD)
-    with made as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def admin(server):
-    user = User(server, "admin")
-    yield user
-    user.close()
-
-
-@pytest.fixture(scope="module")
 def ann(server, admin):
     yield from new_user(server, admin, "ann")
 
@@ -50,13 +31,6 @@ def ann(server, admin):
 @pytest.fixture(scope="module")
 def bob(server, admin):
     yield from new_user(server, admin, "bob")
-
-
-@pytest.fixture
-def worker(server, admin, tmp_path):
-    made = ScriptedWorker(server, admin, tmp_path)
-    yield made
-    made.close()
 
 
 def new_user(server, admin, name):
@@ -394,10 +368,10 @@ def test_random_users_never_get_what_nobody_gave_them(server, admin):
         user.close()
 
 
-def test_a_result_with_a_lost_file_is_refused_until_it_is_sent_again(folder, ann, worker):
+def test_a_result_with_a_lost_file_is_refused_until_it_is_sent_again(server, ann, worker):
     _, job = running(ann, worker, note="lost")
     sha256 = worker.upload(b"sent, and then lost by the disk")
-    (kept,) = folder.rglob(sha256)
+    (kept,) = server.folder.rglob(sha256)
     kept.unlink()
     file = {"$file": sha256, "size": 31, "name": "out"}
     reply = worker.refused(
