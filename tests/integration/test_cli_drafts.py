@@ -19,11 +19,6 @@ def other_server(tmp_path_factory):
 
 
 @pytest.fixture
-def cpc(server, tmp_path):
-    return Terminal(tmp_path / "ann").login(server)
-
-
-@pytest.fixture
 def bob(cpc, server, tmp_path):
     """Another user, who works in the same projects."""
     if "bob" not in cpc("user", "list").out:

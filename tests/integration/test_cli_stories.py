@@ -4,21 +4,7 @@ import pytest
 
 from copernicus import Client
 from copernicus.client import WorkFailed
-from support.cli_world import COUNT, Terminal, counting, until, worker
-
-
-@pytest.fixture(scope="module")
-def lab(server, tmp_path_factory):
-    """A bundle for workers, and one worker that has used it."""
-    folder = tmp_path_factory.mktemp("lab")
-    Terminal(folder).login(server)("worker", "bundle", "-o", folder / "lab.cpc")
-    with worker(folder / "worker", folder / "lab.cpc"):
-        yield folder / "lab.cpc"
-
-
-@pytest.fixture
-def cpc(server, tmp_path):
-    return Terminal(tmp_path / "ann").login(server)
+from support.cli_world import COUNT, counting, until, worker
 
 
 def test_the_first_project_from_the_shell(cpc, lab):

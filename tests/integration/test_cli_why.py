@@ -6,20 +6,7 @@ import pytest
 
 from copernicus import Client
 from copernicus.errors import NotFound
-from support.cli_world import COUNT, Terminal, counting, until, worker
-
-
-@pytest.fixture(scope="module")
-def lab(server, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("lab")
-    Terminal(folder).login(server)("worker", "bundle", "-o", folder / "lab.cpc")
-    with worker(folder / "worker", folder / "lab.cpc"):
-        yield
-
-
-@pytest.fixture
-def cpc(server, tmp_path):
-    return Terminal(tmp_path / "ann").login(server)
+from support.cli_world import COUNT, counting, until
 
 
 def follow(cpc, name, source):

@@ -1,4 +1,4 @@
-"""A real server in the process of the tests, its administrator, and a worker that tests drive.
+"""A real server in the process of the tests, and who is there: users, terminals, workers.
 
 A file of tests that wants other settings has a fixture ``server_settings`` of its own, and one
 that wants module code a ``server_modules``.
@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from copernicus.server.embedded import EmbeddedServer
+from support.cli_world import Terminal
+from support.cli_world import worker as start_worker
 from support.evaluators import TESTS, install
 from support.server_client import PASSWORD, ScriptedWorker, User
 
@@ -58,3 +60,18 @@ def worker(server: EmbeddedServer, admin: User, tmp_path: Path) -> Iterator[Scri
     made = ScriptedWorker(server, admin, tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def cpc(server: EmbeddedServer, tmp_path: Path) -> Terminal:
+    """A terminal at which ``admin`` is logged in."""
+    return Terminal(tmp_path / "ann").login(server)
+
+
+@pytest.fixture(scope="module")
+def lab(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bundle for workers; one worker has used it, which has the program of ``steps.count``."""
+    folder = tmp_path_factory.mktemp("lab")
+    Terminal(folder).login(server)("worker", "bundle", "-o", folder / "lab.cpc")
+    with start_worker(folder / "worker", folder / "lab.cpc"):
+        yield folder / "lab.cpc"
