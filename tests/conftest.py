@@ -1,7 +1,8 @@
 """What holds for all tests: which parts must be there, what shares a process, how long it may be.
 
-- ``gromacs``, ``openmm``, ``mpi`` and ``fault_tools`` mark tests that need these programs. Without
-  them they are skipped, and the summary says why; with ``CI=true`` a missing program is a failure.
+- ``gromacs``, ``openmm``, ``mpi``, ``slurm`` and ``fault_tools`` mark tests that need these
+  programs. Without them they are skipped, and the summary says why; with ``CI=true`` a missing
+  program is a failure.
 - With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process:
   they may share servers and what these hold.
 - ``--quick`` gives properties fewer random examples.
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from support import clocks
+from support import clocks, slurm
 
 if TYPE_CHECKING:
     from support.e2e import Env
@@ -125,6 +126,7 @@ CHECKS = (
     ("environment_modules", _has_environment_modules),
     ("postgres", _has_postgres),
     ("mpi", lambda: all(map(_is_there, ("mpirun", "mpicc")))),
+    ("slurm", slurm.is_there),
 )
 
 

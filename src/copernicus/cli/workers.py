@@ -96,7 +96,7 @@ def start(
         programs: A TOML file with further programs, each [programs.NAME] with command and version.
         allow_scripts: Run scripts that jobs bring; they can do whatever this account can.
         idle_exit: End after so many seconds without work.
-        walltime: End after so many seconds, handing back what runs.
+        walltime: End after so many seconds, handing back what runs; in a Slurm job, before its end.
         grace: Seconds that a stopped program gets to write its state.
         hyperthreads: Count every hyper-thread as a core; by default, there is one job on a core.
         nice: Lower the priority of programs, by up to 19.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from copernicus.errors import (
 )
 from copernicus.executors.local import LocalExecutor
 from copernicus.security.files import make_private_folder
+from copernicus.worker.allocation import seconds_left
 from copernicus.worker.bench import Tools
 from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.crew import Crew
@@ -80,8 +83,17 @@ async def _run(settings: WorkerSettings) -> int:
     programs.check()
     identity = await obtain_identity(settings.bundle, settings.work_dir, machine)
     _introduce(console, identity, machine, programs, settings.work_dir)
+    settings = await _within_allocation(settings, console)
     agent = Agent(settings, machine, programs, identity, console)
     return await agent.run()
+
+
+async def _within_allocation(settings: WorkerSettings, console: Console) -> WorkerSettings:
+    left = await seconds_left(os.environ, time.time())
+    if left is None or (settings.walltime_s is not None and settings.walltime_s <= left):
+        return settings
+    console.say("allocation", f"its batch job ends in {left:.0f} s", seconds=round(left))
+    return dataclasses.replace(settings, walltime_s=max(left, 1.0))
 
 
 def _own_programs(work_dir: Path) -> Path | None:

@@ -14,8 +14,9 @@ class WorkerSettings:
 
     ``job_cores`` caps the cores of one job, ``max_jobs`` the jobs at once, ``projects`` restricts
     whose jobs are taken. The worker ends after ``idle_exit_s`` seconds without work and, handing
-    back what runs, after ``walltime_s``. A stopped program gets ``grace_s`` to write its state;
-    at the worker's end ``deliver_s`` are spent on results that the server has not taken yet.
+    back what runs, after ``walltime_s`` or before the end of the Slurm job that it is.
+    A stopped program gets ``grace_s`` to write its state; at the worker's end ``deliver_s`` are
+    spent on results that the server has not taken yet.
     A job that writes more than ``job_disk_mb`` MiB is ended, and fails.
     While the server is away it is tried again after pauses that grow up to ``retry_s``.
     No work is asked for while the disk has less than ``min_free_mb`` MiB. ``allow_scripts`` lets

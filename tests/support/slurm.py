@@ -1,0 +1,197 @@
+"""A Slurm of the tests' own: one machine, private ports on the loopback, everything in a folder.
+
+``munged``, ``slurmctld`` and ``slurmd`` run in the foreground, as children of this process, so that
+nothing of them is left at the end. Slurm believes that the machine has ``cpus`` cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
+_PATH = f"{os.environ['PATH']}:/usr/sbin"
+_START_S = 60.0
+_STOP_S = 30.0
+
+_CONF = """\
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ctld}
+SlurmdPort={slurmd}
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+AuthType=auth/munge
+AuthInfo=socket={base}/munge/sock
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={base}/state
+SlurmdSpoolDir={base}/spool
+SlurmctldPidFile={base}/slurmctld.pid
+SlurmdPidFile={base}/slurmd.pid
+SlurmctldLogFile={base}/log/slurmctld.log
+SlurmdLogFile={base}/log/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,bf_interval=2
+SlurmdParameters=config_overrides
+ReturnToService=2
+SwitchType=switch/none
+MpiDefault=none
+KillWait={kill_wait}
+MinJobAge=2
+InactiveLimit=0
+SlurmdTimeout=60
+SlurmctldTimeout=60
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1024 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+"""
+
+
+def is_there() -> bool:
+    """Whether a Slurm can be started: its programs are here, and this is root."""
+    return os.geteuid() == 0 and all(shutil.which(name, path=_PATH) for name in PROGRAMS)
+
+
+class Slurm:
+    """One controller and one node; ``variables`` let the commands of Slurm find it."""
+
+    def __init__(self, cpus: int = 4, kill_wait_s: int = 20) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cpc-slurm-"))
+        self.folder.chmod(0o755)
+        self._daemons: list[subprocess.Popen[bytes]] = []
+        for name in ("state", "spool", "log", "munge"):
+            (self.folder / name).mkdir()
+        (self.folder / "munge").chmod(0o711)
+        key = self.folder / "munge" / "key"
+        key.touch(0o400)
+        key.write_bytes(os.urandom(1024))
+        ctld, slurmd = _free_ports(2)
+        host = socket.gethostname().partition(".")[0]
+        conf = self.folder / "slurm.conf"
+        conf.write_text(
+            _CONF.format(
+                base=self.folder,
+                host=host,
+                ctld=ctld,
+                slurmd=slurmd,
+                cpus=cpus,
+                kill_wait=kill_wait_s,
+            )
+        )
+        self.variables = {"SLURM_CONF": str(conf), "PATH": _PATH}
+        try:
+            self._start(host, conf)
+        except BaseException:
+            self.stop()
+            raise
+
+    def run(self, *argv: object, check: bool = True) -> str:
+        """What a command of Slurm prints."""
+        done = subprocess.run(
+            list(map(str, argv)),
+            env={**os.environ, **self.variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, (argv, done.stdout, done.stderr)
+        return done.stdout
+
+    def jobs(self) -> dict[str, str]:
+        """The jobs that wait or run, by id, with their states."""
+        lines = self.run("squeue", "--noheader", "--format=%i %T").splitlines()
+        return dict(line.split() for line in lines)
+
+    def stop(self) -> None:
+        """End its jobs and its daemons, and remove it."""
+        if len(self._daemons) == 3 and all(each.poll() is None for each in self._daemons):
+            self.run("scancel", "--user=root", "--signal=KILL", "--full", check=False)
+            self.run("scancel", "--user=root", check=False)
+            with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+                _wait(lambda: not self.jobs(), "its jobs end", _STOP_S)
+        for daemon in reversed(self._daemons):
+            below = psutil.Process(daemon.pid).children(recursive=True) if not daemon.poll() else []
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+            for process in below:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, host: str, conf: Path) -> None:
+        munge = self.folder / "munge"
+        self._launch(
+            "munged",
+            *("--foreground", "--force", f"--key-file={munge / 'key'}"),
+            *(f"--socket={munge / 'sock'}", f"--pid-file={self.folder / 'munged.pid'}"),
+            *(f"--log-file={self.folder / 'log' / 'munged.log'}",),
+            *(f"--seed-file={munge / 'seed'}", "--num-threads=2"),
+        )
+        _wait((munge / "sock").exists, "munged answers", _START_S)
+        self._launch("slurmctld", "-D", "-f", conf)
+        _wait(lambda: "UP" in self.run("scontrol", "ping", check=False), "slurmctld", _START_S)
+        self._launch("slurmd", "-D", "-f", conf, "-N", host)
+        _wait(
+            lambda: self.run("sinfo", "-h", "-o", "%t", check=False).strip() == "idle",
+            f"slurmd registers: {self.folder / 'log'}",
+            _START_S,
+        )
+
+    def _launch(self, *argv: object) -> None:
+        with (self.folder / "log" / f"{argv[0]}.out").open("wb") as log:
+            self._daemons.append(
+                subprocess.Popen(
+                    list(map(str, argv)),
+                    env={**os.environ, **self.variables},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
+
+
+@contextlib.contextmanager
+def slurm(cpus: int = 4) -> Iterator[Slurm]:
+    """A Slurm that is gone afterwards."""
+    made = Slurm(cpus)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _wait(condition: Callable[[], object], what: str, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.05)
