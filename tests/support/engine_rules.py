@@ -8,9 +8,10 @@ from zlib import crc32
 
 from copernicus.engine.currency import inputs_of
 from copernicus.engine.indexes import below
+from copernicus.engine.instances import Activation, Element, Instance
 from copernicus.engine.provisional import streamed_ports
 from copernicus.engine.resolve import Take, resolve
-from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import blocked, frozen_before, unwanted
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Await

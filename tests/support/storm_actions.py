@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from copernicus.engine.document import document_of, edits_between
-from copernicus.engine.state import Instance
+from copernicus.engine.instances import Instance
 from copernicus.model import edits as ed
 from copernicus.model.jobs import Failure
 from copernicus.model.reports import EvaluationBroke, JobEnded, PartialGiven, PartialWithdrawn

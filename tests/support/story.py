@@ -11,14 +11,8 @@ from typing import Any
 
 import msgspec
 
-from copernicus.engine.state import (
-    Activation,
-    Decision,
-    Element,
-    Evaluation,
-    Instance,
-    ProjectState,
-)
+from copernicus.engine.instances import Activation, Decision, Element, Evaluation, Instance
+from copernicus.engine.state import ProjectState
 
 Names = Mapping[str, Any]
 

@@ -7,8 +7,9 @@ import dataclasses
 import msgspec
 import pytest
 
+from copernicus.engine.instances import Activation
 from copernicus.engine.shadow import SHARED, Shadow, copy_state
-from copernicus.engine.state import Activation, field_types
+from copernicus.engine.state import field_types
 from copernicus.model import edits as ed
 from copernicus.model.functions import Port
 from copernicus.model.types import AnyType

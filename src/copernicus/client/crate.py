@@ -22,8 +22,8 @@ from copernicus.client.files import Progress
 from copernicus.client.history import History, read_history
 from copernicus.client.project import Project
 from copernicus.client.values import RemoteFile
-from copernicus.engine.resolve import element_name
-from copernicus.engine.state import Activation
+from copernicus.engine.absence import element_name
+from copernicus.engine.instances import Activation
 from copernicus.errors import BadValue, Conflict
 from copernicus.model.jobs import AttemptRecord
 from copernicus.version import __version__

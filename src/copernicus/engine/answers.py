@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from copernicus.engine.decisions import decide_list, source_name
+from copernicus.engine.instances import Answered, Element, Instance
 from copernicus.engine.resolve import Resolved, Take, decision_of, resolve
-from copernicus.engine.state import Answered, Element, Instance
 from copernicus.engine.tallies import final_failure, inputs_of_source, lapsed
 from copernicus.engine.transaction import Step
 from copernicus.model import events as ev

@@ -12,16 +12,16 @@ from copernicus.engine.indexes import (
     wake,
     watch,
 )
-from copernicus.engine.record import record
-from copernicus.engine.state import (
+from copernicus.engine.instances import (
     Answered,
     Binding,
     Branch,
     Decision,
     Evaluation,
-    ProjectState,
     new_branches,
 )
+from copernicus.engine.record import record
+from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
 
 

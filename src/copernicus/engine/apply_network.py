@@ -12,14 +12,10 @@ from copernicus.engine.indexes import (
     move,
     reindex,
 )
+from copernicus.engine.instances import Instance
 from copernicus.engine.record import record
 from copernicus.engine.removed import bring_back, take_out
-from copernicus.engine.state import (
-    Instance,
-    ProjectState,
-    collected,
-    replace,
-)
+from copernicus.engine.state import ProjectState, collected, replace
 from copernicus.model import events as ev
 from copernicus.model.network import Collect, Source
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from copernicus.engine.digests import value_digest
+from copernicus.engine.instances import Activation, Instance
 from copernicus.engine.record import record
-from copernicus.engine.state import (
-    Activation,
-    Instance,
-    ProjectState,
-)
+from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
 from copernicus.model.jobs import AttemptRecord
 from copernicus.model.values import files_in

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from math import inf
 
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.instances import Element, Instance
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import Step
 from copernicus.model import events as ev
 from copernicus.model.budgets import exceeded

@@ -10,8 +10,9 @@ from collections.abc import Generator, Iterable
 from typing import Literal
 
 from copernicus.engine.firing import wants_to_fire
+from copernicus.engine.instances import Element, Instance
 from copernicus.engine.resolve import part_of, resolve, taken_by
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import frozen_before
 from copernicus.model.functions import Port
 from copernicus.model.network import Collect, InRef, OutRef, Source

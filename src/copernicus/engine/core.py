@@ -15,8 +15,9 @@ from copernicus.engine.currency import refresh
 from copernicus.engine.edit import apply_edits
 from copernicus.engine.effects import effects_of, open_effects, wanted_start
 from copernicus.engine.firing import checked_outputs, fail, fire_candidates, job_described
+from copernicus.engine.instances import Activation
 from copernicus.engine.provisional import given, withdrawn
-from copernicus.engine.state import Activation, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import Catalog, Step
 from copernicus.engine.workflow import advance_evaluations, broke, rested
 from copernicus.errors import CopernicusError

@@ -8,18 +8,12 @@ settled completely before anything fires, so a diamond sees consistent inputs (c
 from __future__ import annotations
 
 from copernicus.engine import standing
+from copernicus.engine.absence import failed_activation
 from copernicus.engine.digests import inputs_digest
 from copernicus.engine.indexes import references
-from copernicus.engine.resolve import (
-    Resolved,
-    failed_activation,
-    resolve,
-    resolve_input,
-    shape,
-    so_far,
-    taken_by,
-)
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.instances import Element, Instance
+from copernicus.engine.resolve import Resolved, resolve, resolve_input, shape, so_far, taken_by
+from copernicus.engine.state import ProjectState
 from copernicus.engine.tallies import concerns, note_changed
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.network import Collect, Literal, OutRef, Source

@@ -7,9 +7,9 @@ from itertools import islice
 
 import msgspec
 
+from copernicus.engine.instances import Instance
 from copernicus.engine.lists import Tally
 from copernicus.engine.resolve import decision_of
-from copernicus.engine.state import Instance
 from copernicus.engine.tallies import UNDECIDED, final_failure, lapsed, tally_of
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.model import events as ev

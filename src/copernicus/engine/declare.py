@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from copernicus.engine.digests import value_digest
-from copernicus.engine.state import Element, Instance
+from copernicus.engine.instances import Element, Instance
 from copernicus.engine.transaction import Step, blocked, ending_below
 from copernicus.errors import BadDefinition, CopernicusError
 from copernicus.model import events as ev

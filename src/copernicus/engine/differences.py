@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal
 
+from copernicus.engine.absence import element_name
 from copernicus.engine.indexes import below
-from copernicus.engine.resolve import element_name
+from copernicus.engine.instances import Activation, Branch, Evaluation, Instance
 from copernicus.engine.shadow import Shadow
-from copernicus.engine.state import Activation, Branch, Evaluation, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
 from copernicus.model.evaluation import ROOT, Departure
 from copernicus.protocol import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from copernicus.engine.indexes import references, renamed
-from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.instances import Instance
+from copernicus.engine.state import ProjectState
 from copernicus.model import edits as ed
 from copernicus.model.document import InstanceDocument, NetworkDocument, readable
 from copernicus.model.functions import FunctionSpec

@@ -11,8 +11,9 @@ import dataclasses
 
 from copernicus.engine.apply import apply
 from copernicus.engine.currency import zipped
+from copernicus.engine.instances import Instance
 from copernicus.engine.resolve import shape
-from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import Catalog, Step
 from copernicus.model import events as ev
 from copernicus.model.network import OutRef, Source

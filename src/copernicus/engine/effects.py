@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from copernicus.engine.instances import Activation, Element, Instance
 from copernicus.engine.provisional import streamed_ports, streams, streams_to, takes_streams
-from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
 from copernicus.model.effects import (
     CancelJob,

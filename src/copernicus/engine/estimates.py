@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from copernicus.engine.state import Activation, ProjectState
+from copernicus.engine.instances import Activation
+from copernicus.engine.state import ProjectState
 from copernicus.protocol import Estimate
 
 _SECONDS_PER_HOUR = 3600.0

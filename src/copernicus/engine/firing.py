@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 
+from copernicus.engine.absence import element_name
 from copernicus.engine.budget import must_wait
 from copernicus.engine.currency import PROVISIONAL, inputs_of
 from copernicus.engine.decisions import decide_lists
 from copernicus.engine.digests import inputs_digest, value_digest
+from copernicus.engine.instances import Activation, Element, Instance
 from copernicus.engine.provisional import end_outdated
-from copernicus.engine.resolve import Resolved, element_name
-from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.resolve import Resolved
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import Step, blocked, unwanted
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev

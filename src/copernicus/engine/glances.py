@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from copernicus.engine.resolve import Resolved, Status, Take, element_name, resolve
+from copernicus.engine.absence import element_name
+from copernicus.engine.instances import Instance
+from copernicus.engine.resolve import Resolved, Status, Take, resolve
 from copernicus.engine.showing import shorten
 from copernicus.engine.standing import SETTLED, standing
-from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.model.network import Collect, OutRef, Source
 
 LONG = 50

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from copernicus.engine.state import Evaluation, Instance, ProjectState, replace
+from copernicus.engine.instances import Evaluation, Instance
+from copernicus.engine.state import ProjectState, replace
 from copernicus.model.network import Collect, InRef, OutRef, Source
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from copernicus.engine.declare import check_source
 from copernicus.engine.digests import element_ids, value_digest
 from copernicus.engine.draft import Draft
+from copernicus.engine.instances import Instance
 from copernicus.engine.parts import assigned, removed
-from copernicus.engine.state import Instance
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import events as ev
 from copernicus.model.functions import Port

@@ -20,8 +20,9 @@ from copernicus.engine.differences import (
     work_changes,
 )
 from copernicus.engine.estimates import Costs, total
+from copernicus.engine.instances import Element, Instance
 from copernicus.engine.shadow import Shadow
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.model import events as ev
 from copernicus.model.evaluation import Departure

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from copernicus.engine.digests import value_digest
 from copernicus.engine.indexes import references
-from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.instances import Activation, Element, Instance
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import Step
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev

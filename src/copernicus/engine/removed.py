@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from copernicus.engine.indexes import below, forget_turns, index_instance, mark_below, move
-from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.instances import Instance
+from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
 
 

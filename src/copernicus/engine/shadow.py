@@ -14,8 +14,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from copernicus.engine.core import effects_of, submit_edits, submit_report, wanted_start
-from copernicus.engine.lists import ItemIndex, Tally
-from copernicus.engine.state import (
+from copernicus.engine.instances import (
     Activation,
     Answered,
     Binding,
@@ -24,9 +23,9 @@ from copernicus.engine.state import (
     Element,
     Evaluation,
     Instance,
-    ProjectState,
-    field_types,
 )
+from copernicus.engine.lists import ItemIndex, Tally
+from copernicus.engine.state import ProjectState, field_types
 from copernicus.engine.transaction import Catalog
 from copernicus.model import events as ev
 from copernicus.model.edits import Edit

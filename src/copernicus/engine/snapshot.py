@@ -13,9 +13,10 @@ import zlib
 
 import msgspec
 
-from copernicus.engine import state as kept
+from copernicus.engine import instances as kept
+from copernicus.engine.instances import Instance
 from copernicus.engine.standing import recount
-from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.state import ProjectState, field_types
 from copernicus.version import __version__
 
 # Counts the meanings of derived fields, where a change of them leaves their names as they are.
@@ -71,11 +72,11 @@ _KEPT = (
     kept.Evaluation,
     kept.Element,
     kept.Instance,
-    kept.ProjectState,
+    ProjectState,
 )
 _FORM = repr(
     [
         (__version__, MEANING),
-        *((kind.__name__, *field) for kind in _KEPT for field in kept.field_types(kind).items()),
+        *((kind.__name__, *field) for kind in _KEPT for field in field_types(kind).items()),
     ]
 )

@@ -8,7 +8,7 @@ from copernicus.engine.declare import check_source
 from copernicus.engine.draft import Draft
 from copernicus.engine.indexes import references
 from copernicus.engine.inputs import as_source, replace_source
-from copernicus.engine.state import Instance
+from copernicus.engine.instances import Instance
 from copernicus.errors import BadValue, NotFound
 from copernicus.model.functions import Port
 from copernicus.model.network import Collect, InRef, Item, Literal, OutRef, Single, Source

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from copernicus.engine.resolve import failed_activation
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.absence import failed_activation
+from copernicus.engine.instances import Element, Instance
+from copernicus.engine.state import ProjectState
 
 DONE: Final = "done"
 SETTLED: Final = frozenset({DONE, "skipped"})

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from copernicus.engine.absence import element_name, failed_activation
 from copernicus.engine.draft import Draft
 from copernicus.engine.indexes import below
-from copernicus.engine.resolve import element_name, failed_activation
-from copernicus.engine.state import Element, Instance
+from copernicus.engine.instances import Element, Instance
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import edits as ed
 from copernicus.model import events as ev

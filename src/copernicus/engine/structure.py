@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from copernicus.engine.draft import Draft
 from copernicus.engine.indexes import below, references, renamed
 from copernicus.engine.inputs import owned
+from copernicus.engine.instances import Instance
 from copernicus.engine.removed import removed_like
-from copernicus.engine.state import Instance
 from copernicus.engine.transaction import ending_below
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model import edits as ed

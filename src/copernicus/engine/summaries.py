@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from copernicus.engine.resolve import failed_activation
+from copernicus.engine.absence import failed_activation
+from copernicus.engine.instances import Element, Instance
 from copernicus.engine.standing import counts, first, standing_of, word_for
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.engine.waiting import waits_for
 from copernicus.model.jobs import Failure

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from copernicus.engine.absence import failed_activation
+from copernicus.engine.instances import Activation, Decision
 from copernicus.engine.lists import Tally
-from copernicus.engine.resolve import decision_of, failed_activation, resolve
-from copernicus.engine.state import Activation, Decision, ProjectState
+from copernicus.engine.resolve import decision_of, resolve
+from copernicus.engine.state import ProjectState
 from copernicus.model.network import Collect, InRef, Literal, OutRef, Source
 
 KEPT: Final = 256

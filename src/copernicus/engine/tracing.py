@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 
-from copernicus.engine.resolve import element_name, resolve, settled_failures
+from copernicus.engine.absence import element_name, settled_failures
+from copernicus.engine.instances import Activation, Element, Instance
+from copernicus.engine.resolve import resolve
 from copernicus.engine.showing import shorten
-from copernicus.engine.state import Activation, Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.network import Collect, OutRef, Source
 from copernicus.model.types import unit_of

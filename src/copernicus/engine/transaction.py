@@ -7,7 +7,8 @@ from math import inf
 
 from copernicus.engine.apply import apply
 from copernicus.engine.indexes import below
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.instances import Element, Instance
+from copernicus.engine.state import ProjectState
 from copernicus.model.events import ActivationEnded, EvaluationEnded, Event, FunctionDefined
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure

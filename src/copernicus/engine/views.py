@@ -11,18 +11,12 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.engine import tracing
+from copernicus.engine.absence import element_name, failed_activation
 from copernicus.engine.glances import glance
-from copernicus.engine.resolve import (
-    Resolved,
-    Status,
-    element_name,
-    failed_activation,
-    resolve,
-    resolve_input,
-    taken_by,
-)
+from copernicus.engine.instances import Decision, Element, Instance
+from copernicus.engine.resolve import Resolved, Status, resolve, resolve_input, taken_by
 from copernicus.engine.showing import shorten
-from copernicus.engine.state import Decision, Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.summaries import element_state as element_state
 from copernicus.engine.summaries import instances as instances
 from copernicus.engine.summaries import project_states as project_states

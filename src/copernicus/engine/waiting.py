@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from copernicus.engine.absence import element_name, failed_activation
 from copernicus.engine.currency import inputs_of
-from copernicus.engine.resolve import element_name, failed_activation, resolve
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.instances import Element, Instance
+from copernicus.engine.resolve import resolve
+from copernicus.engine.state import ProjectState
 from copernicus.model.evaluation import Departure
 from copernicus.model.network import Collect, InRef, OutRef, Source
 

@@ -12,8 +12,8 @@ from copernicus.engine.declare import (
     workflow_blocked,
 )
 from copernicus.engine.firing import fail, next_evaluation, open_activation
+from copernicus.engine.instances import Answered, Branch, Element, Evaluation, Instance
 from copernicus.engine.resolve import resolve
-from copernicus.engine.state import Answered, Branch, Element, Evaluation, Instance
 from copernicus.engine.tallies import concerns
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.errors import CopernicusError

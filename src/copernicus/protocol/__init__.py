@@ -14,6 +14,16 @@ from copernicus.protocol.common import (
     MissingReply,
     MissingRequest,
 )
+from copernicus.protocol.jobs import AttemptView, JobPage, JobView, KindView, PartialView, RateView
+from copernicus.protocol.joining import (
+    BundleReply,
+    BundleRequest,
+    Certificate,
+    JoinRequest,
+    RenewRequest,
+    WorkerFacts,
+    WorkerView,
+)
 from copernicus.protocol.machine import (
     Ahead,
     Assignment,
@@ -45,10 +55,6 @@ from copernicus.protocol.preview import (
 from copernicus.protocol.shares import JobPriority, PoolChange, PoolView, ShareChange
 from copernicus.protocol.trace import Trace, TraceStep
 from copernicus.protocol.user import (
-    AttemptView,
-    BundleReply,
-    BundleRequest,
-    Certificate,
     DecisionView,
     EditReply,
     EditRequest,
@@ -58,10 +64,6 @@ from copernicus.protocol.user import (
     Health,
     InstanceDetail,
     InstanceView,
-    JobPage,
-    JobView,
-    JoinRequest,
-    KindView,
     LoginReply,
     LoginRequest,
     Member,
@@ -69,18 +71,13 @@ from copernicus.protocol.user import (
     NewPassword,
     NewProject,
     NewUser,
-    PartialView,
     PinView,
     PortView,
     ProjectView,
-    RateView,
     Readiness,
-    RenewRequest,
     RevisionView,
     UserView,
     ValueView,
-    WorkerFacts,
-    WorkerView,
 )
 from copernicus.protocol.why import Cause, Link, Remedy, WhyView
 

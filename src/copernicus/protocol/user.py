@@ -1,4 +1,4 @@
-"""The user port (JSON): logins, joining, projects, what is shown."""
+"""The user port (JSON): logins, users, projects, what is shown of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from copernicus.model.document import NetworkDocument
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
-from copernicus.model.resources import ProgramOffer
 from copernicus.model.retries import ProjectRetries
 from copernicus.model.types import PortType
-from copernicus.protocol.common import PROTOCOL
 from copernicus.protocol.machine import ProgressReport
 
 
@@ -71,88 +69,6 @@ class UserView(msgspec.Struct, frozen=True):
     name: str
     admin: bool
     created: float
-
-
-class BundleRequest(msgspec.Struct, frozen=True):
-    """A join token for workers of a pool."""
-
-    pool: str = "default"
-    uses: int = 100
-    days: float = 30.0
-
-
-class BundleReply(msgspec.Struct, frozen=True):
-    """What a worker bundle holds."""
-
-    server_id: str
-    urls: tuple[str, ...]
-    join_urls: tuple[str, ...]
-    ca_pem: str
-    pool: str
-    join_token: str
-    expires: float
-
-
-class WorkerFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a joining worker says of itself."""
-
-    host: str
-    platform: str = ""
-    cores: int = 0
-    memory_mb: int = 0
-    version: str = ""
-    protocol: int = PROTOCOL
-
-
-class JoinRequest(msgspec.Struct, frozen=True):
-    """Become a worker: token, certificate signing request (PEM), facts."""
-
-    token: str
-    csr: str
-    facts: WorkerFacts
-
-
-class RenewRequest(msgspec.Struct, frozen=True):
-    """A new certificate for an old one (PEM): ``signature`` (hex) of ``challenge`` by its key.
-
-    The challenge is ``server_id:worker_id:time`` with the time (epoch seconds) within 10 minutes.
-    """
-
-    certificate: str
-    csr: str
-    challenge: str
-    signature: str
-
-
-class Certificate(msgspec.Struct, frozen=True):
-    """A worker's identity."""
-
-    worker_id: str
-    certificate: str
-    server_id: str
-
-
-class WorkerView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A worker, as shown.
-
-    ``quarantined``: everything failed there lately (``why``), so it gets no work ``until`` then.
-    ``full``: its disk is (``why``), so it asks for none until there is room.
-    """
-
-    id: str
-    host: str
-    pool: str
-    state: Literal["connected", "silent", "revoked", "draining", "quarantined", "full"]
-    last_seen: float
-    cores: int = 0
-    cores_free: int = 0
-    gpus: int = 0
-    memory_mb: int = 0
-    programs: tuple[ProgramOffer, ...] = ()
-    running: int = 0
-    joined: float = 0.0
-    why: str = ""
-    until: float = 0.0
 
 
 class NewProject(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -342,104 +258,6 @@ class RevisionView(msgspec.Struct, frozen=True):
     at: float
     position: int
     summary: tuple[str, ...]
-
-
-class AttemptView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One attempt at a job, as shown; ``log`` is the end of what it printed, once it has ended.
-
-    ``memory_mb`` is what it was granted, ``peak_memory_mb`` what it had at most.
-    """
-
-    number: int
-    worker: str
-    host: str = ""
-    cores: int = 0
-    started: float = 0.0
-    ended: float = 0.0
-    outcome: str = ""
-    exit_code: int | None = None
-    log: str = ""
-    peak_memory_mb: int = 0
-    memory_mb: int = 0
-    rate: float | None = None
-    rate_unit: str = ""
-
-
-class KindView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A kind of worker, how many of it are connected, and why a job does not run there."""
-
-    kind: str
-    workers: int
-    hosts: tuple[str, ...]
-    reason: str
-
-
-class RateView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How fast jobs of this kind were measured to run with so many cores."""
-
-    cores: int
-    rate: float
-    unit: str = ""
-    runs: int = 1
-    chosen: bool = False
-
-
-class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job, as shown. ``why`` says why it does not run yet.
-
-    ``log_tail`` is the end of what its newest attempt printed: of a running one, it ends
-    ``log_end`` bytes after the beginning. ``tries`` are its attempts, oldest first. ``memory_mb``
-    is what it asks for now. Of one job alone: ``kinds`` of workers and why it runs on none of them,
-    and the ``rates`` by number of cores that were measured for its kind of work.
-    """
-
-    id: str
-    project: str
-    path: str
-    function: str
-    state: str
-    priority: int = 0
-    attempts: int = 0
-    worker: str = ""
-    host: str = ""
-    cores: int = 0
-    progress: ProgressReport | None = None
-    log_tail: str = ""
-    why: str = ""
-    submitted: float = 0.0
-    step: float | None = None
-    log_end: int = 0
-    tries: tuple[AttemptView, ...] = ()
-    ended: float = 0.0
-    kinds: tuple[KindView, ...] = ()
-    rates: tuple[RateView, ...] = ()
-    memory_mb: int = 0
-
-
-class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Some of a project's ended jobs, newest first; ``older`` asks for those before them."""
-
-    jobs: tuple[JobView, ...]
-    older: str = ""
-
-
-class PartialView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a running job has made so far of one output, or of one series.
-
-    ``value`` is plain (``None``: there is nothing yet). ``attempt`` had made it ``age_s`` seconds
-    ago, when ``step`` was certainly reached. Of an ended job, ``age_s`` is that of its end.
-    """
-
-    path: str
-    name: str
-    job: str
-    value: Any = None
-    attempt: int = 0
-    host: str = ""
-    age_s: float = 0.0
-    step: float | None = None
-    total: float | None = None
-    running: bool = True
 
 
 class FeedEntry(msgspec.Struct, frozen=True, omit_defaults=True):

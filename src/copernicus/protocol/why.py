@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from copernicus.model.jobs import AttemptRecord, Failure
-from copernicus.protocol.user import JobView
+from copernicus.protocol.jobs import JobView
 
 
 class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):

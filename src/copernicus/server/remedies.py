@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from copernicus.engine.state import Instance, ProjectState
+from copernicus.engine.instances import Instance
+from copernicus.engine.state import ProjectState
 from copernicus.model.jobs import Failure
 from copernicus.model.network import Collect, Literal
 from copernicus.model.types import FileType, ListType, PortType, strip_optional

@@ -12,7 +12,7 @@ import msgspec
 from ulid import ULID
 
 from copernicus.engine import views
-from copernicus.engine.state import Activation
+from copernicus.engine.instances import Activation
 from copernicus.engine.tracing import trace_step
 from copernicus.errors import Conflict, NotFound
 from copernicus.model.paths import parse

@@ -8,10 +8,11 @@ from itertools import islice
 import msgspec
 
 from copernicus.engine import views, waiting
+from copernicus.engine.absence import element_name, failed_activation
 from copernicus.engine.indexes import below
-from copernicus.engine.resolve import element_name, failed_activation
+from copernicus.engine.instances import Element, Instance
 from copernicus.engine.standing import first
-from copernicus.engine.state import Element, Instance, ProjectState
+from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import unwanted
 from copernicus.errors import NotFound
 from copernicus.model.jobs import AttemptRecord, Failure
