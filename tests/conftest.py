@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from support import clocks, slurm
+from support import clocks, crates, slurm
 
 if TYPE_CHECKING:
     from support.e2e import Env
@@ -119,6 +119,7 @@ def _has_curl() -> bool:
 
 
 CHECKS = (
+    ("crate_validator", crates.is_there),
     ("curl", _has_curl),
     ("fault_tools", _has_fault_tools),
     ("gromacs", _has_gromacs),

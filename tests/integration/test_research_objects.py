@@ -16,6 +16,7 @@ from copernicus.errors import Conflict
 from copernicus.model.functions import Port
 from copernicus.model.types import AnyType
 from copernicus.server.embedded import EmbeddedServer
+from support import crates
 from support.server_client import (
     PASSWORD,
     ScriptedWorker,
@@ -135,12 +136,51 @@ def test_a_zip_without_files_names_them_by_their_digest(story, tmp_path):
     _, _, client = story
     export_crate(client.project("two"), tmp_path / "two.zip")
     with zipfile.ZipFile(tmp_path / "two.zip") as archive:
-        assert sorted(archive.namelist()) == ["ro-crate-metadata.json", "workflow.json"]
+        assert sorted(archive.namelist()) == [
+            "README.md",
+            "ro-crate-metadata.json",
+            "workflow.json",
+        ]
         graph = entities(archive.read("ro-crate-metadata.json"))
     check_profile(graph)
     (file,) = [e for e in of_type(graph, "File") if "sha256" in e]
     assert file["@id"].startswith("ni:///sha-256;")
     assert list(tmp_path.iterdir()) == [tmp_path / "two.zip"]
+
+
+@pytest.mark.crate_validator
+@pytest.mark.parametrize(("name", "with_files"), [("whole", True), ("named.zip", False)])
+def test_the_validator_of_the_community_finds_nothing_against_a_crate(
+    story, tmp_path, name, with_files
+):
+    _, _, client = story
+    export_crate(client.project("two"), tmp_path / name, with_files=with_files)
+    assert list(crates.judged(tmp_path / name, "REQUIRED")) == []
+    # Recommended, but not known here: addresses of programs and people's organizations.
+    advice = {check for check, _, _ in crates.judged(tmp_path / name, "RECOMMENDED")}
+    assert advice <= {
+        "process-run-crate-0.5_3.2",  # programs have a url
+        "process-run-crate-0.5_5.1",  # programs are named by a url
+        "ro-crate-1.1_22.3",  # there is a publisher
+        "ro-crate-1.1_28.1",  # when a file that is elsewhere was looked at
+        "ro-crate-1.1_30.2",  # the author has an affiliation
+        "ro-crate-1.1_30.3",
+        "workflow-ro-crate-1.0_7.1",  # a check that asks for a wrong address
+    }
+
+
+@pytest.mark.crate_validator
+def test_the_validator_finds_what_is_missing(story, tmp_path):
+    _, _, client = story
+    export_crate(client.project("two"), tmp_path / "crate")
+    metadata = tmp_path / "crate" / "ro-crate-metadata.json"
+    told = json.loads(metadata.read_text())
+    for entity in told["@graph"]:
+        if entity["@id"] == "workflow.json":
+            del entity["step"]
+    metadata.write_text(json.dumps(told))
+    found = {check for check, _, _ in crates.judged(tmp_path / "crate", "REQUIRED")}
+    assert "provenance-run-crate-0.5_4.1" in found
 
 
 def test_a_project_that_did_nothing_has_nothing_to_export(story, tmp_path):

@@ -29,7 +29,11 @@ from copernicus.model.jobs import AttemptRecord
 from copernicus.version import __version__
 
 WORKFLOW = "workflow.json"
+README = "README.md"
 UNSTATED = "not stated: ask the owners of the project"
+_CRATE = "https://w3id.org/ro/crate/1.1"
+_WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
+_WORKFLOW_PROFILE = "https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"
 _STATUS = {"succeeded": "Completed", "": "Active"}
 Entity = dict[str, Any]
 
@@ -41,6 +45,9 @@ class CrateWriter:
         self.history = history
         self.state = history.state
         self.crate = ROCrate(version="1.1")
+        # The words of RO-Crate 1.1 are older than this one of schema.org.
+        self.crate.metadata.extra_terms["sha256"] = "http://schema.org/sha256"
+        self.name = name
         self.values = Values()
         self.actions: list[str] = []
         self.controls: list[str] = []
@@ -50,9 +57,11 @@ class CrateWriter:
         root = self.crate.root_dataset
         root["name"] = f"Project {name} of Copernicus"
         root["description"] = f"Network, activations, inputs and results of the project {name}."
-        root["license"] = license_text
+        root["license"] = {"@id": "#license"}
         root["datePublished"] = _time(history.last)
         self._owner = f"#user-{self.state.owner}"
+        root["author"] = {"@id": self._owner}
+        self._add("#license", "CreativeWork", name=license_text, description=license_text)
         self._add(self._owner, "Person", name=self.state.owner)
         self._add(
             "#copernicus", "SoftwareApplication", name="Copernicus", softwareVersion=__version__
@@ -77,6 +86,7 @@ class CrateWriter:
         for profile in PROFILES:
             name, version = profile.rstrip("/").split("/")[-2:]
             self._add(profile, "CreativeWork", name=f"{name} profile", version=version)
+        self.crate.metadata["conformsTo"] = [{"@id": _CRATE}, {"@id": _WORKFLOW_CRATE}]
         root["mainEntity"] = {"@id": WORKFLOW}
         root["mentions"] = [{"@id": "#run"}, *({"@id": a} for a in self.actions)]
 
@@ -104,9 +114,12 @@ class CrateWriter:
             fields["endTime"] = _time(self.history.ended[made.id])
         if made.failure:
             fields["error"] = made.failure.reason
-        if left_out or made.parent:
-            continued = f"continues {made.parent}. " if made.parent else ""
-            fields["description"] = continued + (f"left out: {left_out}" if left_out else "")
+        said = [f"{function} {made.version} at {name}"]
+        if made.parent:
+            said.append(f"continues {made.parent}")
+        if left_out:
+            said.append(f"left out: {left_out}")
+        fields["description"] = ". ".join(said)
         self._add(action, "CreateAction", **fields)
         for attempt in made.attempts:
             self._attempt(made, attempt)
@@ -175,14 +188,19 @@ class CrateWriter:
                 properties={
                     "@type": types,
                     "name": "The network of the project",
+                    "version": str(self.state.revision),
+                    "conformsTo": {"@id": _WORKFLOW_PROFILE},
                     "encodingFormat": "application/json",
                     "programmingLanguage": {"@id": "#network"},
-                    "hasPart": [{"@id": tool} for tool in self.functions],
-                    "step": [{"@id": f"#step-{n}"} for n in self.steps.values()],
+                    "hasPart": _plainly([{"@id": tool} for tool in self.functions]),
+                    "step": _plainly([{"@id": f"#step-{n}"} for n in self.steps.values()]),
                 },
             )
         )
         self._add("#network", "ComputerLanguage", name="Network of Copernicus")
+        self._add(_WORKFLOW_PROFILE, "CreativeWork", name="ComputationalWorkflow", version="1.0")
+        about = {"about": {"@id": "./"}, "encodingFormat": "text/markdown"}
+        self._add(README, "File", name="What is in this crate", **about)
 
     def _run(self) -> None:
         first = {"startTime": _time(self.history.began), "endTime": _time(self.history.last)}
@@ -190,6 +208,7 @@ class CrateWriter:
             "#run",
             "CreateAction",
             name="All that the project has run",
+            description=f"{len(self.actions)} activations of {len(self.steps)} instances.",
             instrument={"@id": WORKFLOW},
             agent={"@id": self._owner},
             object=self.values.set_by_hand(self.state),
@@ -211,7 +230,21 @@ class CrateWriter:
             return
         self._known.add(entity)
         make = DataEntity if kind == "File" else ContextEntity
-        self.crate.add(make(self.crate, entity, properties={"@type": kind, **fields}))
+        told = {name: _plainly(value) for name, value in fields.items()}
+        self.crate.add(make(self.crate, entity, properties={"@type": kind, **told}))
+
+    def readme(self) -> str:
+        """What a person who opens the crate reads first."""
+        return (
+            f"# Project {self.name} of Copernicus\n\n"
+            f"All that the project has run: {len(self.actions)} activations of {len(self.steps)} "
+            "instances, with their inputs, results, machines and times.\n\n"
+            f"- `{WORKFLOW}`: the network, with its inputs.\n"
+            "- `ro-crate-metadata.json`: what was run, by the Provenance Run Crate profile of "
+            "RO-Crate (https://www.researchobject.org/workflow-run-crate/).\n"
+            "- `files/`, where they were asked for: inputs and results. A file that is not here is "
+            "named by its SHA-256.\n"
+        )
 
     def network(self) -> bytes:
         """The content of the workflow file."""
@@ -254,6 +287,7 @@ def export_crate(
     try:
         part.mkdir(parents=True)
         (part / WORKFLOW).write_bytes(writer.network())
+        (part / README).write_text(writer.readme(), encoding="utf-8")
         for where, file in writer.values.files.items() if with_files else ():
             place = part / where
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -279,6 +313,11 @@ def _put(part: Path, target: Path) -> None:
         whole.replace(target)
     finally:
         whole.unlink(missing_ok=True)
+
+
+def _plainly(value: Any) -> Any:
+    """A list of one as that one, as RO-Crate recommends."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _time(at: float) -> str:

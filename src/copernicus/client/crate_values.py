@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import mimetypes
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -85,7 +86,12 @@ class Values:
             entity = f"ni:///sha-256;{raw}"
         if entity not in self._entities:
             self.files[entity] = file
-            known = {"name": file.name, "contentSize": str(file.size), "sha256": file.sha256}
+            known = {
+                "name": file.name,
+                "contentSize": str(file.size),
+                "sha256": file.sha256,
+                "encodingFormat": mimetypes.guess_type(safe)[0] or "application/octet-stream",
+            }
             self._entities[entity] = ("File", known)
         return entity
 
