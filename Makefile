@@ -22,7 +22,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 PIP := -m pip --disable-pip-version-check install --quiet --editable
 
 # What tests need from the distribution's packages: each is a script in .ci that looks for it.
-PARTS := gromacs environment-modules fault-tools postgresql openmpi slurm crate-validator
+PARTS := gromacs environment-modules fault-tools postgresql openmpi slurm crate-validator \
+	shells chromium
 
 # The stories that servers go through on a PostgreSQL, too.
 ALSO_ON_POSTGRESQL := $(addprefix tests/e2e/test_,server_truth.py gromacs_stories.py \

@@ -1,8 +1,7 @@
 """What holds for all tests: which parts must be there, what shares a process, how long it may be.
 
-- ``gromacs``, ``openmm``, ``mpi``, ``slurm`` and ``fault_tools`` mark tests that need these
-  programs. Without them they are skipped, and the summary says why; with ``CI=true`` a missing
-  program is a failure.
+- Marks as ``gromacs``, ``openmm``, ``shells`` (``CHECKS``) say what a test needs. Without it, it is
+  skipped, and the summary says why; with ``CI=true`` a missing program is a failure.
 - With ``pytest -n N --dist loadfile`` the tests of a file run one after another in one process:
   they may share servers and what these hold.
 - ``--quick`` gives properties fewer random examples.
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from support import clocks, crates, slurm
+from support import crates, slurm
 
 if TYPE_CHECKING:
     from support.e2e import Env
@@ -103,7 +102,7 @@ def _has_environment_modules() -> bool:
 
 def _has_fault_tools() -> bool:
     compiled = shutil.which("cc") and Path("/usr/include/stdio.h").exists()
-    return bool(clocks.library() and compiled and all(map(_is_there, ("ip", "iptables", "mount"))))
+    return bool(compiled and all(map(_is_there, ("ip", "iptables", "mount"))))
 
 
 def _is_there(program: str) -> bool:
@@ -126,6 +125,8 @@ CHECKS = (
     ("openmm", _has_openmm),
     ("environment_modules", _has_environment_modules),
     ("postgres", _has_postgres),
+    ("shells", lambda: all(map(_is_there, ("zsh", "fish", "systemd-analyze")))),
+    ("chromium", lambda: _is_there("chromium")),
     ("mpi", lambda: all(map(_is_there, ("mpirun", "mpicc")))),
     ("slurm", slurm.is_there),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,11 +66,9 @@ def test_metrics_count_what_happened(env: Env, reader: Reader) -> None:
     assert {"copernicus_requests", "copernicus_queue_jobs", "copernicus_leases"} <= families
 
 
+@pytest.mark.shells
 @pytest.mark.parametrize("page", ["server", "worker"])
 def test_the_unit_of_a_service_is_understood_by_systemd(page: str, tmp_path: Path) -> None:
-    tool = shutil.which("systemd-analyze")
-    if tool is None:
-        pytest.skip("there is no systemd here to ask")
     text = (HOW_TO / f"run-a-{page}-as-a-service.md").read_text()
     found = re.search(r"```(?:ini)?\n(\s+\[Unit\].*?)```", text, re.DOTALL)
     assert found is not None
@@ -85,7 +82,9 @@ def test_the_unit_of_a_service_is_understood_by_systemd(page: str, tmp_path: Pat
     assert [word for word in words if word.startswith("--") and word not in helped.stdout] == []
     file = tmp_path / f"copernicus-{page}.service"
     file.write_text(unit.replace(command[1], str(own)).replace("User=copernicus", "User=root"))
-    said = subprocess.run([tool, "verify", file], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        ["systemd-analyze", "verify", file], capture_output=True, text=True, check=False
+    )
     assert (said.returncode, [x for x in said.stderr.splitlines() if file.name in x]) == (0, [])
 
 

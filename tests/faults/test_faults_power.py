@@ -13,7 +13,7 @@ import pytest
 
 from copernicus.blobs import BlobStore
 from copernicus.store import Store
-from support import power
+from support import power, shims
 from support.crashes import check_made_once
 from support.e2e import Env, wait_until
 from support.e2e_programs import count, programs_file
@@ -28,7 +28,7 @@ IMAGES = 100
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return power.build(tmp_path_factory.mktemp("shim"))
+    return shims.build("disk_shim", tmp_path_factory.mktemp("shim"))
 
 
 def recorded(library: Path, folder: Path) -> list[power.Operation]:

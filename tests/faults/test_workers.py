@@ -6,7 +6,6 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psutil
 import pytest
@@ -134,7 +133,7 @@ def test_fault_18_a_laptop_that_slept_for_ten_days_renews_itself_and_works(env: 
     clock = FakeClock(env.root / "clock")
     env.variables = clock.variables
     project = env.open(session_idle_s=30.0 * DAY_S, worker_certificate_s=1.0 * DAY_S)
-    first = env.start_worker("laptop", "--programs", only_count(env))
+    first = env.start_worker("laptop", "--programs", programs_file(env))
     count(env, "c", LAST)
     wait_until(lambda: states(project, "c") == ["running"], "it runs")
     with frozen(first):
@@ -147,13 +146,6 @@ def test_fault_18_a_laptop_that_slept_for_ten_days_renews_itself_and_works(env: 
     assert first.process.poll() is None
     assert first.said.count("certificate was renewed") == 1
     assert outcomes(project)[-1] == "completed"
-
-
-def only_count(env: Env) -> Path:
-    programs_file(env)
-    # Only the worker's clock is moved: libfaketime breaks the sleep of programs.
-    line = f'command = ["{env.root / "count.sh"}"]\nenvironment = {{ LD_PRELOAD = "" }}'
-    return env.write("one.toml", f"[programs.count]\n{line}\n")
 
 
 def expiry(env: Env) -> datetime:

@@ -90,11 +90,10 @@ def test_answers_are_kept_for_a_while_and_a_silent_server_is_left_alone(cpc, mon
     assert offered("show", "") == []
 
 
+@pytest.mark.shells
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_shells_offer_them(cpc, tmp_path, shell):
     program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"there is no {shell}")
     counting(cpc, f"in_{shell}", "a")
     cpc("add", "other", "steps.count")
     home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}

@@ -1,45 +1,32 @@
-"""Clocks that jump while a process runs: libfaketime, with an offset that a file holds.
-
-The wall clock jumps; the monotonic clock does not, as on a real machine.
-"""
+"""Clocks that jump while a process runs: ``clock_shim.c``, with an offset that a file holds."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
-_PLACES = ("/usr/lib", "/usr/local/lib")
-
-
-def library() -> Path | None:
-    """Where libfaketime for programs with threads is, if it is installed."""
-    for place in _PLACES:
-        for found in Path(place).glob("**/faketime/libfaketimeMT.so.1"):
-            return found
-    return None
+from support import shims
 
 
 class FakeClock:
-    """The wall clock of the processes that are started with ``variables``."""
+    """The wall clock of the processes that are started with ``variables``.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.jump(0)
+    The monotonic clock is the machine's, as on a real machine whose clock jumps. (libfaketime moves
+    that one too, or breaks the sleeps that go by it.)
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._file = folder / "offset"
+        self._file.write_bytes(bytes(8))
+        self._library = shims.build("clock_shim", folder)
 
     def jump(self, seconds: float) -> None:
         """From now on it is so far off the real one."""
-        temporary = self._file.with_name(f"{self._file.name}.new")
-        temporary.write_text(f"{seconds:+.0f}\n")
-        temporary.replace(self._file)
+        with self._file.open("r+b") as file:
+            file.write(struct.pack("=q", round(seconds)))
 
     @property
     def variables(self) -> dict[str, str]:
         """For the environment of a process."""
-        where = library()
-        assert where is not None, "install faketime"
-        return {
-            "LD_PRELOAD": str(where),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
+        return {"LD_PRELOAD": str(self._library), "CLOCK_SHIM": str(self._file)}

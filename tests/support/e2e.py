@@ -234,6 +234,10 @@ class Env:
         """A running server with its administrator logged in, a bundle, and a project."""
         self.init_server(**settings)
         self.start_server()
+        return self.begin(project)
+
+    def begin(self, project: str = "p") -> Project:
+        """The administrator logs in to the server that runs; a bundle and a project are made."""
         self.log_in()
         save_worker_bundle(self.bundle, self.client.worker_bundle())
         self.client.create_project(project, seed=1)

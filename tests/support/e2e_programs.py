@@ -1,12 +1,14 @@
 """Small programs that the project has never heard of, with what an owner and a user write of them.
 
-``shift`` turns every byte of a file around; ``count`` counts slowly, can be stopped and continued;
-``trial`` does what its text says.
+``shift`` turns every byte of a file around; ``count`` counts slowly, can be stopped and continued,
+and goes on beyond its end while it is held; ``trial`` does what its text says.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from support.e2e import Env
@@ -28,13 +30,16 @@ stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
 last, pause = int(sys.argv[1]), float(sys.argv[2])
 here = int(open("state").read()) if sys.argv[3:] == ["--resume"] else 0
+held = os.path.join(os.path.dirname(sys.argv[0]), "hold")
 print("begins at", here, flush=True)
-for step in range(here, last + 1):
+step = here
+while step <= last or os.path.exists(held):
     open("new", "w").write(str(step))
     os.replace("new", "state")
     if stopped:
         raise SystemExit(1)
     time.sleep(pause)
+    step += 1
 open("result", "w").write(str(last))
 """
 
@@ -146,6 +151,14 @@ def programs_file(env: Env) -> Path:
     tables[0] += """
 version = {argv = ["{program}", "--version"], regex = 'release (\\d+\\.\\d+)'}"""
     return env.write("programs.toml", "\n".join(tables) + "\n")
+
+
+@contextlib.contextmanager
+def held(env: Env) -> Iterator[None]:
+    """No counter of this environment comes to its end meanwhile."""
+    file = env.write("hold", "")
+    yield
+    file.unlink()
 
 
 def count(env: Env, name: str, last: int, pause: float = 0.005) -> None:

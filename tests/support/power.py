@@ -10,24 +10,13 @@ from __future__ import annotations
 import os
 import random
 import struct
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("disk_shim.c")
 SECTOR = 512
 _HEAD = struct.Struct("=IIIIQqQ")
 _ACK = ord("A")
-
-
-def build(folder: Path) -> Path:
-    """The library, to be preloaded."""
-    made = folder / "disk_shim.so"
-    subprocess.run(
-        ["cc", "-O1", "-shared", "-fPIC", "-Wall", "-o", str(made), str(SOURCE), "-ldl"], check=True
-    )
-    return made
 
 
 def variables(library: Path, root: Path, record: Path | None = None, fail: str = "") -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from copernicus.errors import (
     error_for_code,
 )
 from copernicus.protocol import ErrorBody
+from copernicus.security.clocks import clock_note
 from copernicus.security.tls import client_context, server_name_extension
 
 T = TypeVar("T")
@@ -27,6 +29,8 @@ T = TypeVar("T")
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 # The stream has a sign of life every 15 s by default; three missed ones are a dead line.
 _STREAM_TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=50.0)
+_DATES = frozenset({9, 10})
+"""OpenSSL's numbers for a certificate that is not yet valid, or has expired."""
 _REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
 
@@ -40,6 +44,7 @@ class Transport:
         self.urls = tuple(url.rstrip("/") for url in urls)
         self._user = user
         self._token = token
+        self._ca_pem = ca_pem
         self._extensions = server_name_extension(server_id)
         self._http = httpx2.Client(
             verify=client_context(ca_pem), timeout=_TIMEOUT, follow_redirects=False
@@ -186,19 +191,44 @@ class Transport:
         try:
             yield
         except httpx2.TransportError as error:
+            refused = _verification(error)
+            if refused is not None and refused.verify_code in _DATES:
+                note = self._ask_for_clock(url)
+                if note:
+                    raise ServerUnreachable(
+                        f"The certificate of {url} is not valid now by the clock of this machine."
+                        + note
+                    ) from error
             raise unreachable(url, self.server_id, error) from error
+
+    def _ask_for_clock(self, url: str) -> str:
+        """By how much the clocks differ, from the server itself, whatever its certificate's dates.
+
+        Nothing but the time of the answer is taken from it.
+        """
+        context = client_context(self._ca_pem, check_dates=False)
+        with contextlib.suppress(httpx2.TransportError):
+            with httpx2.Client(verify=context, timeout=10.0) as http:
+                reply = http.get(f"{url}/v1/health", extensions=self._extensions)
+            return clock_note(reply.headers)
+        return ""
+
+
+def _verification(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def unreachable(url: str, server_id: str, error: Exception) -> CopernicusError:
     """What a failed connection means to a person."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return ServerUnreachable(
-                f"What answers at {url} is not the server {server_id}, or its clock is wrong "
-                f"({cause.verify_message}): check the address, or log in anew (cpc login)"
-            )
-        cause = cause.__cause__ or cause.__context__
+    refused = _verification(error)
+    if refused is not None:
+        return ServerUnreachable(
+            f"What answers at {url} is not the server {server_id}, or its clock is wrong "
+            f"({refused.verify_message}): check the address, or log in anew (cpc login)"
+        )
     if isinstance(error, httpx2.ConnectError):
         return ServerUnreachable(
             f"Nothing answers at {url} ({_short(error)}): is the server running "

@@ -175,13 +175,14 @@ def verify_worker_certificate(
         der: the certificate as TLS hands it over.
         ca_pem: the server's own authority; others that TLS trusts may not name our workers.
         now: aware time.
-        grace: how long after its end it is still taken (only to renew, with a signed challenge).
+        grace: how long after its end it is still taken (only to renew, with a signed challenge);
+            with it, one of a date to come is taken too: our own clock was ahead when it was made.
 
     Raises:
         NotAuthenticated: another issuer, a name of another server, not for clients, or out of date.
     """
     identity = _proven_identity(der, ca_pem)
-    if now < identity.not_before:
+    if now < identity.not_before and not grace:
         raise NotAuthenticated(
             f"The certificate of worker {identity.worker_id} is not valid before "
             f"{identity.not_before.isoformat()}: compare the clocks."

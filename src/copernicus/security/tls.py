@@ -17,6 +17,9 @@ from copernicus.security.certificates import tls_name
 from copernicus.security.files import check_private
 from copernicus.security.identity import CA_CERTIFICATE, CA_KEY, SERVER_CERTIFICATE, SERVER_KEY
 
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which the ssl module does not name."""
+
 
 def server_context(
     folder: Path, *, require_client_certificate: bool, peer_ca_pems: Sequence[str] = ()
@@ -59,7 +62,11 @@ def load_server_leaf(context: ssl.SSLContext, folder: Path) -> None:
 
 
 def client_context(
-    ca_pem: str, *, cert_file: Path | None = None, key_file: Path | None = None
+    ca_pem: str,
+    *,
+    cert_file: Path | None = None,
+    key_file: Path | None = None,
+    check_dates: bool = True,
 ) -> ssl.SSLContext:
     """The context to call a server with; it trusts that one server's authority and nothing else.
 
@@ -67,6 +74,8 @@ def client_context(
         ca_pem: the authority, as it stands in a bundle.
         cert_file: the caller's own certificate, for the machine port.
         key_file: the key of that certificate, readable by its owner only.
+        check_dates: False takes a certificate of the server's that is over or not yet valid: only
+            to find out by how much clocks differ, never to send or trust anything.
 
     Raises:
         BadSettings: an authority, certificate or key that cannot be used.
@@ -74,6 +83,8 @@ def client_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_STRICT
+    if not check_dates:
+        context.verify_flags |= _NO_CHECK_TIME
     _trust(context, ca_pem, "The authority's certificate")
     if cert_file is not None and key_file is not None:
         check_private(key_file)

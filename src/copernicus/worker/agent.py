@@ -29,6 +29,7 @@ from copernicus.executors.local import LocalExecutor
 from copernicus.security.files import make_private_folder
 from copernicus.worker.allocation import seconds_left
 from copernicus.worker.bench import Tools
+from copernicus.worker.clocks import ClockIsOff, ask_for_clock
 from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.crew import Crew
 from copernicus.worker.delivery import Delivery
@@ -154,6 +155,8 @@ class Agent:
         self._give_up = asyncio.Event()
         self._certificate_doubted = asyncio.Event()
         self._away = False
+        self._clock_asked: asyncio.Task[None] | None = None
+        self._clock_told = ""
         self._stopping = False
         self._drained = False
         self._exit_code = 0
@@ -185,7 +188,7 @@ class Agent:
             self._ending,
         )
         self._heartbeats = Heartbeats(
-            self._link, self._crew.attempts, self._crew.free_now, self._drain
+            self._link, self._crew.attempts, self._crew.free_now, self._drain, self._trouble
         )
         self._leasing.on_drain = lambda: self._drain(True)
         self._crew.on_room = self._leasing.room
@@ -211,7 +214,7 @@ class Agent:
         try:
             await self._work(keepers)
         finally:
-            await _cancel(keepers)
+            await _cancel([*keepers, *filter(None, [self._clock_asked])])
             await self._crew.close()
             self._executor.close()
             await self._link.close()
@@ -302,10 +305,23 @@ class Agent:
                 "server_away", f"{error.message}; trying again (first in {delay:.1f} s)"
             )
         self._away = True
+        if not self._clock_told and (self._clock_asked is None or self._clock_asked.done()):
+            self._clock_asked = asyncio.create_task(self._ask_for_clock())
+
+    async def _ask_for_clock(self) -> None:
+        """It may be the clocks that keep worker and server apart."""
+        self._tell_clock((await ask_for_clock(self._identity.bundle)).strip())
+
+    def _tell_clock(self, said: str) -> None:
+        """Say it once, until the server has been reached or has renewed the certificate."""
+        if said and not self._clock_told:
+            self._console.say("clock", said)
+        self._clock_told = self._clock_told or said
 
     def _server_answers(self) -> None:
         if self._away:
             self._away = False
+            self._clock_told = ""
             self._console.say("server_back", "the server answers again")
 
     async def _renew_forever(self) -> None:
@@ -322,6 +338,11 @@ class Agent:
             try:
                 await renew(self._identity, self._link)
                 self._console.say("renewed", "the worker's certificate was renewed")
+                self._clock_told = ""
+            except ClockIsOff as error:
+                # What runs goes on: only dates stand in the way, and clocks are set again.
+                self._tell_clock(error.message)
+                await asyncio.sleep(_RENEW_AGAIN_S)
             except (ServerUnreachable, ServerBusy) as error:
                 self._trouble(error, _RENEW_AGAIN_S)
                 await asyncio.sleep(_RENEW_AGAIN_S)

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from copernicus.errors import ServerBusy, ServerUnreachable
+from copernicus.errors import CopernicusError, ServerBusy, ServerUnreachable
 from copernicus.model.resources import Offer
 from copernicus.protocol import Directive, HeartbeatReply, HeartbeatRequest
 from copernicus.worker.attempt import Attempt
@@ -16,7 +16,11 @@ from copernicus.worker.link import Link
 
 
 class Heartbeats:
-    """Beats while there are attempts; ``on_drain`` hears whether the server drains the worker."""
+    """Beats while there are attempts.
+
+    ``on_drain`` hears whether the server drains the worker, ``on_trouble`` why it was not reached
+    and in how many seconds the next beat is due.
+    """
 
     def __init__(
         self,
@@ -24,11 +28,13 @@ class Heartbeats:
         attempts: Mapping[str, Attempt],
         offer: Callable[[], Offer],
         on_drain: Callable[[bool], None],
+        on_trouble: Callable[[CopernicusError, float], None],
     ) -> None:
         self._link = link
         self._attempts = attempts
         self._offer = offer
         self._on_drain = on_drain
+        self._on_trouble = on_trouble
         self._joined = asyncio.Event()
         self._interval_s = math.inf
 
@@ -65,7 +71,8 @@ class Heartbeats:
         request = HeartbeatRequest(tuple(beats), self._offer())
         try:
             reply = await self._link.ask("/v1/work/heartbeat", request, HeartbeatReply)
-        except (ServerUnreachable, ServerBusy):
+        except (ServerUnreachable, ServerBusy) as error:
+            self._on_trouble(error, self._interval_s)
             return
         for directive in reply.directives:
             self._follow(directive)

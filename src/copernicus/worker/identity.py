@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import email.utils
 import platform
 import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -17,13 +16,13 @@ import msgspec
 from copernicus.errors import (
     BadSettings,
     CopernicusError,
-    NotAuthenticated,
     ServerBusy,
     ServerUnreachable,
     error_for_code,
 )
 from copernicus.protocol import Certificate, ErrorBody, JoinRequest, RenewRequest, WorkerFacts
 from copernicus.security.bundle import WorkerBundle, read_worker_bundle
+from copernicus.security.clocks import clock_note
 from copernicus.security.files import make_private_folder, read_private, write_private
 from copernicus.security.identity import (
     certificate_der,
@@ -34,11 +33,14 @@ from copernicus.security.identity import (
 from copernicus.security.renewal import make_challenge, sign_renewal
 from copernicus.security.tls import client_context, server_name_extension
 from copernicus.version import __version__
+from copernicus.worker.clocks import (
+    ClockIsOff,
+    ask_for_clock,
+    explain_tls,
+    refusal,
+)
 from copernicus.worker.link import Link
 from copernicus.worker.probe import Machine
-
-_CLOCK_TOLERANCE = timedelta(minutes=2)
-
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 PAIR = "worker.pem"
@@ -70,10 +72,13 @@ class Identity:
         return client_context(self.bundle.ca_pem, cert_file=self.pair_file, key_file=self.pair_file)
 
     def seconds_to_renewal(self, now: datetime) -> float:
-        """Seconds until two thirds of the certificate's life are over; not negative."""
+        """Seconds until two thirds of the certificate's life are over; not negative.
+
+        None of a certificate of a date to come: the server's clock was ahead when it made that.
+        """
         life = certificate_validity(self.certificate)
         due = life.not_before + (life.not_after - life.not_before) * 2 / 3
-        return max(0.0, (due - now).total_seconds())
+        return 0.0 if life.renewal_due(now) else (due - now).total_seconds()
 
     def out_of_date(self, now: datetime) -> bool:
         """Whether TLS would refuse the certificate by its dates."""
@@ -108,13 +113,8 @@ async def obtain_identity(bundle_file: Path, work_dir: Path, machine: Machine) -
         certificate_der(certificate), bundle.ca_pem, max(life.not_before, min(now, life.not_after))
     )
     identity = Identity(bundle, known.worker_id, folder)
-    if now > life.not_after:
+    if identity.out_of_date(now):
         await renew_by_challenge(identity)
-    elif now < life.not_before:
-        raise NotAuthenticated(
-            f"The certificate of this worker is valid from {life.not_before:%Y-%m-%d %H:%M:%S} "
-            f"UTC, but the clock of this machine says {now:%Y-%m-%d %H:%M:%S}: set the clock."
-        )
     return identity
 
 
@@ -196,24 +196,16 @@ async def _ask_user_port(
                     extensions=server_name_extension(bundle.server_id),
                 )
             except (httpx2.TransportError, ssl.SSLError, OSError) as error:
-                problems.append(f"{url}: {_explain_tls(error)}")
+                problems.append(f"{url}: {explain_tls(error)}")
                 continue
             if response.status_code >= 400:
                 raise _refused(response.status_code, response.content, response.headers)
             return msgspec.json.decode(response.content, type=Certificate)
+    note = await ask_for_clock(bundle)
     raise ServerUnreachable(
-        f"server {bundle.server_id} cannot be reached ({'; '.join(problems)}): is it running, "
-        "and are these still its addresses?"
+        f"server {bundle.server_id} cannot be reached ({'; '.join(problems)})"
+        f"{note or ': is it running, and are these still its addresses?'}"
     )
-
-
-def _explain_tls(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    if "CERTIFICATE_VERIFY_FAILED" not in text:
-        return text
-    if "expired" in text or "not yet valid" in text:
-        return f"its certificate is not valid now by the clock of this machine ({text})"
-    return f"what answers is not the server of this bundle ({text})"
 
 
 def _refused(status: int, content: bytes, headers: Mapping[str, str]) -> CopernicusError:
@@ -221,56 +213,24 @@ def _refused(status: int, content: bytes, headers: Mapping[str, str]) -> Coperni
         body = msgspec.json.decode(content, type=ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
         body = ErrorBody("error", f"the server answers {status}")
-    message = body.message + _clock_note(headers)
     if status in (401, 403):
-        return NotAuthenticated(message)
+        return refusal(body.message, headers)
     if status in (429, 500, 502, 503, 507):
-        return ServerBusy(message)
-    return error_for_code(body.code)(message)
-
-
-def _clock_note(headers: Mapping[str, str]) -> str:
-    """A sentence about this machine's clock, if the server's ``Date`` shows that it is off."""
-    try:
-        theirs = email.utils.parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
-        return ""
-    off = datetime.now(UTC) - theirs.astimezone(UTC)
-    if abs(off) < _CLOCK_TOLERANCE:
-        return ""
-    way = "ahead of" if off > timedelta(0) else "behind"
-    return f" This machine's clock is {abs(off).total_seconds():.0f} s {way} the server's."
+        return ServerBusy(body.message)
+    return error_for_code(body.code)(body.message + clock_note(headers))
 
 
 async def diagnose(identity: Identity, error: CopernicusError) -> str:
     """Why the server does not take this worker, as far as can be found out from here."""
+    bundle = identity.bundle
     life = certificate_validity(identity.certificate)
     now = datetime.now(UTC)
+    message = error.message
     if now > life.not_after:
-        return f"{error.message} The certificate of this worker expired at {life.not_after}."
+        message += f" The certificate of this worker expired at {life.not_after}."
     if now < life.not_before:
-        return (
-            f"{error.message} The certificate of this worker is valid from {life.not_before}, "
-            f"but the clock of this machine says {now}: set the clock."
+        message += (
+            f" The certificate of this worker is valid from {life.not_before}, but the clock of "
+            f"this machine says {now}."
         )
-    note = await _ask_health(identity.bundle)
-    return f"{error.message}{note}"
-
-
-async def _ask_health(bundle: WorkerBundle) -> str:
-    """What the user port shows of the trouble: another server, or clocks that differ."""
-    async with httpx2.AsyncClient(
-        verify=client_context(bundle.ca_pem), trust_env=False, timeout=10.0
-    ) as client:
-        for url in bundle.join_urls:
-            try:
-                response = await client.get(
-                    url.rstrip("/") + "/v1/health",
-                    extensions=server_name_extension(bundle.server_id),
-                )
-            except (httpx2.TransportError, ssl.SSLError, OSError) as error:
-                if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                    return f" {url}: {_explain_tls(error)}"
-                continue
-            return _clock_note(response.headers)
-    return ""
+    return message if isinstance(error, ClockIsOff) else message + await ask_for_clock(bundle)

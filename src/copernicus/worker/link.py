@@ -17,7 +17,6 @@ from copernicus.blobs import DamagedBlob
 from copernicus.errors import (
     CopernicusError,
     InternalError,
-    NotAuthenticated,
     ServerBusy,
     ServerUnreachable,
     error_for_code,
@@ -25,6 +24,7 @@ from copernicus.errors import (
 from copernicus.protocol import ErrorBody
 from copernicus.security.sockets import DEAD_PEER_OPTIONS
 from copernicus.security.tls import server_name_extension
+from copernicus.worker.clocks import refusal
 
 T = TypeVar("T")
 
@@ -259,7 +259,8 @@ def _refusal(response: httpx2.Response) -> CopernicusError:
     if status in _BUSY:
         return ServerBusy(message or f"the server answers {status} just now")
     if status == 401:
-        return NotAuthenticated(message or "the server does not accept this worker's certificate")
+        message = message or "the server does not accept this worker's certificate."
+        return refusal(message, response.headers)
     if known in (None, CopernicusError):
         return InternalError(message or f"the server answers {status} to {response.url.path}")
     assert known is not None

@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler
 
 from copernicus.errors import NotAllowed, NotAuthenticated
 from copernicus.security.asgi import peer_certificate
-from copernicus.security.identity import verify_worker_certificate
+from copernicus.security.identity import WorkerIdentity, verify_worker_certificate
 from copernicus.security.policy import (
     ANONYMOUS,
     Action,
@@ -25,7 +25,6 @@ from copernicus.security.policy import (
     authorize,
 )
 from copernicus.server.batch import Batch
-from copernicus.server.clock import wall
 from copernicus.server.holdings import Holdings, Project, no_project
 from copernicus.server.site import Site
 from copernicus.store.records import SessionRecord, WorkerRecord
@@ -164,7 +163,7 @@ def _authenticate(connection: Connection, site: Site) -> Caller:
     machines = site.runtime.holdings.machines
     certificate = peer_certificate(cast("dict[str, Any]", connection.scope))
     if certificate is not None:
-        identity = verify_worker_certificate(certificate, site.authority.ca_pem, wall())
+        identity = holder_of(certificate, site)
         worker = machines.trusted(identity.worker_id)
         return Caller(Principal.worker(worker.id), address, worker=worker)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
@@ -184,6 +183,16 @@ def _authenticate(connection: Connection, site: Site) -> Caller:
         user.name, admin=user.admin, scope=Scope(session.scope), project=session.project
     )
     return Caller(principal, address, session=session)
+
+
+def holder_of(certificate: bytes, site: Site) -> WorkerIdentity:
+    """The worker that shows a certificate.
+
+    Raises:
+        NotAuthenticated: it is none of this server's, or over.
+    """
+    ca_pem = site.authority.ca_pem
+    return site.clock.by_either(lambda now: verify_worker_certificate(certificate, ca_pem, now))
 
 
 async def packed(request: AnyRequest, kind: type[T]) -> T:

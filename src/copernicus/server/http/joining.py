@@ -122,13 +122,15 @@ async def renew_on_machine_port(request: AnyRequest) -> Certificate:
 
 async def _renew(request: AnyRequest, data: RenewRequest) -> Certificate:
     site, address = site_of(request), caller_of(request).address
-    identity = verify_renewal(
-        data.certificate,
-        data.csr,
-        data.challenge,
-        data.signature,
-        ca_pem=site.authority.ca_pem,
-        now=wall(),
+    identity = site.clock.by_either(
+        lambda now: verify_renewal(
+            data.certificate,
+            data.csr,
+            data.challenge,
+            data.signature,
+            ca_pem=site.authority.ca_pem,
+            now=now,
+        )
     )
     site.runtime.holdings.machines.trusted(identity.worker_id)
     certificate = _issue(site, data.csr, identity.worker_id)

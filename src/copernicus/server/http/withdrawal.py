@@ -11,9 +11,7 @@ import asyncio
 from typing import Any
 
 from copernicus.errors import CopernicusError
-from copernicus.security.identity import verify_worker_certificate
-from copernicus.server.clock import wall
-from copernicus.server.http.access import ENDS_ITSELF, WITHDRAWS, check_still_holds
+from copernicus.server.http.access import ENDS_ITSELF, WITHDRAWS, check_still_holds, holder_of
 from copernicus.server.site import Site
 from copernicus.telemetry import get_logger
 
@@ -43,9 +41,7 @@ def _cut(site: Site, *, streams: bool = True) -> None:
 def _may_go_on(site: Site, connection: Any, *, streams: bool) -> bool:
     try:
         if connection.certificate is not None:
-            identity = verify_worker_certificate(
-                connection.certificate, site.authority.ca_pem, wall()
-            )
+            identity = holder_of(connection.certificate, site)
             site.runtime.holdings.machines.trusted(identity.worker_id)
         scope = _answering(connection)
         if scope is not None and not _is_spared(scope, streams=streams):
