@@ -41,6 +41,7 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "blob.settled": "the name is on the disk; nobody is answered",
         "blob.complete": "all chunks of a blob are there, its list of chunks is not",
         "blob.listed": "the list is there; nobody is answered",
+        "collect.decided": "files are not kept any more, and all of them are there",
         "sweep.sorted": "a sweep knows what it will remove",
         "sweep.manifests": "it has removed lists of chunks, and no chunks",
         "lease.granted": "an attempt is granted and kept; the worker does not know",

@@ -66,6 +66,8 @@ class ServerSettings:
             new files from people.
         disk_check_s: how often it looks at its disk.
         sweep_every_s: between removals of files that nothing refers to any more.
+        sweep_after_s: for how long a file stays that nothing refers to, counted from when it was
+            last sent or asked for.
         log_level: debug, info, warning or error.
         log_json: one JSON object per line, for machines.
     """
@@ -103,6 +105,7 @@ class ServerSettings:
     min_free_mb: int = 200
     disk_check_s: float = 5.0
     sweep_every_s: float = 6 * 3600.0
+    sweep_after_s: float = 86400.0
     log_level: str = "info"
     log_json: bool = False
 

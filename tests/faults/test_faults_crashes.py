@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from copernicus.cli.checking import check_folder
+from copernicus.errors import ServerBusy, ServerUnreachable
+from copernicus.model.events import FilesDropped
 from copernicus.store.backup import backup_folder
 from copernicus.store.store import Store
 from support.crashes import GROUPS, KILLED, Workload, check_made_once, dies_of
@@ -125,3 +129,32 @@ def test_fault_02_a_kill_at_every_point_of_a_backup(env: Env, point: str) -> Non
     with Store.open(copy) as store:
         assert store.restored
         assert {job.state for job in store.jobs(store.projects()[0].id)} == {"done"}
+
+
+@pytest.mark.parametrize(
+    "point", [*GROUPS["removing"], "transaction.written", "batch.committed", "sweep.manifests"]
+)
+def test_fault_02_a_kill_while_unused_files_are_removed(env: Env, point: str) -> None:
+    load = started(env)
+    load.go_on()
+    load.finish()
+    project = env.project()
+    old = project.get("shift0.out.result").sha256
+    project.set("shift0.in.by", 2)
+    project.wait("shift0", 60, show=False)
+    project.set_retention(0.0)
+    assert env.stop_server() == 0
+    process = env.launch_server(CPC_CRASH_AT=point)
+    with contextlib.suppress(ServerUnreachable, ServerBusy):
+        wait_until(lambda: env.running_server() or process.poll() is not None, "it is there", 60)
+        env.project().collect(dry_run=False)
+    assert process.wait(60) == KILLED
+    env.start_server()
+    env.project().collect(dry_run=False)
+    assert env.stop_server() == 0
+    assert check_folder(env.server).problems == []
+    with Store.open(env.server) as store:
+        (one,) = store.projects()
+        events = list(store.load_project(one.id))
+    dropped = [event for event in events if isinstance(event, FilesDropped)]
+    assert [old in event.files for event in dropped] == [True], "it goes, and goes once"

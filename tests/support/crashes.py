@@ -58,6 +58,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "sweep.sorted",
         "sweep.manifests",
     ),
+    "removing": ("collect.decided",),
     "snapshots": ("snapshot.made", "snapshot.kept"),
     "backing up": ("backup.copied", "backup.whole"),
     "stopping": ("stop.begun", "stop.answered"),

@@ -71,6 +71,7 @@ def test_what_each_role_adds():
         Action.SHARE_PROJECT,
         Action.DELETE_PROJECT,
         Action.EXPORT_PROJECT,
+        Action.REMOVE_FILES,
     }
 
 

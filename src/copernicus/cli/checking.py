@@ -108,19 +108,22 @@ def _check_files(
 
 def _named(store: Store) -> dict[str, str]:
     """Every blob that must be there, and what names it."""
-    from copernicus.server.files import hashes_in, kept_by
+    from copernicus.server.files import dropped_in, hashes_in, kept_by
 
     found: dict[str, str] = {}
     for project in store.projects():
-        position = 0
+        position, here = 0, dict[str, str]()
         while entries := store.journal(project.id, position):
             for entry in entries:
                 for sha256 in kept_by(entry):
-                    found.setdefault(sha256, f"{project.name}, event {entry.position}")
+                    here.setdefault(sha256, f"{project.name}, event {entry.position}")
+                for sha256 in dropped_in(entry):
+                    here.pop(sha256, None)
             position = entries[-1].position
         for row in store.checkpoints(project.id):
             for sha256 in hashes_in(row):
-                found.setdefault(sha256, f"{project.name}, a checkpoint")
+                here.setdefault(sha256, f"{project.name}, a checkpoint")
+        found = here | found
     return found
 
 

@@ -100,6 +100,8 @@ class AsyncProject(_Wrapping[Project]):
     journal = in_thread(Project.journal)
     set_priority = in_thread(Project.set_priority)
     set_share = in_thread(Project.set_share)
+    set_retention = in_thread(Project.set_retention)
+    collect = in_thread(Project.collect)
     share = in_thread(Project.share)
     unshare = in_thread(Project.unshare)
     delete = in_thread(Project.delete)

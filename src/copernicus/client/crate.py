@@ -281,7 +281,7 @@ def export_crate(
     if target.exists():
         raise Conflict(f"{target} exists: remove it, or choose another name")
     writer = CrateWriter(read_history(project), project.name, license_text)
-    writer.values.with_files = with_files
+    writer.values.with_files, writer.values.gone = with_files, writer.history.gone
     writer.build()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:

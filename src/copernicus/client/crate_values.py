@@ -48,6 +48,7 @@ class Values:
     def __init__(self) -> None:
         self.with_files = False
         self.files: dict[str, File] = {}
+        self.gone: set[str] = set()
         self.tools: dict[str, dict[str, Any]] = {}
         self._ports: dict[str, Port] = {}
         self._examples: dict[str, dict[str, None]] = {}
@@ -79,19 +80,22 @@ class Values:
     def _file(self, file: File) -> str:
         name = file.name.replace("\\", "/").rpartition("/")[2]
         safe = name if name not in ("", ".", "..") else "file"
-        if self.with_files:
+        if self.with_files and file.sha256 not in self.gone:
             entity = f"files/{file.sha256[:16]}/{safe}"
         else:
             raw = base64.urlsafe_b64encode(bytes.fromhex(file.sha256)).decode().rstrip("=")
             entity = f"ni:///sha-256;{raw}"
         if entity not in self._entities:
-            self.files[entity] = file
             known = {
                 "name": file.name,
                 "contentSize": str(file.size),
                 "sha256": file.sha256,
                 "encodingFormat": mimetypes.guess_type(safe)[0] or "application/octet-stream",
             }
+            if file.sha256 in self.gone:
+                known["description"] = "removed by a rule of retention; its activation made it"
+            else:
+                self.files[entity] = file
             self._entities[entity] = ("File", known)
         return entity
 

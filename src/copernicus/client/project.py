@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,7 +20,10 @@ from copernicus.client.values import revive
 from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
 from copernicus.model.document import NetworkDocument
 from copernicus.model.edits import Edit
+from copernicus.model.retention import Retention
 from copernicus.protocol import (
+    CollectReply,
+    CollectRequest,
     DecisionView,
     EditReply,
     EditRequest,
@@ -250,6 +253,24 @@ class Project(Drafting, Peeking):
         """
         change = ShareChange(weight, priority, None if pools is None else tuple(pools))
         return self._transport.put(f"{self._base}/share", change, ProjectView)
+
+    def set_retention(
+        self, days: float | None = None, of: Mapping[str, float | None] | None = None
+    ) -> ProjectView:
+        """Set for how long files of results stay that nothing uses; ``None`` is for ever.
+
+        Args:
+            days: for all functions.
+            of: for a function, or for one of its outputs (``gromacs.mdrun.out.trajectory``).
+        """
+        rules = Retention(days, dict(of or {}))
+        return self._transport.put(f"{self._base}/retention", rules, ProjectView)
+
+    def collect(self, *, dry_run: bool = True) -> CollectReply:
+        """Remove the files that go by the rules of retention, or only tell which."""
+        return self._transport.post(
+            f"{self._base}/collect", CollectRequest(dry_run=dry_run), CollectReply
+        )
 
     # --- what happens
 

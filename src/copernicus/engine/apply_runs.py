@@ -178,6 +178,28 @@ def _(event: ev.SkipEnded, state: ProjectState) -> None:
 
 
 @record.register
+def _(event: ev.FilesDropped, state: ProjectState) -> None:
+    for name in event.activations:
+        made = state.activations[name]
+        made.dropped = event.at
+        instance = state.keeper(made)
+        if instance is None:
+            continue
+        # A result without its files is none: an element that has to have it again runs again.
+        element = instance.element(made.eid)
+        for digest in [one for one, success in element.successes.items() if success == name]:
+            del element.successes[digest]
+        element.success = None if element.success == name else element.success
+        element.ended = None if element.ended == name else element.ended
+        element.partial = None if element.partial == name else element.partial
+        reusable = (instance.function, made.version, made.digest)
+        if state.reusable.get(reusable) == name:
+            del state.reusable[reusable]
+        if instance is state.instances.get(made.path):
+            state.mark(made.path, made.eid)
+
+
+@record.register
 def _(event: ev.EffectClosed, state: ProjectState) -> None:
     if state.cancelling.get(event.object, 0) <= event.version:
         state.cancelling.pop(event.object, None)

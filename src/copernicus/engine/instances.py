@@ -27,7 +27,7 @@ class Activation(msgspec.Struct, array_like=True, gc=False):
     snapshot quickly, and the search for garbage passes them over.
 
     ``partial`` is its provisional version: what its job has so far or, if its inputs are
-    ``provisional``, what it gave.
+    ``provisional``, what it gave. ``dropped`` is when files of it went by a rule of retention.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Activation(msgspec.Struct, array_like=True, gc=False):
     partial_digests: dict[str, str] = {}
     partial_attempt: int = 0
     partial_sequence: int = 0
+    dropped: float = 0.0
 
 
 @dataclass(slots=True)

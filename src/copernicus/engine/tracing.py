@@ -80,6 +80,8 @@ def trace_step(state: ProjectState, made: Activation) -> TraceStep:
         declared_by=_declarer(state, found),
         looked_at=_looked_at(state, made, element),
         decisions=tuple(_decisions(made, element)),
+        dropped=made.dropped,
+        outputs=made.outputs if made.dropped else {},
     )
 
 

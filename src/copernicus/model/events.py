@@ -411,6 +411,18 @@ class EvaluationEnded(msgspec.Struct, frozen=True, tag="evaluation_ended", omit_
     failure: Failure | None = None
 
 
+class FilesDropped(msgspec.Struct, frozen=True, tag="files_dropped", omit_defaults=True):
+    """The project does not keep these files any more, by its rules of retention.
+
+    ``files`` are SHA-256 and size of each; ``activations`` are those whose results lack one now:
+    none of them is taken again, what is wanted of them is made anew.
+    """
+
+    activations: tuple[str, ...]
+    files: dict[str, int]
+    at: float
+
+
 class EffectClosed(msgspec.Struct, frozen=True, tag="effect_closed"):
     """An effect was carried out."""
 
@@ -459,5 +471,6 @@ Event = (
     | CodeChanged
     | InstanceUpgraded
     | EvaluationEnded
+    | FilesDropped
     | EffectClosed
 )

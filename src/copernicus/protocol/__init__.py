@@ -52,6 +52,7 @@ from copernicus.protocol.preview import (
     PreviewRuns,
     PreviewWork,
 )
+from copernicus.protocol.retention import CollectReply, CollectRequest, GoingFile
 from copernicus.protocol.shares import JobPriority, PoolChange, PoolView, ShareChange
 from copernicus.protocol.trace import Trace, TraceStep
 from copernicus.protocol.user import (
@@ -96,6 +97,8 @@ __all__ = [
     "Certificate",
     "CheckpointRequest",
     "ChunkRef",
+    "CollectReply",
+    "CollectRequest",
     "DecisionView",
     "Directive",
     "EditReply",
@@ -105,6 +108,7 @@ __all__ = [
     "Estimate",
     "FeedEntry",
     "FunctionView",
+    "GoingFile",
     "Health",
     "HeartbeatReply",
     "HeartbeatRequest",

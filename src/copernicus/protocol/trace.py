@@ -18,6 +18,8 @@ class TraceStep(msgspec.Struct, frozen=True, omit_defaults=True):
     ``looked_at`` are the activations whose values an evaluation awaited, ``decisions`` what it
     decided once. ``parent`` is the activation whose checkpoint it continued, ``reused`` the one
     whose result it took instead of running.
+    ``dropped`` says when files of what it gave were removed by a rule of retention; ``outputs`` are
+    then their names, sizes and SHA-256 (as plain files), by port.
     """
 
     activation: str
@@ -42,6 +44,8 @@ class TraceStep(msgspec.Struct, frozen=True, omit_defaults=True):
     declared_by: str = ""
     looked_at: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
+    dropped: float = 0.0
+    outputs: dict[str, Any] = {}
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):

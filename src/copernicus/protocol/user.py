@@ -11,6 +11,7 @@ from copernicus.model.document import NetworkDocument
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import Failure
+from copernicus.model.retention import Retention
 from copernicus.model.retries import ProjectRetries
 from copernicus.model.types import PortType
 from copernicus.protocol.machine import ProgressReport
@@ -108,6 +109,7 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     notice: str = ""
     budget: Budget = Budget()
     retries: ProjectRetries = ProjectRetries()
+    retention: Retention = Retention()
     use: Use = Use()
     weight: float = 1.0
     priority: int = 0

@@ -397,6 +397,13 @@ class Scheduler:
         """What the project's work can continue from."""
         return [row for row in self._core.book.checkpoints.values() if row.project == project]
 
+    def forget_lines(self, project: str, keys: Iterable[str]) -> None:
+        """Nothing goes on from these checkpoints any more; no job that has not ended may."""
+        for key in keys:
+            line = self._core.line(project, key)
+            self._core.book.dropped.extend(line.refs)
+            self._core.book.put(msgspec.structs.replace(line, refs=()))
+
     def attempts_of(self, worker_id: str) -> list[str]:
         """The attempts that a worker holds."""
         return list(self._core.book.held_by.get(worker_id, ()))

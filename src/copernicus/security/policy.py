@@ -120,6 +120,7 @@ class Action(StrEnum):
     SHARE_PROJECT = "project.share"
     EXPORT_PROJECT = "project.export"
     DELETE_PROJECT = "project.delete"
+    REMOVE_FILES = "project.collect"
 
     MANAGE_USERS = "user.manage"
     MANAGE_WORKERS = "worker.manage"
@@ -174,6 +175,7 @@ PROJECT_ACTIONS = {
     Action.SHARE_PROJECT: Role.OWNER,
     Action.EXPORT_PROJECT: Role.OWNER,
     Action.DELETE_PROJECT: Role.OWNER,
+    Action.REMOVE_FILES: Role.OWNER,
 }
 _READ = frozenset(
     {
@@ -251,6 +253,7 @@ _WORDS = {
     Action.SHARE_PROJECT: "share this project",
     Action.EXPORT_PROJECT: "save this project",
     Action.DELETE_PROJECT: "delete this project",
+    Action.REMOVE_FILES: "change which files this project keeps",
     Action.MANAGE_OWN_ACCOUNT: "change its account",
     Action.CREATE_PROJECT: "make projects",
     Action.MANAGE_USERS: "manage users",

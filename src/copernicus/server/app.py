@@ -51,6 +51,7 @@ from copernicus.server.http.apps import machine_app, user_app
 from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
 from copernicus.server.previews import Previews
+from copernicus.server.retention import collect_all
 from copernicus.server.room import Room, keep_room
 from copernicus.server.runtime import Runtime
 from copernicus.server.site import Site
@@ -352,11 +353,16 @@ async def _snapshots(site: Site) -> None:
 
 
 async def _sweeping(site: Site) -> None:
-    """Remove, now and then, files that nothing names any more; a day old at least."""
+    """Remove, now and then or when it is wanted, files that nothing names any more."""
+    wanted = asyncio.Event()
+    site.sweep_now = wanted.set
     while True:
-        await asyncio.sleep(site.settings.sweep_every_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wanted.wait(), site.settings.sweep_every_s)
+        wanted.clear()
         site.runtime.post(_forget_uploads)
         try:
+            await collect_all(site)
             swept = await asyncio.to_thread(_sweep, site)
         except CopernicusError as error:
             _LOG.error("files were not swept", reason=error.message)
@@ -370,7 +376,8 @@ def _forget_uploads(batch: Batch) -> None:
 
 
 def _sweep(site: Site) -> str:
-    return str(site.blobs.sweep(site.files.all_referred()))
+    after = site.settings.sweep_after_s
+    return str(site.blobs.sweep(site.files.all_referred(), older_than=after))
 
 
 def _end_sessions(batch: Batch, now: float) -> None:

@@ -23,6 +23,7 @@ from copernicus.engine.core import (
     take_over,
     wanted_start,
 )
+from copernicus.engine.retention import Plan, drop
 from copernicus.errors import Conflict
 from copernicus.model.edits import Edit
 from copernicus.model.effects import (
@@ -265,6 +266,13 @@ class Batch:
             self._record(project, go_on(project.state, self.holdings.catalog, FIRED_AT_ONCE))
             if has_more_to_fire(project.state):
                 self.unfinished.add(project_id)
+
+    def drop_files(self, project: Project, planned: Plan) -> None:
+        """The project does not keep these files any more."""
+        project_id = project.record.id
+        self.touched.add(project_id)
+        self.holdings.scheduler.forget_lines(project_id, planned.lines)
+        self._record(project, drop(project.state, planned, self.now))
 
     def delete_project(self, project: Project) -> None:
         """Mark a project as deleted; its running work is told to end."""

@@ -15,13 +15,21 @@ import msgspec
 
 from copernicus.errors import BadValue
 from copernicus.model.edits import Connect, Edit, SetInput
-from copernicus.model.events import PartialMade
+from copernicus.model.events import (
+    FilesDropped,
+    InputSet,
+    ItemAppended,
+    ItemReplaced,
+    PartialMade,
+    PinSet,
+)
 from copernicus.model.jobs import StoredFile
 from copernicus.model.values import File, files_in
 from copernicus.store.records import Entry
 from copernicus.store.store import Store
 
 _HASH_LENGTH = 64
+_SOURCES = (InputSet, ItemAppended, ItemReplaced, PinSet)
 
 
 class FileRights:
@@ -30,6 +38,8 @@ class FileRights:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, set[str]] = {}
+        self._sources: dict[str, set[str]] = {}
+        self._gone: dict[str, dict[str, float]] = {}
         self._read_to: dict[str, int] = {}
         self._reading = threading.Lock()
 
@@ -41,7 +51,17 @@ class FileRights:
         """The blobs that a project names, in parts. Blocking, as ``refers``."""
         yield self._journaled(project)
         yield frozenset(self._checkpoints(project))
-        yield frozenset(self._so_far(project))
+        yield frozenset(self.so_far(project))
+
+    def in_sources(self, project: str) -> Set[str]:
+        """The blobs that were ever given to an input as a value. Blocking, as ``refers``."""
+        self._journaled(project)
+        return self._sources[project]
+
+    def gone(self, project: str, sha256: str) -> float | None:
+        """When a file went that the project does not keep any more. Blocking, as ``refers``."""
+        self._journaled(project)
+        return self._gone[project].get(sha256)
 
     def all_referred(self) -> set[str]:
         """Every blob that any project names. Blocking, and slow the first time."""
@@ -53,9 +73,19 @@ class FileRights:
     def _journaled(self, project: str) -> set[str]:
         with self._reading:
             known = self._known.setdefault(project, set())
+            sources = self._sources.setdefault(project, set())
+            gone = self._gone.setdefault(project, {})
             while entries := self._store.journal(project, self._read_to.get(project, 0)):
                 for entry in entries:
-                    known.update(named_in(entry))
+                    named = set(named_in(entry))
+                    known |= named
+                    if isinstance(entry.event, _SOURCES):
+                        sources |= named
+                    for sha256 in named & gone.keys():
+                        del gone[sha256]
+                    for sha256 in dropped_in(entry):
+                        known.discard(sha256)
+                        gone[sha256] = entry.at
                 self._read_to[project] = entries[-1].position
             return known
 
@@ -64,8 +94,8 @@ class FileRights:
         for row in self._store.checkpoints(project):
             yield from hashes_in(row)
 
-    def _so_far(self, project: str) -> Iterator[str]:
-        """What attempts have given that no result in the journal names."""
+    def so_far(self, project: str) -> Iterator[str]:
+        """What attempts have given that no result in the journal names. Blocking."""
         for row in self._store.unjournaled_attempts(project):
             for given in row.partial.values():
                 yield from hashes_in(given.value)
@@ -98,6 +128,20 @@ def named_in(entry: Entry) -> Iterator[str]:
     if isinstance(entry.event, PartialMade):
         return iter(())
     return hashes_in(entry.event)
+
+
+def dropped_in(entry: Entry) -> Iterable[str]:
+    """The SHA-256 of every blob that a project does not keep from this fact on."""
+    return entry.event.files if isinstance(entry.event, FilesDropped) else ()
+
+
+def still_named(entries: Iterable[Entry]) -> set[str]:
+    """The blobs that a journal names and that have not been dropped since."""
+    found: set[str] = set()
+    for entry in entries:
+        found.update(named_in(entry))
+        found.difference_update(dropped_in(entry))
+    return found
 
 
 def files_in_edits(edits: Iterable[Edit]) -> Iterator[File]:

@@ -25,7 +25,7 @@ from copernicus.protocol.saved import (
     frames,
 )
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
-from copernicus.server.files import hashes_in, named_in
+from copernicus.server.files import hashes_in, named_in, still_named
 from copernicus.server.holdings import Loaded
 from copernicus.store.records import Entry, ProjectRecord
 
@@ -113,8 +113,10 @@ def only_theirs(saved: Saved, is_theirs: Callable[[str], bool]) -> Saved:
         known.update({sha256: is_theirs(sha256) for sha256 in found if sha256 not in known})
         return not all(known[sha256] for sha256 in found)
 
+    kept = still_named(saved.entries)
     for fact in (*saved.entries, *saved.checkpoints):
-        if has_foreign(named_in(fact) if isinstance(fact, Entry) else hashes_in(fact)):
+        named = named_in(fact) if isinstance(fact, Entry) else hashes_in(fact)
+        if has_foreign(one for one in named if one in kept or not isinstance(fact, Entry)):
             first = min(sha256 for sha256, theirs in known.items() if not theirs)
             raise Conflict(
                 f"The project names files that did not come along, first {first}: they are lost "

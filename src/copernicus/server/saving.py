@@ -21,7 +21,7 @@ from copernicus.protocol.saved import (
 )
 from copernicus.scheduling.rows import ENDED, AttemptRow, Row
 from copernicus.server.batch import Batch
-from copernicus.server.files import hashes_in, named_in
+from copernicus.server.files import dropped_in, hashes_in, named_in
 from copernicus.server.holdings import Project
 from copernicus.server.site import Site
 from copernicus.version import __version__
@@ -68,6 +68,7 @@ def saved_frames(site: Site, taken: Snapshot) -> Iterator[bytes]:
             raise NotFound(f"The journal of {taken.head.name} was deleted while it was saved.")
         for entry in entries:
             files.update(named_in(entry))
+            files.difference_update(dropped_in(entry))
         yield b"".join(framed(ENTRY, entry) for entry in entries)
         since = entries[-1].position
     for row in taken.rows:

@@ -1,4 +1,4 @@
-"""Shares of projects and rules of pools: kept as settings of the server, by project and pool."""
+"""Shares and retention of projects, rules of pools: settings of the server, by project and pool."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TypeVar
 import msgspec
 
 from copernicus.errors import BadValue
+from copernicus.model.retention import Retention
 from copernicus.model.shares import PoolRules, ProjectShare
 from copernicus.protocol import ShareChange
 from copernicus.scheduling.rates import RateRow
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
 
-_SHARE, _POOL, _RATE = "share:", "pool:", "rate:"
+_SHARE, _POOL, _RATE, _RETENTION = "share:", "pool:", "rate:", "retention:"
 _MOST_WEIGHT = 1_000_000.0
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -27,6 +28,7 @@ class Decided:
 
     shares: dict[str, ProjectShare] = field(default_factory=dict)
     pools: dict[str, PoolRules] = field(default_factory=dict)
+    retention: dict[str, Retention] = field(default_factory=dict)
 
     def share(self, project: str) -> ProjectShare:
         """The share of a project."""
@@ -39,7 +41,11 @@ class Decided:
 
 def read_decided(reads: Reads) -> Decided:
     """What was decided, from the store."""
-    return Decided(_read(reads, _SHARE, ProjectShare), _read(reads, _POOL, PoolRules))
+    return Decided(
+        _read(reads, _SHARE, ProjectShare),
+        _read(reads, _POOL, PoolRules),
+        _read(reads, _RETENTION, Retention),
+    )
 
 
 def read_rates(reads: Reads) -> list[RateRow]:
@@ -62,6 +68,11 @@ def keep_share(transaction: Transaction, project: str, share: ProjectShare) -> N
 def keep_pool(transaction: Transaction, pool: str, rules: PoolRules) -> None:
     """Store a pool's rules."""
     transaction.set_meta(f"{_POOL}{pool}", msgspec.json.encode(rules).decode())
+
+
+def keep_retention(transaction: Transaction, project: str, rules: Retention) -> None:
+    """Store a project's rules of retention."""
+    transaction.set_meta(f"{_RETENTION}{project}", msgspec.json.encode(rules).decode())
 
 
 def keep_rates(transaction: Transaction, rows: Iterable[RateRow]) -> None:

@@ -48,6 +48,9 @@ class Site:
     connections: Callable[[], Iterable[Any]] = tuple
     """Every open connection of both ports, as ``security.asgi`` makes them."""
 
+    sweep_now: Callable[[], None] = lambda: None
+    """Have files removed soon that nothing names any more."""
+
     @property
     def machine_urls(self) -> tuple[str, ...]:
         """Where workers reach this server."""

@@ -10,6 +10,7 @@ import msgspec
 from copernicus.engine import views
 from copernicus.errors import NotFound
 from copernicus.model.paths import Address
+from copernicus.model.retention import Retention
 from copernicus.protocol import (
     ElementView,
     InstanceDetail,
@@ -54,6 +55,7 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
         notice=batch.holdings.closed,
         budget=state.budget,
         retries=state.retries,
+        retention=batch.holdings.decided.retention.get(record.id, Retention()),
         use=state.use(),
         weight=share.weight,
         priority=share.priority,

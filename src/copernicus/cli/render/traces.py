@@ -100,6 +100,9 @@ def _facts(step: TraceStep) -> Iterator[Text]:
     for port, reasons in step.left_out.items():
         said = "; ".join(map(one_line, reasons[:3])) + ("; …" if len(reasons) > 3 else "")
         yield Text(f"{port}: {len(reasons)} left out: {said}", "yellow")
+    if step.dropped:
+        said = "; ".join(f"{port} = {short_value(value)}" for port, value in step.outputs.items())
+        yield Text(f"files removed {moment(step.dropped)} by a retention rule: {said}", "yellow")
     for decision in step.decisions:
         yield Text(f"decided {one_line(decision)}", style="cyan")
 

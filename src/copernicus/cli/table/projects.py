@@ -67,6 +67,22 @@ COMMANDS: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        "project retention",
+        "copernicus.cli.retention:retention",
+        "Show or change for how long unused files stay.",
+        (
+            "cpc project retention",
+            "cpc project retention 30",
+            "cpc project retention 7 --of gromacs.mdrun.out.trajectory",
+        ),
+    ),
+    Entry(
+        "project gc",
+        "copernicus.cli.retention:collect",
+        "Remove files that nothing uses, by the rules of retention.",
+        ("cpc project gc --dry-run", "cpc project gc --yes"),
+    ),
+    Entry(
         "project save",
         f"{_MOVING}:save",
         "Write a whole project to a file, for another server.",

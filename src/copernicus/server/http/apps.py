@@ -27,6 +27,7 @@ from copernicus.server.http.operating import OPERATING_ROUTES, Counted
 from copernicus.server.http.peeking import PEEKING_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
+from copernicus.server.http.retention import RETENTION_ROUTES
 from copernicus.server.http.schema import StructSchemas
 from copernicus.server.http.session import SESSION_ROUTES
 from copernicus.server.http.shares import SHARES_ROUTES
@@ -59,6 +60,7 @@ def user_app(site: Site) -> ASGIApp:
         QUEUE_ROUTES,
         FUNCTION_ROUTES,
         SHARES_ROUTES,
+        RETENTION_ROUTES,
         USER_BLOB_ROUTES,
         SAVE_ROUTES,
         LOAD_ROUTES,

@@ -30,6 +30,7 @@ from copernicus.server.http.access import (
     visible_to,
     worker_of,
 )
+from copernicus.server.retention import gone_file
 from copernicus.server.site import Site
 from copernicus.server.uploads import Sender
 from copernicus.store.records import sender_of
@@ -69,9 +70,13 @@ async def commit(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
 @get("/blobs/{sha256:str}", opt=does(Action.DOWNLOAD), media_type="application/octet-stream")
 async def download(request: AnyRequest, sha256: FromPath[str], name: Name = "") -> Stream:
     """The bytes of a file that the project refers to, or a ``Range`` of them."""
-    site, project = site_of(request), project_of(request).record
-    if not await asyncio.to_thread(site.files.refers, project.id, sha256):
-        raise NotFound(f"Project {project.name!r} refers to no file {sha256[:80]!r}.")
+    site, project = site_of(request), project_of(request)
+    name = project.record.id
+    if not await asyncio.to_thread(site.files.refers, name, sha256):
+        at = site.files.gone(name, sha256)
+        if at is not None:
+            raise gone_file(project, sha256, at)
+        raise NotFound(f"Project {project.record.name!r} refers to no file {sha256[:80]!r}.")
     return await _send(request, sha256, name)
 
 
