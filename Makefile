@@ -69,7 +69,7 @@ format: $(VENV)/.dev  ## Bring the source into its form
 docs: $(VENV)/.dev  ## Write the reference pages that follow from the code
 	$(BIN)/python docs/reference/generate.py
 
-bench: $(BENCH_VENV)/.bench  ## Measure throughput and latency, beside Dask and Parsl
+bench: $(BENCH_VENV)/.bench gromacs  ## Measure it beside Dask, Parsl, Ray and HyperQueue; see bench/results
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
 $(PARTS):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,23 @@ from copernicus.client.client import save_worker_bundle
 
 HERE = Path(__file__).parent
 PASSWORD = "measured and found wanting nothing"
-PROGRAMS = '[programs.true]\ncommand = ["/bin/true"]\nversion = "1.0"\n'
+PROGRAMS = """
+[programs.true]
+command = ["/bin/true"]
+version = "1.0"
+
+[programs.cp]
+command = ["/bin/cp"]
+version = "1.0"
+
+[programs.cat]
+command = ["/bin/cat"]
+version = "1.0"
+
+[programs.date]
+command = ["/bin/date"]
+version = "1.0"
+"""
 TRUE = """
 name = "bench.true"
 program = "true"
@@ -32,6 +48,19 @@ stdout = "out.txt"
 
 [outputs.out]
 file = "out.txt"
+"""
+COPY = """
+name = "bench.copy"
+program = "cp"
+
+[inputs.x]
+type = "File"
+
+[[run]]
+argv = ["{program}", "{in.x}", "out.bin"]
+
+[outputs.out]
+file = "out.bin"
 """
 PATIENCE_S = 300.0
 
@@ -61,8 +90,8 @@ def cpc(*arguments: str, environment: dict[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def running_site(folder: Path, cores: int = 2) -> Iterator[Site]:
-    """Start a server and a worker with so many cores; end both at the end."""
+def running_site(folder: Path, cores: int = 2, worker: bool = True) -> Iterator[Site]:
+    """Start a server and, if wanted, a worker with so many cores; end both at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
@@ -86,15 +115,33 @@ def running_site(folder: Path, cores: int = 2) -> Iterator[Site]:
         )
         bundle = folder / "worker.cpc"
         save_worker_bundle(bundle, client.worker_bundle())
-        programs = folder / "programs.toml"
-        programs.write_text(PROGRAMS)
-        worker = (
-            *("worker", "start", "--bundle", str(bundle), "--work-dir", str(folder / "worker")),
-            *("--cores", str(cores), "--programs", str(programs)),
-        )
-        worker_process = stack.enter_context(_process(worker, folder / "worker.log", environment))
-        _wait_for_worker(client, worker_process)
-        yield Site(client, (server_process.pid, worker_process.pid), folder, environment)
+        site = Site(client, (server_process.pid,), folder, environment)
+        if worker:
+            pid = stack.enter_context(running_worker(site, "worker", cores))
+            site = replace(site, pids=(*site.pids, pid))
+        yield site
+
+
+@contextlib.contextmanager
+def running_worker(site: Site, name: str, cores: int = 2) -> Iterator[int]:
+    """Start a worker of the site in a folder of its own: its process id."""
+    known = len(site.client.workers())
+    bundle = site.folder / f"{name}.cpc"
+    save_worker_bundle(bundle, site.client.worker_bundle())
+    programs = site.folder / "programs.toml"
+    programs.write_text(PROGRAMS)
+    command = (
+        *("worker", "start", "--bundle", str(bundle), "--work-dir", str(site.folder / name)),
+        *("--cores", str(cores), "--programs", str(programs)),
+    )
+    with _process(command, site.folder / f"{name}.log", site.environment) as process:
+        for _ in _patiently(process):
+            workers = site.client.workers()
+            if len(workers) > known and all(worker.programs for worker in workers):
+                break
+        else:
+            raise RuntimeError(f"the worker {name} does not join")
+        yield process.pid
 
 
 @contextlib.contextmanager
@@ -135,13 +182,6 @@ def _wait_for_server(home: Path, process: subprocess.Popen[bytes]) -> dict[str, 
             running: dict[str, Any] = json.loads(told.read_text())
             return running
     raise RuntimeError(f"the server in {home} does not start")
-
-
-def _wait_for_worker(client: Client, process: subprocess.Popen[bytes]) -> None:
-    for _ in _patiently(process):
-        if any(worker.programs for worker in client.workers()):
-            return
-    raise RuntimeError("the worker does not join")
 
 
 def _patiently(process: subprocess.Popen[bytes]) -> Iterator[None]:
