@@ -218,6 +218,18 @@ def test_case_4g_a_thousand_generations_are_linear(evict_every):
     assert sum(cost[g] for g in late) < 1.2 * sum(cost[g] for g in early)
 
 
+def test_ten_thousand_keyed_calls_in_one_evaluation_and_one_more():
+    w = world(adaptive, starts=list(range(10_000)), generations=1)
+    w.work(compute, limit=10_001)
+    assert w.status("ad") == "done"
+    assert len(w.state.instances) == 1 + 10_000 + 1
+    w.set("ad.in.starts", list(range(10_001)))
+    # What is new is one call, and the model that takes it in.
+    assert w.work(compute) == 2
+    assert w.status("ad") == "done"
+    assert w.value("ad.out.model")[-1] == 10 * (10_000 + 1)
+
+
 def test_rule_4_5_a_key_with_another_function_is_a_new_incarnation():
     w = world(GUIDE["shifty"], kind="md")
     first = w.state.instances["shi/it"].incarnation
