@@ -35,6 +35,9 @@ class ServerSettings:
         database: postgresql://USER@HOST/DATABASE to keep everything but files in PostgreSQL; empty:
             a SQLite file in the server's folder. Passwords are better kept in ~/.pgpass.
         database_patience_s: how long a PostgreSQL that does not answer is waited for.
+        blobs: s3://BUCKET/PREFIX to keep files in an object store; empty: in the server's folder.
+        blobs_credentials: a TOML file, readable for the server's user only, with access_key_id,
+            secret_access_key, region and endpoint; empty: the variables AWS_* say it.
         names: host names and addresses under which others reach this server, for its certificate
             and for bundles; empty: those of this machine.
         heartbeat_s: how often a worker tells that it is alive.
@@ -77,6 +80,8 @@ class ServerSettings:
     user_port: int = USER_PORT
     database: str = ""
     database_patience_s: float = 120.0
+    blobs: str = ""
+    blobs_credentials: str = ""
     names: tuple[str, ...] = ()
     heartbeat_s: float = 10.0
     lease_s: float = 120.0
@@ -127,6 +132,8 @@ class ServerSettings:
             raise _wrong("lease_s", self.lease_s, "at least twice heartbeat_s")
         if self.machine_port == self.user_port != 0:
             raise _wrong("user_port", self.user_port, "another port than machine_port")
+        if self.blobs and not re.fullmatch(r"s3://[^/@\s]+(/[^\s]*)?", self.blobs):
+            raise _wrong("blobs", self.blobs, "s3://BUCKET/PREFIX")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise _wrong("log_level", self.log_level, "debug, info, warning or error")
 

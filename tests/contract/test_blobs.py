@@ -22,16 +22,25 @@ from copernicus.blobs import (
 )
 from copernicus.errors import BadSettings, BadValue, Conflict, NotFound
 from support.blobs import chunk_file, everything, hexdigest
+from support.s3 import s3_server
 
 BIG = random.Random(1).randbytes(2 * CHUNK_SIZE + 12_345)
 SMALL = b"a small file"
 NONE = frozenset[str]()
 
 
-@pytest.fixture(params=["folder", "folder, not durable", "memory"])
+@pytest.fixture(scope="module")
+def bucket():
+    with s3_server() as found:
+        yield found
+
+
+@pytest.fixture(params=["folder", "folder, not durable", "memory", "s3"])
 def store(request, tmp_path):
     if request.param == "memory":
         return BlobStore(MemoryStore())
+    if request.param == "s3":
+        return BlobStore(request.getfixturevalue("bucket").store(tmp_path.name))
     return BlobStore.in_folder(tmp_path / "blobs", durable=request.param == "folder")
 
 

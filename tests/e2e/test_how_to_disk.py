@@ -13,7 +13,7 @@ import pytest
 from copernicus.client import Client, Project, RemoteFile
 from copernicus.errors import NotAllowed, NotFound
 from copernicus.model.values import File
-from copernicus.server.folder import BLOBS
+from copernicus.server.filestore import BLOBS
 from support.e2e import Env, wait_until
 from support.e2e_programs import SHIFT_TOML, programs_file
 from support.tutorials import Reader

@@ -11,7 +11,8 @@ import pytest
 from copernicus.blobs import BlobStore
 from copernicus.cli.checking import check_folder
 from copernicus.errors import BadSettings
-from copernicus.server.folder import BLOBS, init_server
+from copernicus.server.filestore import BLOBS
+from copernicus.server.folder import init_server
 from copernicus.store import Store
 from support.formats import _Maker, fill_project
 

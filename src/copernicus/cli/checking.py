@@ -78,10 +78,10 @@ def _check_files(
     store: Store, folder: Path, report: Report, *, repair: bool, backup: Path | None
 ) -> None:
     """Every file has its content, and everything that is named is there."""
-    from copernicus.blobs import BlobStore
-    from copernicus.server.folder import BLOBS
+    from copernicus.server.filestore import BLOBS, open_blobs
+    from copernicus.server.folder import settings_of
 
-    blobs = BlobStore.in_folder(folder / BLOBS)
+    blobs = open_blobs(folder, settings_of(folder))
     damages = {damage.sha256: damage.reason for damage in blobs.check()}
     present = set(blobs.blobs()) - set(damages)
     lost = {sha256: who for sha256, who in _named(store).items() if sha256 not in present}

@@ -48,6 +48,8 @@ def init(
     machine_port: int | None = None,
     user_port: int | None = None,
     database: str | None = None,
+    blobs: str | None = None,
+    blobs_credentials: Path | None = None,
     admin_password_file: Path | None = None,
     options: Local = LOCAL,
 ) -> None:
@@ -60,6 +62,9 @@ def init(
         machine_port: For workers; default 13807.
         user_port: For people; default 14807.
         database: postgresql://USER@HOST/DATABASE; default: a SQLite file in the folder.
+        blobs: s3://BUCKET/PREFIX for files; default: a folder in the folder.
+        blobs_credentials: A TOML file with access_key_id, secret_access_key, region, endpoint, for
+            the server's user only; default: the variables AWS_*.
         admin_password_file: A file with the password of admin (- is standard input); default:
             a random one, shown once.
         options: Common ones.
@@ -72,6 +77,8 @@ def init(
         "machine_port": machine_port,
         "user_port": user_port,
         "database": database,
+        "blobs": blobs,
+        "blobs_credentials": str(blobs_credentials.absolute()) if blobs_credentials else None,
     }
     settings = {key: value for key, value in given.items() if value is not None}
     password = read_password(admin_password_file) if admin_password_file else None

@@ -17,7 +17,6 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
-from copernicus.blobs import BlobStore
 from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings, CopernicusError, ServerBusy
 from copernicus.evaluator.frames import Catalog
@@ -36,8 +35,8 @@ from copernicus.server.database import open_store
 from copernicus.server.evaluators import Evaluators
 from copernicus.server.feed import Feed
 from copernicus.server.files import FileRights
+from copernicus.server.filestore import claim_blobs, open_blobs
 from copernicus.server.folder import (
-    BLOBS,
     IDENTITY,
     Running,
     forget_running,
@@ -58,6 +57,7 @@ from copernicus.server.site import Site
 from copernicus.server.snapshots import take_due
 from copernicus.server.uploads import KEPT_S, Uploads
 from copernicus.settings import ServerSettings
+from copernicus.store.backup import upkeep
 from copernicus.store.store import Store
 from copernicus.telemetry import ensure_logging, get_logger
 
@@ -139,6 +139,7 @@ async def serve(
         # Until everything is closed: a second Ctrl-C must not break the ending.
         stack.enter_context(_signals(stop))
         store = stack.enter_context(open_store(folder, settings))
+        claim_blobs(settings, store)
         machine = stack.enter_context(_bind(settings.host, settings.machine_port, "machine_port"))
         user = stack.enter_context(_bind(settings.host, settings.user_port, "user_port"))
         async with _site(folder, settings, store) as site:
@@ -166,9 +167,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
     try:
         await evaluators.start()
         await runtime.do(Batch.open_work)
-        blobs = await asyncio.to_thread(
-            BlobStore.in_folder, folder / BLOBS, on_failure=_end_of_disk
-        )
+        blobs = await asyncio.to_thread(open_blobs, folder, settings, on_failure=_end_of_disk)
         passing("server.reopened")
         yield Site(
             settings=settings,
@@ -275,7 +274,7 @@ async def _listen(
     ]
     upkeep = [
         asyncio.create_task(_upkeep(site, identity, contexts)),
-        asyncio.create_task(_sweeping(site)),
+        asyncio.create_task(_sweeping(site, folder)),
         asyncio.create_task(_snapshots(site)),
         asyncio.create_task(keep_room(site)),
     ]
@@ -352,7 +351,7 @@ async def _snapshots(site: Site) -> None:
         await take_due(site)
 
 
-async def _sweeping(site: Site) -> None:
+async def _sweeping(site: Site, folder: Path) -> None:
     """Remove, now and then or when it is wanted, files that nothing names any more."""
     wanted = asyncio.Event()
     site.sweep_now = wanted.set
@@ -363,7 +362,7 @@ async def _sweeping(site: Site) -> None:
         site.runtime.post(_forget_uploads)
         try:
             await collect_all(site)
-            swept = await asyncio.to_thread(_sweep, site)
+            swept = await asyncio.to_thread(_sweep, site, folder)
         except CopernicusError as error:
             _LOG.error("files were not swept", reason=error.message)
         else:
@@ -375,9 +374,11 @@ def _forget_uploads(batch: Batch) -> None:
     batch.write(lambda tx: tx.sweep_uploads(before))
 
 
-def _sweep(site: Site) -> str:
+def _sweep(site: Site, folder: Path) -> str:
     after = site.settings.sweep_after_s
-    return str(site.blobs.sweep(site.files.all_referred(), older_than=after))
+    # Not while a backup copies what its database names.
+    with upkeep(folder):
+        return str(site.blobs.sweep(site.files.all_referred(), older_than=after))
 
 
 def _end_sessions(batch: Batch, now: float) -> None:

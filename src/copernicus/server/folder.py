@@ -1,8 +1,8 @@
 """A server's folder: what is where in it, and how it is made.
 
 ``server.toml`` settings, ``identity/`` the authority and its certificates, ``cpc.db`` everything
-durable but files, ``blobs/`` the files, ``run/server.json`` where the running server listens,
-``client.cpc`` what users need to reach it.
+durable but files, ``blobs/`` the files (or they are in a bucket), ``run/server.json`` where the
+running server listens, ``client.cpc`` what users need to reach it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from copernicus.security.passwords import hash_password
 from copernicus.server.accounts import check_new_password
 from copernicus.server.clock import wall
 from copernicus.server.database import open_store
+from copernicus.server.filestore import bucket_of
 from copernicus.settings import SETTINGS_FILE, ServerSettings, load_settings, settings_toml
 from copernicus.store.records import UserRecord
 
-IDENTITY, BLOBS, RUN, CLIENT_BUNDLE = "identity", "blobs", "run", "client.cpc"
+IDENTITY, RUN, CLIENT_BUNDLE = "identity", "run", "client.cpc"
 ADMIN = "admin"
 
 
@@ -80,6 +81,8 @@ def init_server(
         raise Conflict(f"There is a server in {folder} already; it is never replaced.")
     kept = {**(settings or {}), "names": list(names) or list(own_names())}
     checked = load_settings(folder, kept, {})
+    if checked.blobs:
+        bucket_of(checked)
     create_authority(folder / IDENTITY, kept["names"], wall())
     with open_store(folder, checked, create=True) as store, store.transaction() as transaction:
         now = wall().timestamp()
