@@ -1,4 +1,4 @@
-"""The page about files in a bucket, done to the letter; a bucket that is away, another's, or secret."""
+"""The page about files in a bucket, done to the letter; one that is away, or of another."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
@@ -23,6 +23,9 @@ from copernicus.errors import BadSettings, ServerBusy
 from copernicus.model.toml_text import read_toml
 from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 BLOBS = "blobs"
 OWNER, _META = "owner", "blobs_owner"
@@ -112,7 +115,7 @@ def _unusable(url: str, why: str) -> BadSettings:
     )
 
 
-def _credentials(file: str) -> dict[str, Any]:
+def _credentials(file: str) -> S3Config:
     """What a file says of the bucket; nothing: the environment says it (``AWS_*``)."""
     if not file:
         return {}
@@ -129,4 +132,4 @@ def _credentials(file: str) -> dict[str, Any]:
     unknown = sorted(set(found) - set(_KNOWN))
     if unknown or not all(isinstance(value, str) for value in found.values()):
         raise BadSettings(f"{path} may hold texts called {', '.join(_KNOWN)} only")
-    return found
+    return cast("S3Config", found)
