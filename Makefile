@@ -31,7 +31,7 @@ ALSO_ON_POSTGRESQL := $(addprefix tests/e2e/test_,server_truth.py gromacs_storie
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast soak lint format docs bench clean $(PARTS)
+.PHONY: help demo test test-fast soak mutations lint format docs bench clean $(PARTS)
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ soak: $(VENV)/.dev fault-tools  ## Simulate servers for 10,000 hours, drive the 
 		--fuzz-inputs 20000 --timeout 14400
 	$(BIN)/python -m pytest --timeout 7200 tests/faults/test_faults_kills.py \
 		tests/faults/test_faults_power.py --kills $(KILLS) --power-cuts $(POWER_CUTS)
+
+mutations: $(VENV)/.dev fault-tools  ## Take safety rules out of a copy: their tests must fail
+	cd tests && ../$(BIN)/python -m mutations.run
 
 lint: $(VENV)/.dev  ## Check style, types and layers
 	$(BIN)/ruff check

@@ -64,6 +64,9 @@ def test_fault_37_guessed_attempts_are_refused_and_audited(server, admin, worker
     found = admin.get("/v1/audit", actor=thief.id, action="attempt.result", outcome="refused")
     assert len(found) == len(guesses) + 4
     assert found[-1]["object"] == job.attempt
+    (shown,) = [one for one in admin.get("/v1/workers") if one["id"] == thief.id]
+    assert shown["state"] == "quarantined"
+    assert "never given to it, 3 times" in shown["why"]
     assert worker.complete(job, {"said": "mine"}) == "accepted"
     value = admin.get("/v1/projects/guessed/value", path="i0.out.said")
     assert value["value"] == "mine"

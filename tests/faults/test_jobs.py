@@ -215,6 +215,9 @@ def test_fault_23_a_worker_on_which_everything_fails_is_set_aside_and_shown(
     (shown,) = [view for view in env.json("worker", "list") if view["id"] == hole.id]
     assert "jobs failed there" in shown["why"]
     assert shown["until"] > time.time()
+    assert env.stop_server() == 0
+    env.start_server()
+    assert state_of(env, hole) == "quarantined", "a restart ends it not"
     good_one.process.send_signal(signal.SIGCONT)
     wait_until(lambda: done(project, 16), "no job is burnt", 60)
 

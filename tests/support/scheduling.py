@@ -27,6 +27,7 @@ from copernicus.protocol import (
     PartialRequest,
     ResultRequest,
 )
+from copernicus.scheduling.quarantine import QuarantineRow
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Row
 from copernicus.scheduling.scheduler import Scheduler
 from copernicus.scheduling.settings import SchedulerSettings
@@ -75,6 +76,7 @@ class Desk:
         self.scheduler = Scheduler(self.settings)
         self.now = 1000.0
         self.stored: dict[tuple[str, ...], Row] = {}
+        self.asides: dict[str, QuarantineRow] = {}
         self.ends: dict[str, list[JobEnded]] = {}
         self.stops: dict[str, list[JobStopped]] = {}
         self.partials: list[PartialGiven | PartialWithdrawn] = []
@@ -82,6 +84,7 @@ class Desk:
         self._seq = count(1)
 
     def save(self) -> None:
+        self.asides.update({row.worker: row for row in self.scheduler.take_quarantine()})
         """What the runtime does after each call."""
         for row in self.scheduler.take_records():
             self.stored[key_of(row)] = row
@@ -103,6 +106,7 @@ class Desk:
             [row for row in rows if isinstance(row, CheckpointRow)],
             self.now,
         )
+        self.scheduler.restore_quarantine(self.asides.values())
         self.save()
 
     def submit(

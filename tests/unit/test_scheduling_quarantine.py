@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from copernicus.errors import NotAllowed
+from copernicus.protocol import ResultRequest
 from copernicus.scheduling.settings import SchedulerSettings
 from support.scheduling import Desk, offer, spec
 
@@ -75,6 +77,72 @@ def test_the_time_aside_doubles_until_something_succeeds(desk):
     desk.complete(desk.lease("w1", offer(1))[0], worker="w1")
     desk.pass_time(1000)
     assert len(desk.lease("w1", offer(2))) == 2
+
+
+def test_a_restart_ends_no_time_aside_and_no_trial(desk):
+    fail_on(desk, "w1", 4)
+    aside = desk.scheduler.aside("w1")
+    desk.restart()
+    assert desk.scheduler.aside("w1") == aside
+    assert desk.lease("w1") == []
+    desk.pass_time(300)
+    desk.restart()
+    assert desk.scheduler.aside("w1") is None
+    desk.lease("w2", offer(20))
+    for job in ("p.b1", "p.b2"):
+        desk.submit(job, spec(job))
+    (on_trial,) = desk.lease("w1", offer(4))
+    desk.fail(on_trial, "infrastructure", worker="w1")
+    assert desk.scheduler.aside("w1").until == desk.now + 600
+    desk.restart()
+    assert desk.scheduler.trust_again("w1")
+    desk.save()
+    desk.restart()
+    assert desk.scheduler.aside("w1") is None
+    desk.submit("p.b3", spec("p.b3"))
+    assert len(desk.lease("w1", offer(2))) == 2, "no trial any more"
+
+
+def test_a_clock_that_was_set_back_makes_no_time_aside_longer_than_the_longest(desk):
+    fail_on(desk, "w1", 4)
+    desk.now -= 1_000_000
+    desk.restart()
+    assert desk.scheduler.aside("w1").until == desk.now + 1000
+
+
+def forge(desk, worker, *attempts):
+    for attempt in attempts:
+        with pytest.raises(NotAllowed):
+            desk.scheduler.result(worker, ResultRequest(attempt, 1, "completed"), desk.now)
+    desk.save()
+
+
+def test_fault_37_at_the_third_false_report_a_worker_is_set_aside(desk):
+    desk.submit()
+    taken = desk.one("w1").attempt
+    forge(desk, "thief", taken, "p.a1#2")
+    assert desk.scheduler.aside("thief") is None
+    forge(desk, "thief", taken)
+    assert "never given to it" in desk.scheduler.aside("thief").why
+    desk.submit("p.a2", spec("p.a2"))
+    assert desk.lease("thief") == []
+    desk.restart()
+    assert desk.lease("thief") == []
+    assert desk.scheduler.aside("w1") is None
+
+
+def test_false_reports_that_are_long_ago_do_not_count(desk):
+    desk.submit()
+    taken = desk.one("w1").attempt
+    forge(desk, "w2", taken, taken)
+    desk.pass_time(601)
+    forge(desk, "w2", taken, taken)
+    assert desk.scheduler.aside("w2") is None
+
+
+def test_reports_on_work_that_is_gone_are_made_in_good_faith(desk):
+    forge(desk, "w1", *(f"p.gone{n}#1" for n in range(5)))
+    assert desk.scheduler.aside("w1") is None
 
 
 def test_the_end_of_the_time_aside_wakes_who_waits_for_work(desk):

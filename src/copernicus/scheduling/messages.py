@@ -25,7 +25,7 @@ from copernicus.scheduling import blame, partials, retry
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.measured import measured
-from copernicus.scheduling.rows import AttemptRow, last_of
+from copernicus.scheduling.rows import AttemptRow, job_of_attempt, last_of
 
 Verdict = Literal["accepted", "already", "superseded"]
 
@@ -38,8 +38,22 @@ def granted(core: Core, worker: str, attempt: str) -> AttemptRow:
     """
     row = core.book.attempt(attempt)
     if row is None or row.worker != worker or row.outcome == "revoked":
+        if _is_forged(core, worker, attempt) and core.quarantine.forged(worker, core.now):
+            core.reservations.release_worker(worker)
         raise NotAllowed(f"attempt {attempt} was not granted to worker {worker}")
     return row
+
+
+def _is_forged(core: Core, worker: str, attempt: str) -> bool:
+    """Whether no worker that does its work in good faith would speak for this attempt.
+
+    One may for an attempt of a project that is gone, of the time before an older backup was put
+    back, or of its own from before it was revoked.
+    """
+    row, place = core.book.attempt(attempt), job_of_attempt(attempt)
+    if row is not None or place is None:
+        return row is None or row.worker != worker
+    return place[0] in core.book.jobs and not 0 < place[1] <= core.attempt_base
 
 
 def beat(core: Core, worker: str, beat: Beat) -> Directive:

@@ -3,7 +3,9 @@
 Counted are failures of different jobs in a window of time, with no success of the worker since. A
 job's own error counts only while others could have run it, and no more once it fails elsewhere
 too: then the job is to blame. The time aside doubles with every failure that follows at once; a
-success ends it all. Nothing of this is stored: after a restart, every worker has a new chance.
+success ends it all. Who is set aside, and how often, is stored; single failures are not.
+
+A worker that speaks again and again for attempts that were never given to it is set aside, too.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from copernicus.model.jobs import Failure
 from copernicus.scheduling.settings import SchedulerSettings
 
 _COUNTED = frozenset({"job_error", "infrastructure"})
+STRIKES = 3
+"""So many messages about others' attempts, within the window, and a worker is set aside."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -31,14 +35,42 @@ class Aside(msgspec.Struct, frozen=True):
     why: str
 
 
+class QuarantineRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That a worker was set aside so many ``times`` since its last success. Key: ``worker``."""
+
+    worker: str
+    times: int = 0
+    until: float = 0.0
+    why: str = ""
+
+
 class Quarantine:
-    """What has failed where lately, and who is set aside."""
+    """What has failed where lately, who is set aside, and what of it is to be stored."""
 
     def __init__(self, settings: SchedulerSettings) -> None:
         self._settings = settings
         self._marks: dict[str, dict[str, Mark]] = {}
         self._times: dict[str, int] = {}
+        self._strikes: dict[str, list[float]] = {}
+        self._changed: set[str] = set()
         self.aside: dict[str, Aside] = {}
+
+    def restore(self, row: QuarantineRow, now: float) -> None:
+        """Take over what was stored; the clock may have been set back since."""
+        if row.times:
+            self._times[row.worker] = row.times
+        if row.until > now:
+            until = min(row.until, now + self._settings.quarantine_max_s)
+            self.aside[row.worker] = Aside(until, row.why)
+
+    def take(self) -> list[QuarantineRow]:
+        """What has changed since the last call, to be stored by worker."""
+        changed, self._changed = sorted(self._changed), set()
+        return [self._row(worker) for worker in changed]
+
+    def _row(self, worker: str) -> QuarantineRow:
+        aside = self.aside.get(worker, Aside(0.0, ""))
+        return QuarantineRow(worker, self._times.get(worker, 0), aside.until, aside.why)
 
     def get(self, worker: str) -> Aside | None:
         """How a worker is set aside, if it is."""
@@ -69,16 +101,29 @@ class Quarantine:
         most = 0 if worker in self._times else self._settings.quarantine_failures
         if worker in self.aside or len(counted) <= most:
             return False
-        self._set_aside(worker, now, len(counted), failure.reason)
+        jobs = f"{len(counted)} jobs" if len(counted) > 1 else "a job"
+        self._set_aside(worker, now, f"{jobs} failed there, the last: {failure.reason}")
         return True
 
-    def _set_aside(self, worker: str, now: float, failures: int, reason: str) -> None:
+    def forged(self, worker: str, now: float) -> bool:
+        """A worker spoke for an attempt that is not its own; whether it is set aside now."""
+        since = now - self._settings.quarantine_window_s
+        strikes = [at for at in self._strikes.get(worker, ()) if at >= since]
+        self._strikes[worker] = [*strikes, now]
+        if len(strikes) + 1 < STRIKES or worker in self.aside:
+            return False
+        del self._strikes[worker]
+        why = f"it reported on attempts that were never given to it, {STRIKES} times"
+        self._set_aside(worker, now, why)
+        return True
+
+    def _set_aside(self, worker: str, now: float, why: str) -> None:
         times = self._times.get(worker, 0)
         self._times[worker] = times + 1
         longest = self._settings.quarantine_max_s
         seconds = min(self._settings.quarantine_s * 2.0 ** min(times, 40), longest)
-        jobs = f"{failures} jobs" if failures > 1 else "a job"
-        self.aside[worker] = Aside(now + seconds, f"{jobs} failed there, the last: {reason}")
+        self.aside[worker] = Aside(now + seconds, why)
+        self._changed.add(worker)
 
     def _acquit(self, job: str, worker: str) -> bool:
         """Whether this job has failed on another worker already: neither is to blame for it."""
@@ -92,11 +137,13 @@ class Quarantine:
     def succeeded(self, worker: str) -> None:
         """A worker has completed something: all is forgotten."""
         self._marks.pop(worker, None)
-        self._times.pop(worker, None)
+        if self._times.pop(worker, None) is not None:
+            self._changed.add(worker)
 
     def lift(self, worker: str) -> bool:
         """A person trusts the worker again; whether it was set aside."""
         self.succeeded(worker)
+        self._strikes.pop(worker, None)
         return self.aside.pop(worker, None) is not None
 
     def over(self, now: float) -> list[str]:

@@ -28,7 +28,7 @@ from copernicus.protocol import (
 )
 from copernicus.scheduling import explain, granting, invariants, kinds, messages, wanted
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.quarantine import Aside
+from copernicus.scheduling.quarantine import Aside, QuarantineRow
 from copernicus.scheduling.rates import RateRow
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Note, Row
 from copernicus.scheduling.settings import SchedulerSettings
@@ -418,6 +418,15 @@ class Scheduler:
         """Take over the rates that were stored."""
         for row in rows:
             self._core.rates.restore(row)
+
+    def restore_quarantine(self, rows: Iterable[QuarantineRow]) -> None:
+        """Take over which workers were set aside; after ``restore``."""
+        for row in rows:
+            self._core.quarantine.restore(row, self._core.now)
+
+    def take_quarantine(self) -> list[QuarantineRow]:
+        """The workers whose quarantine changed since the last call, to be stored by id."""
+        return self._core.quarantine.take()
 
     def take_rates(self) -> list[RateRow]:
         """The measured rates changed since the last call, to be stored by key."""

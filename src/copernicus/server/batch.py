@@ -62,7 +62,7 @@ from copernicus.scheduling.rows import (
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Role
 from copernicus.server.holdings import Holdings, Loaded, Project
-from copernicus.server.shares import keep_rates
+from copernicus.server.shares import keep_quarantine, keep_rates
 from copernicus.store.records import Entry, MemberRecord, ProjectRecord
 from copernicus.store.store import Store
 from copernicus.store.transaction import Transaction
@@ -369,6 +369,8 @@ class Batch:
         self._rows.extend(scheduler.take_records())
         if rates := scheduler.take_rates():
             self.write(lambda tx: keep_rates(tx, rates))
+        if aside := scheduler.take_quarantine():
+            self.write(lambda tx: keep_quarantine(tx, aside))
         # The sweep finds by itself what no row names any more.
         scheduler.take_dropped()
 

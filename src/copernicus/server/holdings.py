@@ -22,7 +22,7 @@ from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
 from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
-from copernicus.server.shares import Decided, read_decided, read_rates
+from copernicus.server.shares import Decided, read_decided, read_quarantine, read_rates
 from copernicus.store.reads import Reads
 from copernicus.store.records import Entry, ProjectRecord
 from copernicus.store.store import Store
@@ -145,6 +145,7 @@ class Holdings:
         for pool, rules in self.decided.pools.items():
             scheduler.set_pool(pool, rules)
         scheduler.restore_rates(read_rates(store))
+        scheduler.restore_quarantine(read_quarantine(store))
         self.accounts.load(store)
         self.machines.load(store)
         for worker in self.machines.workers.values():

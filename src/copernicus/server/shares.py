@@ -1,4 +1,7 @@
-"""Shares and retention of projects, rules of pools: settings of the server, by project and pool."""
+"""What is kept as settings of the server, each by its key.
+
+Shares and retention of projects, rules of pools, measured rates, workers that are set aside.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,13 @@ from copernicus.errors import BadValue
 from copernicus.model.retention import Retention
 from copernicus.model.shares import PoolRules, ProjectShare
 from copernicus.protocol import ShareChange
+from copernicus.scheduling.quarantine import QuarantineRow
 from copernicus.scheduling.rates import RateRow
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
 
 _SHARE, _POOL, _RATE, _RETENTION = "share:", "pool:", "rate:", "retention:"
+_ASIDE = "aside:"
 _MOST_WEIGHT = 1_000_000.0
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -53,6 +58,11 @@ def read_rates(reads: Reads) -> list[RateRow]:
     return list(_read(reads, _RATE, RateRow).values())
 
 
+def read_quarantine(reads: Reads) -> list[QuarantineRow]:
+    """The workers that were set aside, from the store."""
+    return list(_read(reads, _ASIDE, QuarantineRow).values())
+
+
 def _read(reads: Reads, prefix: str, kind: type[_S]) -> dict[str, _S]:
     return {
         key.removeprefix(prefix): msgspec.json.decode(value, type=kind)
@@ -80,6 +90,12 @@ def keep_rates(transaction: Transaction, rows: Iterable[RateRow]) -> None:
     for row in rows:
         key = msgspec.json.encode(row.key).decode()
         transaction.set_meta(f"{_RATE}{key}", msgspec.json.encode(row).decode())
+
+
+def keep_quarantine(transaction: Transaction, rows: Iterable[QuarantineRow]) -> None:
+    """Store which workers are set aside."""
+    for row in rows:
+        transaction.set_meta(f"{_ASIDE}{row.worker}", msgspec.json.encode(row).decode())
 
 
 def changed(share: ProjectShare, change: ShareChange) -> ProjectShare:
