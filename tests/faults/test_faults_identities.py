@@ -286,6 +286,10 @@ def test_fault_48_a_file_of_a_job_is_never_shown_as_a_page(admin):
     assert reply.headers["content-security-policy"] == "sandbox"
     assert "\n" not in reply.headers["content-disposition"]
     assert "x" not in {name.lower() for name in reply.headers}
+    named = admin.send("GET", path, params={"name": "über uns.html"})
+    assert named.headers["content-disposition"] == (
+        "attachment; filename*=UTF-8''%C3%BCber%20uns.html"
+    )
 
 
 # --- 49: guessing -------------------------------------------------------------------------------

@@ -71,9 +71,9 @@ async def commit(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
 async def download(request: AnyRequest, sha256: FromPath[str], name: Name = "") -> Stream:
     """The bytes of a file that the project refers to, or a ``Range`` of them."""
     site, project = site_of(request), project_of(request)
-    name = project.record.id
-    if not await asyncio.to_thread(site.files.refers, name, sha256):
-        at = site.files.gone(name, sha256)
+    owner = project.record.id
+    if not await asyncio.to_thread(site.files.refers, owner, sha256):
+        at = site.files.gone(owner, sha256)
         if at is not None:
             raise gone_file(project, sha256, at)
         raise NotFound(f"Project {project.record.name!r} refers to no file {sha256[:80]!r}.")
