@@ -36,12 +36,12 @@ QUICK: Mapping[str, Any] = {
 }
 
 
-def _cpc(prelude: str) -> tuple[str, ...]:
-    """``cpc``, in a process that has executed these lines before."""
+def _cpc(prelude: str, python: str) -> tuple[str, ...]:
+    """``cpc`` of this Python, in a process that has executed these lines before."""
     if not prelude:
-        return CPC
+        return (python or sys.executable, *CPC[1:])
     lines = f"{prelude}\nimport sys; from copernicus.cli.main import main; sys.exit(main())"
-    return (sys.executable, "-c", lines)
+    return (python or sys.executable, "-c", lines)
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -138,11 +138,11 @@ class Env:
         return {**kept, "CPC_CONFIG_DIR": str(self.config), **self.variables, **more}
 
     def run(
-        self, *arguments: object, stdin: str = "", **variables: str
+        self, *arguments: object, stdin: str = "", python: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """``cpc`` with these arguments in ``root``, however it ends."""
         return subprocess.run(
-            [*CPC, *map(str, arguments)],
+            [*_cpc("", python), *map(str, arguments)],
             cwd=self.root,
             env=self.environment(**variables),
             input=stdin,
@@ -185,11 +185,11 @@ class Env:
         init_server(self.server, [self.address], ADMIN_PASSWORD, {**local, **QUICK, **settings})
 
     def launch_server(
-        self, folder: Path | None = None, *, prelude: str = "", **variables: str
+        self, folder: Path | None = None, *, prelude: str = "", python: str = "", **variables: str
     ) -> subprocess.Popen[bytes]:
         """Begin to start it, on the ports that it had before if it ran already."""
         place = folder or self.server
-        argv: list[object] = [*_cpc(prelude), "server", "start", place]
+        argv: list[object] = [*_cpc(prelude, python), "server", "start", place]
         if self.ports is not None and folder is None:
             argv += ["--machine-port", self.ports[0], "--user-port", self.ports[1]]
         with (place / "server.log").open("ab") as log:
@@ -206,11 +206,11 @@ class Env:
         return process
 
     def start_server(
-        self, folder: Path | None = None, *, prelude: str = "", **variables: str
+        self, folder: Path | None = None, *, prelude: str = "", python: str = "", **variables: str
     ) -> Running:
         """Start it, and wait until it answers."""
         place = folder or self.server
-        process = self.launch_server(folder, prelude=prelude, **variables)
+        process = self.launch_server(folder, prelude=prelude, python=python, **variables)
 
         def started() -> Running | None:
             assert process.poll() is None, (place / "server.log").read_text()
@@ -296,8 +296,9 @@ class Env:
         wait: bool = True,
         variables: Mapping[str, str] | None = None,
         prelude: str = "",
+        python: str = "",
     ) -> Worker:
-        argv = [*_cpc(prelude), "worker", "start", "--bundle", str(bundle or self.bundle)]
+        argv = [*_cpc(prelude, python), "worker", "start", "--bundle", str(bundle or self.bundle)]
         argv += ["--work-dir", str(self.root / name), "--cores", str(cores), *map(str, options)]
         worker = Worker(name, self.root / name, argv, self.environment(**(variables or {})))
         self.workers.append(worker)

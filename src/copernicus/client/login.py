@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from copernicus.errors import BadSettings, InternalError, NotAllowed, ServerUnreachable
+from copernicus.errors import BadSettings, NotAllowed, ServerUnreachable, UpgradeNeeded
 from copernicus.protocol import PROTOCOL, USER_PORT, Health
 from copernicus.security.bundle import ClientBundle, read_client_bundle
 from copernicus.security.identity import server_id_of
@@ -113,7 +113,7 @@ def _ask_unverified(url: str) -> Health:
 
 def _proven_id(url: str, health: Health) -> str:
     if abs(health.protocol - PROTOCOL) > 1:
-        raise InternalError(
+        raise UpgradeNeeded(
             f"The server at {url} is of version {health.version} (protocol {health.protocol}), "
             f"this client speaks protocol {PROTOCOL}: upgrade the older one"
         )

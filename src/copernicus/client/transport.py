@@ -20,7 +20,8 @@ from copernicus.errors import (
     UserError,
     error_for_code,
 )
-from copernicus.protocol import ErrorBody
+from copernicus.protocol import PROTOCOL, ErrorBody
+from copernicus.protocol.common import PROTOCOL_HEADER
 from copernicus.security.clocks import clock_note
 from copernicus.security.tls import client_context, server_name_extension
 
@@ -148,7 +149,7 @@ class Transport:
     def _build(self, method: str, url: str, **options: Any) -> httpx2.Request:
         if self._http.is_closed:
             raise UserError("This client is closed: make a new Client")
-        headers = dict(options.pop("headers", {}))
+        headers = {PROTOCOL_HEADER: str(PROTOCOL), **options.pop("headers", {})}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
         params = {k: v for k, v in options.pop("params", {}).items() if v is not None}

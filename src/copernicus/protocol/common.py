@@ -7,6 +7,7 @@ import msgspec
 from copernicus.errors import UpgradeNeeded
 
 PROTOCOL = 1
+PROTOCOL_HEADER = "copernicus-protocol"
 MACHINE_PORT = 13807
 USER_PORT = 14807
 
@@ -21,6 +22,20 @@ def check_protocol(protocol: int) -> None:
         raise UpgradeNeeded(
             f"This worker speaks protocol {protocol}, the server {PROTOCOL}: "
             f"upgrade the {'server' if protocol > PROTOCOL else 'worker'}."
+        )
+
+
+def check_client(protocol: str) -> None:
+    """Refuse a client that says it is more than one version away from this server.
+
+    Raises:
+        UpgradeNeeded: saying which of both is to be upgraded.
+    """
+    spoken = int(protocol[:9]) if protocol.isascii() and protocol.isdecimal() else PROTOCOL
+    if abs(spoken - PROTOCOL) > 1:
+        older = "server" if spoken > PROTOCOL else "client"
+        raise UpgradeNeeded(
+            f"This client speaks protocol {spoken}, the server {PROTOCOL}: upgrade the {older}."
         )
 
 

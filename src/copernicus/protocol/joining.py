@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 
 from copernicus.model.resources import ProgramOffer
-from copernicus.protocol.common import PROTOCOL
 
 
 class BundleRequest(msgspec.Struct, frozen=True):
@@ -31,14 +30,17 @@ class BundleReply(msgspec.Struct, frozen=True):
 
 
 class WorkerFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a joining worker says of itself."""
+    """What a joining worker says of itself.
+
+    What is left out means the same to every version: so the default of ``protocol`` never changes.
+    """
 
     host: str
     platform: str = ""
     cores: int = 0
     memory_mb: int = 0
     version: str = ""
-    protocol: int = PROTOCOL
+    protocol: int = 1
 
 
 class JoinRequest(msgspec.Struct, frozen=True):

@@ -20,7 +20,14 @@ from copernicus.errors import (
     ServerUnreachable,
     error_for_code,
 )
-from copernicus.protocol import Certificate, ErrorBody, JoinRequest, RenewRequest, WorkerFacts
+from copernicus.protocol import (
+    PROTOCOL,
+    Certificate,
+    ErrorBody,
+    JoinRequest,
+    RenewRequest,
+    WorkerFacts,
+)
 from copernicus.security.bundle import WorkerBundle, read_worker_bundle
 from copernicus.security.clocks import clock_note
 from copernicus.security.files import make_private_folder, read_private, write_private
@@ -127,6 +134,7 @@ async def _join(bundle: WorkerBundle, folder: Path, machine: Machine) -> Identit
         cores=machine.cores,
         memory_mb=machine.memory_mb,
         version=__version__,
+        protocol=PROTOCOL,
     )
     request = JoinRequest(token=bundle.join_token, csr=csr, facts=facts)
     granted = await _ask_user_port(bundle, "/v1/join", request)

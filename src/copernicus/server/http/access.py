@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from copernicus.errors import NotAllowed, NotAuthenticated
+from copernicus.protocol.common import PROTOCOL_HEADER, check_client
 from copernicus.security.asgi import peer_certificate
 from copernicus.security.identity import WorkerIdentity, verify_worker_certificate
 from copernicus.security.policy import (
@@ -93,10 +94,12 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         NotAuthenticated: nobody in particular asks, or with a token or certificate that is over.
         NotFound: it is about a project that they may not see.
         NotAllowed: they may see it, but not do this; or the route declares no action.
+        UpgradeNeeded: it comes from a client of quite another version.
     """
     action = handler.opt.get("action")
     if not isinstance(action, Action):
         raise NotAllowed("This may not be done by anybody.")
+    check_client(connection.headers.get(PROTOCOL_HEADER, ""))
     site = site_of(connection)
     caller = _authenticate(connection, site)
     connection.scope["user"] = caller
