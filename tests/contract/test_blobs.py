@@ -65,6 +65,21 @@ def test_what_is_put_is_read(store, data):
     assert store.check() == []
 
 
+def test_many_are_put_at_once_the_same_ones_once(store):
+    several = [SMALL, b"", BIG, SMALL, b"another", SMALL]
+    store.put_all(several)
+    assert set(store.blobs()) == {hexdigest(data) for data in several}
+    assert [everything(store, hexdigest(data)) for data in several] == several
+    assert store.check() == []
+
+
+def test_what_was_damaged_meanwhile_is_mended_when_it_is_put_again(local, folder):
+    local.put_all([SMALL])
+    chunk_file(folder, hexdigest(SMALL)).write_bytes(b"rotten")
+    local.put_all([SMALL])
+    assert everything(local, hexdigest(SMALL)) == SMALL
+
+
 def test_ranges_are_cut_as_slices(store):
     digest = store.put_bytes(BIG).sha256
     for start, end in [(0, 0), (5, 9), (CHUNK_SIZE - 1, CHUNK_SIZE + 1), (CHUNK_SIZE, None)]:

@@ -150,7 +150,12 @@ class TestDurability:
         monkeypatch.setattr("copernicus.blobs.folder._sync_content", spy("fdatasync"))
         monkeypatch.setattr(Path, "replace", replace)
         store = BlobStore.in_folder(folder)
-        for put in (lambda: store.put_bytes(BIG), lambda: store.put_bytes(SMALL)):
+        together = [b"one", b"two", b"one"]
+        for put in (
+            lambda: store.put_bytes(BIG),
+            lambda: store.put_bytes(SMALL),
+            lambda: store.put_all(together),
+        ):
             events.clear()
             put()
             renames = [(at, each) for at, each in enumerate(events) if each[0] == "rename"]

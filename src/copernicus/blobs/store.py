@@ -182,6 +182,21 @@ class BlobStore:
         with path.open("rb", buffering=0) as file:
             return self.put_stream(pieces_of(file))
 
+    def put_all(self, several: Iterable[bytes]) -> None:
+        """Store each of these as a blob, the same ones once, with their names synced together.
+
+        Raises ``ServerBusy`` if there is no space left.
+        """
+        kept: dict[str, bool] = {}
+        for data in several:
+            if len(data) > CHUNK_SIZE:
+                self.put_bytes(data)
+                continue
+            key = chunk_key(sha256(data).hexdigest())
+            if key not in kept:
+                kept[key] = self._keep(key, data)
+        self._settle([key for key, is_new in kept.items() if is_new])
+
     def put_stream(self, pieces: Iterable[bytes]) -> Manifest:
         """Store what an iterator yields as a blob. Raises ``ServerBusy`` if there is no space."""
         whole = sha256()
@@ -253,15 +268,21 @@ class BlobStore:
             if piece:
                 yield piece
 
-    def _keep(self, key: str, data: bytes) -> None:
-        # What is there is compared, not believed: it may have rotted, or be what a power cut
-        # left of a store that is not durable.
+    def _keep(self, key: str, data: bytes) -> bool:
+        """Have this object; whether its name has to be settled.
+
+        What is there is compared, not believed: it may have rotted, or be what a power cut left
+        of a store that is not durable. What was settled a moment ago need not be synced again.
+        """
         try:
             same = self._objects.read(key) == data
         except FileNotFoundError:
             same = False
+        if same and self._recent.within(key, FRESH_SECONDS):
+            return False
         if not (same and self._objects.revive(key)):
             self._objects.publish(key, data)
+        return True
 
     def _settle(self, keys: list[str]) -> None:
         self._objects.settle(keys)

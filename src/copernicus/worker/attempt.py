@@ -22,6 +22,7 @@ from copernicus.worker.checkpoints import Snapshot, Snapshots
 from copernicus.worker.joblog import TAIL_LINES
 from copernicus.worker.link import Link
 from copernicus.worker.outcome import Outcome, explain_error
+from copernicus.worker.outputs import LIGHT
 from copernicus.worker.probe import free_mb
 from copernicus.worker.sharing import Sharing
 from copernicus.worker.spool import Finished
@@ -244,6 +245,8 @@ class Attempt:
     async def _split(self, files: list[Pending]) -> tuple[dict[str, bytes], list[Pending]]:
         if not files:
             return {}, []
+        if sum(file.size for file in files) <= LIGHT:
+            return split_inline(files)
         return await asyncio.to_thread(split_inline, files)
 
     def _record(

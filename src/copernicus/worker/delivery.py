@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,9 @@ from copernicus.worker.link import Link
 from copernicus.worker.outbox import Outbox
 from copernicus.worker.spool import Finished, Spool
 from copernicus.worker.transfer import Transfer
+
+_FEW = 8
+_SMALL = 1 << 20
 
 
 class Delivery:
@@ -58,7 +62,7 @@ class Delivery:
                 attempt=finished.result.attempt,
             )
         self._spool.forget(finished.result.attempt)
-        if finished.folder and not _removed_if_empty(finished.folder):
+        if finished.folder and not _removed_if_small(finished.folder):
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, _remove, Path(finished.folder))
         return True
@@ -84,8 +88,22 @@ class Delivery:
         )
 
 
-def _removed_if_empty(folder: str) -> bool:
-    """Most small jobs leave nothing behind: that is not worth a thread."""
+def _removed_if_small(folder: str) -> bool:
+    """Most small jobs leave a few files behind, or none: removing these is not worth a thread."""
+    try:
+        with os.scandir(f"{folder}/{WORK}") as found:
+            files = list(itertools.islice(found, _FEW + 1))
+        if (
+            len(files) > _FEW
+            or sum(file.stat(follow_symlinks=False).st_size for file in files) > _SMALL
+        ):
+            return False
+        for file in files:
+            os.unlink(file.path)  # noqa: PTH108 - as cheap as can be
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
     for path in (f"{folder}/{WORK}", folder):
         try:
             os.rmdir(path)  # noqa: PTH106 - as cheap as can be

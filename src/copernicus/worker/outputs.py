@@ -16,6 +16,8 @@ from copernicus.worker.folder import JobFolder
 from copernicus.worker.outcome import failed
 from copernicus.worker.transfer import Pending
 
+LIGHT = 64 << 10
+
 
 def collect(
     folder: JobFolder, outputs: tuple[Output, ...], exit_code: int | None
@@ -30,6 +32,21 @@ def collect(
     for output in outputs:
         values[output.port] = _value(folder, output, exit_code, files)
     return values, files
+
+
+def is_light(folder: JobFolder, outputs: tuple[Output, ...]) -> bool:
+    """Whether collecting these is so little to read that a thread for it would cost more."""
+    left = LIGHT
+    for output in outputs:
+        if output.how == "exit_code":
+            continue
+        if re.search(r"[*?\[]", output.pattern):
+            return False
+        try:
+            left -= folder.facts(output.pattern)[1]
+        except OSError:
+            continue
+    return left >= 0
 
 
 def pending(folder: JobFolder, path: str) -> Pending:

@@ -20,7 +20,7 @@ from copernicus.worker.joblog import LogPipe
 from copernicus.worker.lines import Places, argv_of, fill
 from copernicus.worker.numbers import ProgressReader, read_number
 from copernicus.worker.outcome import AttemptFailed, Outcome, explain_exit, failed, find_fatal
-from copernicus.worker.outputs import collect
+from copernicus.worker.outputs import collect, is_light
 from copernicus.worker.programs import Program
 from copernicus.worker.resuming import Resuming
 from copernicus.worker.transfer import Pending
@@ -104,6 +104,8 @@ class ProgramRun:
         command, folder = self._command, self._bench.folder
         if not command.outputs:
             return {}, []
+        if is_light(folder, command.outputs):
+            return collect(folder, command.outputs, self._last_code)
         return await asyncio.to_thread(collect, folder, command.outputs, self._last_code)
 
     async def _stage_in(self) -> None:

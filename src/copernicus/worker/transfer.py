@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
-from copernicus.blobs import CHUNK_SIZE, BlobStore, Chunk, Manifest
+from copernicus.blobs import CHUNK_SIZE, BlobStore, Manifest
 from copernicus.errors import Conflict, CopernicusError, ServerBusy
 from copernicus.protocol import MissingReply, MissingRequest
 from copernicus.worker.folder import JobFolder
@@ -44,6 +46,18 @@ class Pending(msgspec.Struct, frozen=True):
         with JobFolder(Path(self.folder)).reading(self.path) as file:
             file.seek(start)
             return file.read(size)
+
+    def chunk(self, index: int) -> bytes:
+        """One of its chunks.
+
+        Raises:
+            FileChanged: It is not what it was.
+        """
+        chunk = self.manifest.chunks[index]
+        data = self.bytes_at(index * CHUNK_SIZE, chunk.size)
+        if sha256(data).hexdigest() != chunk.sha256:
+            raise FileChanged(f"{self.path} changed while it was sent")
+        return data
 
 
 class FileChanged(CopernicusError):
@@ -100,17 +114,27 @@ class Transfer:
         self._fetching.pop(digest, None)
 
     async def _download(self, attempt: str, digest: str, size: int) -> None:
-        whole, chunks = sha256(), []
-        for start in range(0, max(size, 1), CHUNK_SIZE):
-            data = await self._range(attempt, digest, start, min(start + CHUNK_SIZE, size))
-            whole.update(data)
-            chunk = Chunk(sha256(data).hexdigest(), len(data))
-            await asyncio.to_thread(self._cache.put_chunk, chunk.sha256, data)
-            chunks.append(chunk)
-        if whole.hexdigest() != digest:
+        """Some ranges are under way while those before them are hashed and stored by a thread."""
+        loop, waiting = asyncio.get_running_loop(), deque[Future[bytes]]()
+
+        def pieces() -> Iterator[bytes]:
+            for start in range(0, max(size, 1), CHUNK_SIZE):
+                end = min(start + CHUNK_SIZE, size)
+                one = self._range(attempt, digest, start, end)
+                waiting.append(asyncio.run_coroutine_threadsafe(one, loop))
+                if len(waiting) == _AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+        try:
+            manifest = await asyncio.to_thread(self._cache.put_stream, pieces())
+        finally:
+            # The thread of one that is given up ends with the range that it waits for.
+            for one in tuple(waiting):
+                one.cancel()
+        if manifest.sha256 != digest:
             raise ServerBusy(f"blob {digest} arrived damaged; it will be fetched again")
-        manifest = Manifest(digest, size, tuple(chunks))
-        await asyncio.to_thread(self._cache.commit, manifest)
 
     async def _range(self, attempt: str, digest: str, start: int, end: int) -> bytes:
         # An empty blob has no byte to ask for.
@@ -165,13 +189,10 @@ class Transfer:
     async def _put_chunks(self, attempt: str, file: Pending, missing: set[str]) -> None:
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def put(index: int, chunk: Chunk) -> None:
+        async def put(index: int, digest: str) -> None:
             async with room:
-                start = index * CHUNK_SIZE
-                data = await asyncio.to_thread(file.bytes_at, start, chunk.size)
-                if sha256(data).hexdigest() != chunk.sha256:
-                    raise FileChanged(f"{file.path} changed while it was sent")
-                path = _with_attempt(f"/v1/work/chunks/{chunk.sha256}", attempt)
+                data = await asyncio.to_thread(file.chunk, index)
+                path = _with_attempt(f"/v1/work/chunks/{digest}", attempt)
                 await self._link.send("PUT", path, content=data)
 
         try:
@@ -179,7 +200,7 @@ class Transfer:
                 for index, chunk in enumerate(file.manifest.chunks):
                     if chunk.sha256 in missing:
                         missing.discard(chunk.sha256)
-                        group.create_task(put(index, chunk))
+                        group.create_task(put(index, chunk.sha256))
         except BaseExceptionGroup as troubles:
             raise troubles.exceptions[0] from None
 

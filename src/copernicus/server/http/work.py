@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -190,11 +191,18 @@ async def _keep_all_files(
 
     def keep(ended: ResultRequest) -> ResultRequest | CopernicusError:
         try:
-            return _keep_files(site, worker, ended)
+            return _with_its_files(site, worker, ended)
         except CopernicusError as error:
             return error
 
-    return await asyncio.to_thread(lambda: [keep(ended) for ended in several])
+    def keep_all() -> list[ResultRequest | CopernicusError]:
+        try:
+            site.blobs.put_all(data for ended in several for data in _true_files(ended))
+        except CopernicusError as error:
+            return [error for _ in several]
+        return [keep(ended) for ended in several]
+
+    return await asyncio.to_thread(keep_all)
 
 
 async def _unless_gone(request: AnyRequest, leasing: object) -> list[Assignment]:
@@ -268,10 +276,20 @@ def _has_files(ended: ResultRequest) -> bool:
     return bool(ended.inline) or next(hashes_in(ended), None) is not None
 
 
-def _keep_files(site: Site, worker: str, ended: ResultRequest) -> ResultRequest:
-    for sha256, data in ended.inline.items():
-        if site.blobs.put_bytes(data).sha256 != sha256:
-            raise BadValue(f"The file {sha256} that came with the result has another SHA-256.")
+def _true_files(ended: ResultRequest) -> list[bytes]:
+    """The files that came along and are what they are said to be."""
+    return [data for digest, data in ended.inline.items() if sha256(data).hexdigest() == digest]
+
+
+def _with_its_files(site: Site, worker: str, ended: ResultRequest) -> ResultRequest:
+    """The result, or the failure that it is, once what came along has been stored.
+
+    Raises:
+        BadValue: A file is not what it is said to be, or is missing.
+    """
+    for digest, data in ended.inline.items():
+        if sha256(data).hexdigest() != digest:
+            raise BadValue(f"The file {digest} that came with the result has another SHA-256.")
     foreign = _foreign(site, worker, ended)
     if foreign:
         return _failed(ended, foreign)
