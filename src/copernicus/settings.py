@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from copernicus.errors import BadSettings
+from copernicus.model.pools import PROVIDERS
 from copernicus.model.toml_text import read_toml
 from copernicus.protocol import MACHINE_PORT, USER_PORT
 
@@ -71,6 +72,11 @@ class ServerSettings:
         sweep_every_s: between removals of files that nothing refers to any more.
         sweep_after_s: for how long a file stays that nothing refers to, counted from when it was
             last sent or asked for.
+        provision: batch systems by which pools may start workers (cpc pool add): slurm, pbspro,
+            lsf, grid_engine, torque, condor, kubernetes, local. A pool's options are commands that
+            run as the server's account: an administrator can then do what that account can.
+        provision_s: how often it is decided how many workers pools need.
+        provision_poll_s: how often a batch system is asked how its jobs stand.
         log_level: debug, info, warning or error.
         log_json: one JSON object per line, for machines.
     """
@@ -111,6 +117,9 @@ class ServerSettings:
     disk_check_s: float = 5.0
     sweep_every_s: float = 6 * 3600.0
     sweep_after_s: float = 86400.0
+    provision: tuple[str, ...] = ()
+    provision_s: float = 5.0
+    provision_poll_s: float = 30.0
     log_level: str = "info"
     log_json: bool = False
 
@@ -134,6 +143,9 @@ class ServerSettings:
             raise _wrong("user_port", self.user_port, "another port than machine_port")
         if self.blobs and not re.fullmatch(r"s3://[^/@\s]+(/[^\s]*)?", self.blobs):
             raise _wrong("blobs", self.blobs, "s3://BUCKET/PREFIX")
+        unknown = sorted(set(self.provision) - set(PROVIDERS))
+        if unknown:
+            raise _wrong("provision", self.provision, f"some of {', '.join(PROVIDERS)}")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise _wrong("log_level", self.log_level, "debug, info, warning or error")
 

@@ -1,4 +1,4 @@
-"""Commands about who works for whom: priorities, weights, pools."""
+"""Commands about who works for whom: priorities, weights, the pools of a project."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from copernicus.cli.options import AT_SERVER, IN_PROJECT, AtServer, InProject
+from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit, note
 from copernicus.cli.session import client_for, project_for
 from copernicus.errors import BadValue
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from copernicus.protocol import PoolView, ProjectView
+    from copernicus.protocol import ProjectView
 
 Flag = Annotated[bool, Parameter(show_default=False)]
-Names = Annotated[tuple[str, ...], Parameter(show_default=False)]
-_POOLS = ("pool", "workers", "connected", "projects")
 
 
 def job_priority(
@@ -101,43 +97,3 @@ def _show(options: InProject, view: ProjectView) -> None:
     said = f"{view.name}: weight {view.weight:g}, priority {view.priority}, {pools}"
     data = {"weight": view.weight, "priority": view.priority, "pools": view.pools}
     emit(options.json, {"project": view.name, **data}, said)
-
-
-def pool_list(*, options: AtServer = AT_SERVER) -> None:
-    """List the pools: their workers, and the projects that they serve."""
-    found = client_for(options).pools()
-    if not found and not options.json:
-        note("No pools yet: a pool begins with its first worker (cpc worker bundle --pool NAME)")
-        return
-    emit(options.json, found, lambda: _pools_table(found))
-
-
-def pool_serve(
-    name: str,
-    /,
-    *projects: str,
-    all: Flag = False,  # noqa: A002 - the option is called so
-    options: AtServer = AT_SERVER,
-) -> None:
-    """Say which projects the workers of a pool serve.
-
-    Args:
-        name: The pool.
-        projects: The only ones.
-        all: All projects again.
-        options: Common ones.
-    """
-    if bool(projects) == all:
-        raise BadValue(f"name projects, such as cpc pool serve {name} ala, or give --all")
-    found = client_for(options).set_pool(name, projects)
-    emit(options.json, found, lambda: _pools_table(found))
-
-
-def _pools_table(found: list[PoolView]) -> Table:
-    from copernicus.cli.render.tables import table
-
-    rows = [
-        (pool.name, str(pool.workers), str(pool.connected), ", ".join(pool.projects) or "all")
-        for pool in found
-    ]
-    return table(_POOLS, rows, right=("workers", "connected"), wide="projects")

@@ -284,6 +284,8 @@ class AsyncClient(_Wrapping[Client]):
     workers = in_thread(Client.workers)
     worker_bundle = in_thread(Client.worker_bundle)
     pools = in_thread(Client.pools)
+    provision_pool = in_thread(Client.provision_pool)
+    remove_pool = in_thread(Client.remove_pool)
     set_pool = in_thread(Client.set_pool)
     drain = in_thread(Client.drain)
     resume_worker = in_thread(Client.resume_worker)

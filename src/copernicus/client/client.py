@@ -16,6 +16,7 @@ from copernicus.client.profiles import Profile, Profiles
 from copernicus.client.project import Project
 from copernicus.client.transport import Transport
 from copernicus.errors import CopernicusError, NotAuthenticated, NotFound
+from copernicus.model.pools import Provision
 from copernicus.protocol import (
     BundleReply,
     BundleRequest,
@@ -335,6 +336,21 @@ class Client(Administering):
         """Say which projects the workers of a pool serve; none named: all."""
         change = PoolChange(tuple(projects))
         return self._transport.put(f"/v1/pools/{quote(name, safe='')}", change, list[PoolView])
+
+    def provision_pool(self, name: str, asked: Provision) -> list[PoolView]:
+        """Let a pool start its workers through a batch system, or change how it does.
+
+        Raises:
+            BadValue: it cannot be done like this; says what is wrong.
+        """
+        path = f"/v1/pools/{quote(name, safe='')}/provision"
+        return self._transport.put(path, asked, list[PoolView])
+
+    def remove_pool(self, name: str, *, now: bool = False) -> list[PoolView]:
+        """Let a pool start no more workers, and let those that run finish; ``now``: end them."""
+        path = f"/v1/pools/{quote(name, safe='')}/provision"
+        self._transport.send("DELETE", f"{path}?now=true" if now else path)
+        return self.pools()
 
     def drain(self, worker: str) -> None:
         """Let a worker finish what it has, take nothing more, and end."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -16,9 +15,8 @@ from typing import BinaryIO
 
 from copernicus.evaluator.frames import BrokenFrame, Refused, pack, read_body, unpack_request
 from copernicus.evaluator.service import Service
+from copernicus.executors.orphans import die_with_parent
 from copernicus.registry import discover
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--memory-mb", type=int, help="refuse more memory than this")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent(options.parent)
+    die_with_parent(options.parent)
     _limit_memory(options.memory_mb)
     requests, replies = _take_streams()
     with requests, replies:
@@ -53,14 +51,6 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> int:
         with contextlib.suppress(BrokenPipeError):
             replies.write(reply)
             replies.flush()
-
-
-def _die_with_parent(parent: int | None) -> None:
-    """End when the parent does; elsewhere than on Linux the end of standard input does it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent is not None and os.getppid() != parent:
-        sys.exit("evaluator: the process that started it has ended already")
 
 
 def _limit_memory(memory_mb: int | None) -> None:

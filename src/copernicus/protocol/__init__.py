@@ -53,7 +53,13 @@ from copernicus.protocol.preview import (
     PreviewWork,
 )
 from copernicus.protocol.retention import CollectReply, CollectRequest, GoingFile
-from copernicus.protocol.shares import JobPriority, PoolChange, PoolView, ShareChange
+from copernicus.protocol.shares import (
+    AllocationView,
+    JobPriority,
+    PoolChange,
+    PoolView,
+    ShareChange,
+)
 from copernicus.protocol.trace import Trace, TraceStep
 from copernicus.protocol.user import (
     DecisionView,
@@ -87,6 +93,7 @@ __all__ = [
     "PROTOCOL",
     "USER_PORT",
     "Ahead",
+    "AllocationView",
     "Assignment",
     "AttemptView",
     "Beat",

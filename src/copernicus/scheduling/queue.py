@@ -213,6 +213,11 @@ class Queue:
         """The lanes (none is empty) of jobs that need this program."""
         return iter(tuple(self._lanes.get(program, {}).values()))
 
+    def all_lanes(self) -> Iterator[Lane]:
+        """The lanes of all programs."""
+        for lanes in self._lanes.values():
+            yield from lanes.values()
+
     def job(self, order: int) -> str:
         """The offered job with this order number."""
         return self._jobs[order]

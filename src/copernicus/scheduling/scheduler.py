@@ -13,6 +13,7 @@ import msgspec
 
 from copernicus.errors import Conflict
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
+from copernicus.model.pools import Provision
 from copernicus.model.resources import Offer
 from copernicus.model.retries import ProjectRetries
 from copernicus.model.shares import PoolRules, ProjectShare
@@ -28,6 +29,7 @@ from copernicus.protocol import (
 )
 from copernicus.scheduling import explain, granting, invariants, kinds, messages, wanted
 from copernicus.scheduling.core import Core
+from copernicus.scheduling.demand import Known, fillable
 from copernicus.scheduling.quarantine import Aside, QuarantineRow
 from copernicus.scheduling.rates import RateRow
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Note, Row
@@ -212,6 +214,10 @@ class Scheduler:
     def set_pool(self, pool: str, rules: PoolRules) -> None:
         """Which projects a pool's workers serve, from now on; also of requests that wait."""
         wanted.set_pool(self._core, pool, rules)
+
+    def fillable(self, pool: str, asked: Provision, known: Known | None) -> int:
+        """How many further workers of a pool the jobs that wait could fill."""
+        return fillable(self._core, pool, asked, known)
 
     # --- what workers ask and say ---------------------------------------------------------------
 

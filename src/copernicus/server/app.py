@@ -50,6 +50,7 @@ from copernicus.server.http.apps import machine_app, user_app
 from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
 from copernicus.server.previews import Previews
+from copernicus.server.provisioner import Provisioner
 from copernicus.server.retention import collect_all
 from copernicus.server.room import Room, keep_room
 from copernicus.server.runtime import Runtime
@@ -272,7 +273,9 @@ async def _listen(
         asyncio.create_task(port.serve(sockets=[sock]))
         for port, sock in zip(ports, (machine, user), strict=True)
     ]
+    site.provisioner = Provisioner(site, folder)
     upkeep = [
+        asyncio.create_task(site.provisioner.run()),
         asyncio.create_task(_upkeep(site, identity, contexts)),
         asyncio.create_task(_sweeping(site, folder)),
         asyncio.create_task(_snapshots(site)),
@@ -286,6 +289,7 @@ async def _listen(
     finally:
         for task in upkeep:
             task.cancel()
+        await asyncio.gather(*upkeep, return_exceptions=True)
         passing("stop.begun")
         forget_running(folder)
         site.runtime.release_waiting()

@@ -22,6 +22,7 @@ from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
 from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
+from copernicus.server.pools import Pools, read_pools
 from copernicus.server.shares import Decided, read_decided, read_quarantine, read_rates
 from copernicus.store.reads import Reads
 from copernicus.store.records import Entry, ProjectRecord
@@ -106,6 +107,7 @@ class Holdings:
         self.accounts = Accounts()
         self.machines = Machines()
         self.decided = Decided()
+        self.pools = Pools()
         self.catalog: dict[str, FunctionSpec] = {}
         self.modules: tuple[ModuleView, ...] = ()
         self.broken: dict[str, str] = {}
@@ -140,6 +142,7 @@ class Holdings:
             scheduler.set_on_hold(project.record.id, project.state.paused)
             scheduler.set_retries(project.record.id, project.state.retries)
         self.decided = read_decided(store)
+        self.pools = read_pools(store)
         for project_id, share in self.decided.shares.items():
             scheduler.set_share(project_id, share)
         for pool, rules in self.decided.pools.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from copernicus.blobs import BlobStore
@@ -21,6 +21,7 @@ from copernicus.store.store import Store
 
 if TYPE_CHECKING:
     from copernicus.server.previews import Previews
+    from copernicus.server.provisioner import Provisioner
     from copernicus.server.runtime import Runtime
 
 
@@ -45,6 +46,7 @@ class Site:
     metrics: Metrics
     machine_port: int = 0
     user_port: int = 0
+    provisioner: Provisioner = field(init=False)
     connections: Callable[[], Iterable[Any]] = tuple
     """Every open connection of both ports, as ``security.asgi`` makes them."""
 

@@ -25,6 +25,7 @@ from copernicus.protocol import (
 from copernicus.scheduling.rows import ENDED, JobRow
 from copernicus.server.batch import Batch, job_id
 from copernicus.server.holdings import Project
+from copernicus.server.provisioning import with_provision
 
 LISTED = 1000
 
@@ -107,7 +108,8 @@ def ended_jobs(batch: Batch, project: Project, rows: Sequence[JobRow], count: in
 def pool_views(batch: Batch, lease_s: float) -> list[PoolView]:
     """The pools that have workers or rules, by name."""
     decided, projects = batch.holdings.decided, batch.holdings.projects
-    found = {name: PoolView(name) for name in decided.pools}
+    provisioned = batch.holdings.pools.by_name
+    found = {name: PoolView(name) for name in (*decided.pools, *provisioned)}
     for worker in worker_views(batch, lease_s):
         if worker.state != "revoked":
             pool = found.setdefault(worker.pool, PoolView(worker.pool))
@@ -119,6 +121,8 @@ def pool_views(batch: Batch, lease_s: float) -> list[PoolView]:
         known = [projects.find(one) for one in decided.pool(name).projects]
         names = tuple(sorted(one.record.name for one in known if one is not None))
         found[name] = msgspec.structs.replace(pool, projects=names)
+    for name in provisioned:
+        found[name] = with_provision(batch, found[name])
     return [found[name] for name in sorted(found)]
 
 

@@ -80,6 +80,10 @@ class Transaction:
         """Keep a setting of the server itself."""
         upsert(self._connection, META, [{"key": key, "value": value}])
 
+    def drop_meta(self, key: str) -> None:
+        """Forget a setting of the server itself."""
+        self._remove(META, META.c.key == key)
+
     def add_project(self, project: ProjectRecord) -> None:
         """Keep a new project (``position`` 0: its events are appended after this).
 

@@ -26,6 +26,13 @@ SIGNS: dict[str, tuple[str, str]] = {
     "full": ("◒", "yellow"),
     "silent": ("○", "red"),
     "revoked": ("✕", "dim"),
+    "asked": ("◌", "bright_black"),
+    "pending": ("≡", "yellow"),
+    "starting": ("◌", "blue"),
+    "working": ("▶", "blue"),
+    "idle": ("●", "green"),
+    "ending": ("◂", "blue"),
+    "ended": ("·", "dim"),
     "current": ("✓", "green"),
     "unset": ("○", "dim"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copernicus.cli.entries import Entry
 
 _SHARES = "copernicus.cli.shares"
+_POOLS = "copernicus.cli.pools"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry(
@@ -33,14 +34,42 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry(
         "pool list",
-        f"{_SHARES}:pool_list",
+        f"{_POOLS}:list_all",
         "The pools: their workers, and whom they serve.",
         ("cpc pool list",),
     ),
     Entry(
         "pool serve",
-        f"{_SHARES}:pool_serve",
+        f"{_POOLS}:serve",
         "Say which projects the workers of a pool serve.",
         ("cpc pool serve gpu ala fes", "cpc pool serve gpu --all"),
+    ),
+    Entry(
+        "pool add",
+        f"{_POOLS}:add",
+        "Let a pool start and end its workers by demand, through a batch system.",
+        (
+            "cpc pool add cluster --provision slurm --partition short --cores 16 --walltime 4h "
+            "--max 10",
+            "cpc pool add cluster --provision slurm --file cluster.toml",
+        ),
+    ),
+    Entry(
+        "pool show",
+        f"{_POOLS}:show",
+        "How a pool starts its workers, and how each of its batch jobs stands.",
+        ("cpc pool show cluster",),
+    ),
+    Entry(
+        "pool set",
+        f"{_POOLS}:change",
+        "Change how many workers a pool starts, and how.",
+        ("cpc pool set cluster --max 20", "cpc pool set cluster --max-core-hours 50000"),
+    ),
+    Entry(
+        "pool remove",
+        f"{_POOLS}:remove",
+        "Let a pool start no more workers; those that run finish.",
+        ("cpc pool remove cluster --dry-run", "cpc pool remove cluster --now --yes"),
     ),
 )

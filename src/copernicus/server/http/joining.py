@@ -24,16 +24,17 @@ from copernicus.protocol.common import check_protocol
 from copernicus.security.identity import certificate_der, verify_worker_certificate
 from copernicus.security.policy import Action
 from copernicus.security.renewal import verify_renewal
-from copernicus.security.tokens import TokenKind, new_token, parse_token
+from copernicus.security.tokens import TokenKind, parse_token
+from copernicus.server.admitting import DAY_S, add_join_token, end_join_token
 from copernicus.server.batch import Batch
 from copernicus.server.clock import wall
 from copernicus.server.http.access import AnyRequest, Caller, caller_of, does, packed, site_of
 from copernicus.server.http.withdrawal import withdraw
+from copernicus.server.retiring import revoke_worker, set_draining
 from copernicus.server.site import Site
 from copernicus.server.views import worker_views
 from copernicus.store.records import JoinTokenRecord, WorkerRecord
 
-_DAY_S = 86400.0
 _MOST_USES = 1_000_000
 
 
@@ -45,19 +46,13 @@ async def make_bundle(request: AnyRequest, data: JSONBody[BundleRequest]) -> Bun
         raise BadValue(
             f"A bundle needs 1 to {_MOST_USES} uses, and more than 0 and at most 3650 days."
         )
-    token = new_token(TokenKind.JOIN)
 
-    def keep(batch: Batch) -> JoinTokenRecord:
-        expires = wall().timestamp() + data.days * _DAY_S
-        record = JoinTokenRecord(
-            token.id, token.digest, data.pool, data.uses, expires, caller.name, batch.now, data.uses
-        )
-        batch.holdings.machines.tokens[record.id] = record
-        batch.write(lambda tx: tx.add_join_token(record))
-        batch.audit(caller.name, caller.address, "bundle.make", f"{token.id} pool {data.pool}")
-        return record
+    def keep(batch: Batch) -> tuple[str, JoinTokenRecord]:
+        made = add_join_token(batch, data.pool, data.uses, data.days * DAY_S, caller.name)
+        batch.audit(caller.name, caller.address, "bundle.make", f"{made[1].id} pool {data.pool}")
+        return made
 
-    record = await site.runtime.do(keep)
+    token, record = await site.runtime.do(keep)
     authority = site.authority
     return BundleReply(
         authority.server_id,
@@ -65,7 +60,7 @@ async def make_bundle(request: AnyRequest, data: JSONBody[BundleRequest]) -> Bun
         site.user_urls,
         authority.ca_pem,
         data.pool,
-        token.text,
+        token,
         record.expires,
     )
 
@@ -160,9 +155,7 @@ async def drain(request: AnyRequest, worker: FromPath[str]) -> None:
 
     def change(batch: Batch) -> None:
         known = batch.holdings.machines.get(worker)
-        batch.holdings.machines.put(msgspec.structs.replace(known, draining=True))
-        batch.holdings.scheduler.drain(worker)
-        batch.write(lambda tx: tx.set_draining(worker, draining=True))
+        set_draining(batch, known, draining=True)
         batch.audit(caller.name, caller.address, "worker.drain", worker)
 
     await runtime.do(change)
@@ -184,9 +177,7 @@ async def resume(request: AnyRequest, worker: FromPath[str]) -> None:
         if not known.draining and not was_aside:
             raise Conflict(f"Worker {worker} is neither drained nor quarantined.")
         if known.draining:
-            batch.holdings.machines.put(msgspec.structs.replace(known, draining=False))
-            batch.holdings.scheduler.drain(worker, draining=False)
-            batch.write(lambda tx: tx.set_draining(worker, draining=False))
+            set_draining(batch, known, draining=False)
         batch.audit(caller.name, caller.address, "worker.resume", worker)
 
     await runtime.do(change)
@@ -222,11 +213,9 @@ async def revoke_join_token(
     caller, runtime = caller_of(request), site_of(request).runtime
 
     def change(batch: Batch) -> JoinTokenView:
-        at, machines = batch.now, batch.holdings.machines
-        known = machines.token(token)
-        if known.revoked_at is None:
-            machines.tokens[token] = msgspec.structs.replace(known, uses_left=0, revoked_at=at)
-            batch.write(lambda tx: tx.revoke_join_token(token, at))
+        machines = batch.holdings.machines
+        machines.token(token)
+        if end_join_token(batch, token):
             batch.audit(caller.name, caller.address, "bundle.revoke", token)
         for worker in machines.joined_with(token) if workers else ():
             if worker.revoked_at is None:
@@ -241,10 +230,7 @@ async def revoke_join_token(
 
 
 def _revoke(batch: Batch, caller: Caller, worker: WorkerRecord) -> None:
-    at = batch.now
-    batch.holdings.machines.put(msgspec.structs.replace(worker, revoked_at=at))
-    batch.holdings.scheduler.forget_worker(worker.id, at)
-    batch.write(lambda tx: tx.revoke_worker(worker.id, at))
+    revoke_worker(batch, worker)
     batch.audit(caller.name, caller.address, "worker.revoke", worker.id)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from litestar import Router, get, put
-from litestar.params import FromPath, JSONBody
+from litestar import Router, delete, get, put
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from copernicus.errors import NotAllowed
+from copernicus.model.pools import Provision, check_provision
 from copernicus.model.shares import PoolRules
 from copernicus.protocol import (
     JobPriority,
@@ -18,6 +19,7 @@ from copernicus.protocol import (
 from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
 from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
+from copernicus.server.provisioning import decide_provision, leave
 from copernicus.server.shares import changed, keep_pool, keep_share
 from copernicus.server.views import job_of, pool_views, project_view
 
@@ -90,6 +92,57 @@ async def set_pool(
     return await site.runtime.do(change)
 
 
+@put("/pools/{pool:str}/provision", opt=does(Action.MANAGE_POOLS))
+async def set_provision(
+    request: AnyRequest, pool: FromPath[str], data: JSONBody[Provision]
+) -> list[PoolView]:
+    """Let a pool start its workers itself, or change how; what runs already stays as it is."""
+    caller, site = caller_of(request), site_of(request)
+    check_provision(pool, data)
+    await site.provisioner.check(data)
+
+    def change(batch: Batch) -> list[PoolView]:
+        decide_provision(batch, pool, data)
+        batch.audit(caller.name, caller.address, "pool.provision", f"{pool} by {data.provider}")
+        return pool_views(batch, site.settings.lease_s)
+
+    found = await site.runtime.do(change)
+    site.provisioner.wake(pool)
+    return found
+
+
+@delete("/pools/{pool:str}/provision", opt=does(Action.MANAGE_POOLS), status_code=200)
+async def end_provision(
+    request: AnyRequest, pool: FromPath[str], now: FromQuery[bool] = False
+) -> list[PoolView]:
+    """Let a pool start no more workers, cancel those that wait, and let the others finish.
+
+    ``now``: end the others, too; their jobs go back with checkpoints.
+
+    Raises:
+        NotFound: the pool starts no workers.
+    """
+    caller, site = caller_of(request), site_of(request)
+
+    def change(batch: Batch) -> list[PoolView]:
+        leave(batch, pool, at_once=now)
+        batch.audit(caller.name, caller.address, "pool.remove", f"{pool}{' now' if now else ''}")
+        return pool_views(batch, site.settings.lease_s)
+
+    found = await site.runtime.do(change)
+    site.provisioner.wake(pool)
+    return found
+
+
 SHARES_ROUTES = Router(
-    "/v1", route_handlers=[set_share, set_priority, list_pools, set_pool], tags=["shares"]
+    "/v1",
+    route_handlers=[
+        set_share,
+        set_priority,
+        list_pools,
+        set_pool,
+        set_provision,
+        end_provision,
+    ],
+    tags=["shares"],
 )
