@@ -125,7 +125,7 @@ def test_a_server_that_is_killed_finds_its_batch_jobs_again(slurmed: Env, cluste
     project = env.open(**QUICK)
     env.cpc(
         *("pool", "add", "cluster", "--provision", "slurm", "--cores", 1, "--walltime", "10min"),
-        *("--min", 1, "--max", 1, "--idle", "1s"),
+        *("--min", 1, "--max", 1, "--idle", "1s", "--worker=--retry=1"),
     )
     wait_until(lambda: allocations(env, "idle"), "the worker that is always kept", 60)
     (before,) = allocations(env)

@@ -55,8 +55,8 @@ def test_the_secret_is_in_a_file_and_never_in_the_script() -> None:
         command=("/shared/env/bin/cpc",),
         worker=("--programs", "my programs.toml"),
     )
-    lines = script_of(asked, "/home/me/a b").split("\n")
-    assert lines[0] == "cd '/home/me/a b' || exit 1"
+    lines = script_of(asked, "/shared/a b").split("\n")
+    assert lines[0] == "cd '/shared/a b' || exit 1"
     assert lines[3] == "module load gromacs"
     assert lines[-1].startswith("exec /shared/env/bin/cpc worker start --bundle worker.cpc ")
     assert lines[-1].endswith("--label site=kth --programs 'my programs.toml'")
