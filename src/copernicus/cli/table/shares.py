@@ -49,8 +49,7 @@ COMMANDS: tuple[Entry, ...] = (
         f"{_POOLS}:add",
         "Let a pool start and end its workers by demand, through a batch system.",
         (
-            "cpc pool add cluster --provision slurm --partition short --cores 16 --walltime 4h "
-            "--max 10",
+            "cpc pool add cluster --provision slurm --cores 16 --walltime 4h --max 9",
             "cpc pool add cluster --provision slurm --file cluster.toml",
         ),
     ),
