@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from copernicus.calling.link import Link
 from copernicus.model.resources import Offer, ProgramOffer
 from copernicus.model.values import File
 from copernicus.protocol import (
@@ -23,7 +24,6 @@ from copernicus.protocol import (
     ResultRequest,
 )
 from copernicus.worker.identity import Identity, obtain_identity
-from copernicus.worker.link import Link
 from copernicus.worker.probe import Machine
 
 POLL_S = 30.0

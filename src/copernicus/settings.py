@@ -51,6 +51,8 @@ class ServerSettings:
         quarantine_window_s: the time within which they must have failed.
         quarantine_s: for how long it is set aside; twice as long each time that nothing succeeds.
         quarantine_max_s: but never longer than that.
+        peer_patience_s: how long a job that a peer lent waits here for a worker before it is handed
+            back.
         max_wait_s: how long a worker's request for work may wait for some.
         evaluators: processes that run module code.
         describe_timeout_s: for one program function's description.
@@ -98,6 +100,7 @@ class ServerSettings:
     quarantine_window_s: float = 600.0
     quarantine_s: float = 300.0
     quarantine_max_s: float = 4 * 3600.0
+    peer_patience_s: float = 30.0
     max_wait_s: float = 60.0
     evaluators: int = 2
     describe_timeout_s: float = 30.0

@@ -15,9 +15,12 @@ import httpx2
 import pytest
 
 from copernicus.protocol import JoinRequest, RenewRequest, WorkerFacts
-from copernicus.security.identity import make_key_and_csr
+from copernicus.protocol.peers import PeerJoin
+from copernicus.security.identity import Authority, create_authority, make_key_and_csr
+from copernicus.security.peering import prove, read_invitation
 from copernicus.security.renewal import make_challenge, sign_renewal
 from copernicus.server.clock import wall
+from copernicus.server.embedded import EmbeddedServer
 from support.everybody import CALLERS, Route, World, running_world
 from support.server_client import (
     PASSWORD,
@@ -177,6 +180,33 @@ class Changes:
         make(admin, "DELETE", "/v1/workers/{worker}", worker=worker)
         anyone.close()
 
+    def of_peers(self) -> None:
+        make, admin, here = self.make, self.admin, self.world.server
+        token = make(admin, "POST", "/v1/peers/invitations", {})["token"]
+        folder = self.folder / "stranger"
+        create_authority(folder, ["localhost"], wall())
+        authority = Authority.load(folder)
+        _, csr = make_key_and_csr()
+        challenge, signature = prove(authority, here.running.server_id, csr, wall())
+        _, secret = read_invitation(token)
+        join = PeerJoin(authority.ca_pem, csr, challenge, signature, secret)
+        anyone = User(here)
+        assert make(anyone, "POST", "/v1/peers/join", join)["certificate"]
+        anyone.close()
+        _, other = EmbeddedServer.make(self.folder / "other", PASSWORD)
+        with other:
+            theirs = User(other, "admin")
+            theirs.call("POST", "/v1/peers", {"url": here.user_url})
+            found = theirs.call("POST", "/v1/peers/invitations", {})
+            peer = other.running.server_id
+            make(admin, "POST", "/v1/peers", {"url": other.user_url, "token": found["token"]})
+            make(admin, "POST", "/v1/peers/{peer}/trust", peer=peer)
+            make(admin, "PUT", "/v1/peers/{peer}", {"priority": 2, "cores": 4}, peer=peer)
+            make(admin, "POST", "/v1/peers/{peer}/suspend", peer=peer)
+            make(admin, "POST", "/v1/peers/{peer}/resume", peer=peer)
+            make(admin, "DELETE", "/v1/peers/{peer}", peer=peer)
+            theirs.close()
+
     def of_projects(self) -> None:
         make, admin, root = self.make, self.admin, "/v1/projects/{project}"
         make(admin, "POST", "/v1/projects", {"name": "audited"})
@@ -206,6 +236,7 @@ def test_every_change_is_in_the_audit_log(world, tmp_path):
     changes = Changes(world, tmp_path)
     changes.of_accounts()
     changes.of_workers()
+    changes.of_peers()
     changes.of_projects()
     routes = [route for route in world.routes["user"] if route.method != "GET"]
     assert {route.path for route in routes} >= set(SILENT), "a route of that list is gone"

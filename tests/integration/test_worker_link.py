@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
+from copernicus.calling.link import Link
 from copernicus.errors import ServerUnreachable
-from copernicus.worker.link import Link
 
 AT_ONCE = 20
 ROUNDS = 20

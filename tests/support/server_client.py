@@ -139,10 +139,14 @@ class ScriptedWorker:
         self.identity = msgspec.convert(reply, Certificate)
         self.id = self.identity.worker_id
         self.key = key
+        self.show(server, folder, self.identity.certificate)
+
+    def show(self, server: EmbeddedServer, folder: Path, certificate: str) -> None:
+        """Call the server with this certificate from now on."""
         folder.mkdir(exist_ok=True)
         cert_file, key_file = folder / f"{self.id}.pem", folder / f"{self.id}.key"
-        write_private(cert_file, self.identity.certificate.encode())
-        write_private(key_file, key.encode())
+        write_private(cert_file, certificate.encode())
+        write_private(key_file, self.key.encode())
         context = client_context(ca_of(server), cert_file=cert_file, key_file=key_file)
         self._context = context
         self.http = httpx2.Client(

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from copernicus.client.login import server_url
+from copernicus.calling.addresses import server_url
 from copernicus.client.profiles import Profile, Profiles, profile_name
 from copernicus.errors import BadSettings, NotAuthenticated, NotFound
 

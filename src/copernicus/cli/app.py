@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App, Group, Parameter
 
 from copernicus.cli.entries import ACCOUNT, BUILD, LOOK, MACHINES, PROJECTS, TITLES, Entry
-from copernicus.cli.table import accounts, building, look, machines, projects, shares, steer
+from copernicus.cli.table import accounts, building, look, machines, peers, projects, shares, steer
 from copernicus.version import __version__
 
 _ABOUT = (
@@ -23,6 +23,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "server": ("Make and run a server.", MACHINES),
     "worker": ("Make and run workers, and see those of a server.", MACHINES),
     "worker token": ("What lets new workers in: the tokens in bundles.", ""),
+    "peer": ("Other servers that lend workers, or borrow them.", MACHINES),
     "pool": ("Groups of workers, and the projects that they serve.", MACHINES),
     "user": ("The users of a server.", ACCOUNT),
     "user token": ("Logins, and tokens for programs.", ""),
@@ -36,6 +37,7 @@ COMMANDS: tuple[Entry, ...] = (
     *projects.COMMANDS,
     *shares.COMMANDS,
     *machines.COMMANDS,
+    *peers.COMMANDS,
     *accounts.COMMANDS,
 )
 

@@ -9,9 +9,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from copernicus.calling.addresses import server_url
 from copernicus.client.accounts import Administering
 from copernicus.client.files import Progress
-from copernicus.client.login import Confirm, find_server, server_url
+from copernicus.client.login import Confirm, find_server
+from copernicus.client.peers import Peering
 from copernicus.client.profiles import Profile, Profiles
 from copernicus.client.project import Project
 from copernicus.client.transport import Transport
@@ -37,7 +39,7 @@ from copernicus.protocol.accounts import TokenView
 from copernicus.security.bundle import ClientBundle
 
 
-class Client(Administering):
+class Client(Administering, Peering):
     """A server, as the user of a profile sees it; ``Client()`` is the current profile.
 
     Args:

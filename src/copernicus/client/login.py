@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from copernicus.calling.addresses import server_url
 from copernicus.errors import BadSettings, NotAllowed, ServerUnreachable, UpgradeNeeded
 from copernicus.protocol import PROTOCOL, USER_PORT, Health
 from copernicus.security.bundle import ClientBundle, read_client_bundle
@@ -53,30 +54,6 @@ def find_server(
             "with the server's client bundle"
         )
     return ClientBundle(proven, (url,), health.ca_pem)
-
-
-def server_url(text: str) -> str:
-    """An address as people write it, with scheme and port.
-
-    Raises:
-        BadSettings: It is none.
-    """
-    from urllib.parse import urlsplit
-
-    full = text if "://" in text else f"https://{text}"
-    try:
-        parts = urlsplit(full)
-        port = parts.port
-    except ValueError:
-        port, parts = None, urlsplit("")
-    looks_like_file = text.endswith((".cpc", ".toml")) or (text.count("/") and "://" not in text)
-    if parts.scheme != "https" or not parts.hostname or looks_like_file:
-        kind = "there is no such file, and it is" if looks_like_file else "it is"
-        raise BadSettings(
-            f"Cannot log in at {text!r}: {kind} no address such as https://host:14807"
-        )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"https://{host}:{port or USER_PORT}"
 
 
 def confirm_on_terminal(url: str, server_id: str) -> bool:

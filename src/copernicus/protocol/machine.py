@@ -25,6 +25,8 @@ class LeaseRequest(msgspec.Struct, frozen=True):
 
     ``ahead`` asks for more than the offer holds: the worker starts these one after the other when
     those before them have ended, and hands back what does not come to it soon.
+
+    ``via`` are the ids of the servers that this offer has passed, the worker's own first.
     """
 
     request_id: str
@@ -32,6 +34,7 @@ class LeaseRequest(msgspec.Struct, frozen=True):
     wait_s: float = 30.0
     ahead: tuple[Ahead, ...] = ()
     protocol: int = 1
+    via: tuple[str, ...] = ()
 
 
 class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,6 +42,9 @@ class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Input files of the spec, and the files of ``checkpoint``, may be fetched while it is held.
     ``inline`` holds small input blobs by SHA-256, to save round trips.
+
+    A peer is also told the ids of the servers that the job has passed (``via``, the project's own
+    first), and how many workers it has lost already.
     """
 
     attempt: str
@@ -53,6 +59,8 @@ class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
     part: int = 1
     checkpoint_interval_s: float = 300.0
     inline: dict[str, bytes] = {}
+    via: tuple[str, ...] = ()
+    losses: int = 0
 
 
 class LeaseReply(msgspec.Struct, frozen=True):
@@ -77,6 +85,7 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sign of life of one attempt; ``seq`` grows with everything an attempt sends.
 
     ``log_end`` counts the bytes that its programs have printed in all: ``log_tail`` ends there.
+    A peer tells how many workers the job has lost by now (``losses``), those before it included.
     """
 
     attempt: str
@@ -84,6 +93,7 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     progress: ProgressReport | None = None
     log_tail: str | None = None
     log_end: int = 0
+    losses: int = 0
 
 
 class HeartbeatRequest(msgspec.Struct, frozen=True):
@@ -129,13 +139,17 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
 
 
 class CheckpointRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A checkpoint whose blobs are uploaded already. ``key`` must be that of the job's spec."""
+    """A checkpoint whose blobs are uploaded already. ``key`` must be that of the job's spec.
+
+    ``part``, from a peer: how many parts of this work have been begun by then.
+    """
 
     attempt: str
     seq: int
     key: str
     files: tuple[StoredFile, ...]
     step: float | None = None
+    part: int = 0
 
 
 class PartialRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -155,6 +169,7 @@ class PartialRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 class ResultRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an attempt ended. ``inline`` carries small new blobs; larger ones are uploaded before.
 
+    A peer tells how many workers the job has lost (``losses``), as with its signs of life.
     ``completed``: outputs by port, plain values. ``failed``: why. ``stopped``: handed back
     (directive, drain, wall time); ``checkpoint`` is the last one, of a completed attempt too.
     """
@@ -167,6 +182,7 @@ class ResultRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     checkpoint: CheckpointRequest | None = None
     record: AttemptRecord | None = None
     inline: dict[str, bytes] = {}
+    losses: int = 0
 
 
 class ResultReply(msgspec.Struct, frozen=True):

@@ -71,7 +71,12 @@ class Core:
         )
 
     def total_of(self, worker: str, offer: Offer) -> Room:
-        """What a worker would have free if its attempts ended."""
+        """What a worker would have free if its attempts ended.
+
+        What a peer holds runs on other workers than the one that it offers.
+        """
+        if self.workers.is_peer(worker):
+            return Room(offer)
         return total_room(offer, list(self.book.held_by.get(worker, {}).values()))
 
     def advance(self, now: float) -> None:
@@ -193,6 +198,12 @@ class Core:
         assert row.spec is not None
         return retry.by_project(row.spec, self.retries.get(row.project))
 
+    def note_losses(self, row: AttemptRow, losses: int) -> None:
+        """A peer says how many workers a job has lost in all: they count as if lost here."""
+        job = self.book.jobs[row.job]
+        if losses > job.losses and job.state == "leased":
+            self.book.change(job, losses=losses)
+
     def note_failure(self, row: AttemptRow, failure: Failure) -> None:
         """A worker reported a failure: it is set aside if everything fails there."""
         job, worker = self.book.jobs[row.job], row.worker
@@ -271,7 +282,8 @@ class Core:
         )
         line = self.line(job.project, request.key)
         kept, dropped = checkpoints.keep(line.refs, ref)
-        self.book.put(msgspec.structs.replace(line, refs=kept))
+        started = max(line.started, request.part)
+        self.book.put(msgspec.structs.replace(line, refs=kept, started=started))
         self.book.dropped.extend(dropped)
         self.book.change(job, checkpoints=ref.index)
         return self.book.change_attempt(row, seq=request.seq, checkpoint=ref)

@@ -37,8 +37,10 @@ def program_for(need: ProgramNeed, platform: Platform, offer: Offer) -> ProgramO
 def serves(worker: WorkerInfo, offer: Offer, project: str, share: ProjectShare) -> bool:
     """Whether the worker may, and wants to, work for the project, and the project wants it."""
     named = (worker.projects, offer.projects)
-    return all(not some or project in some for some in named) and (
-        not share.pools or worker.pool in share.pools
+    return (
+        all(not some or project in some for some in named)
+        and (not share.pools or worker.pool in share.pools)
+        and project not in worker.refused
     )
 
 
@@ -110,6 +112,8 @@ def _about_projects(
 ) -> Iterator[str]:
     if worker.projects and needs.project not in worker.projects:
         yield f"pool {worker.pool} does not serve the project"
+    if needs.project in worker.refused:
+        yield "the job came by way of it, or has passed too many servers"
     if offer.projects and needs.project not in offer.projects:
         yield "it was started for other projects"
     if share.pools and worker.pool not in share.pools:

@@ -82,6 +82,7 @@ class Kinds:
         kind = (
             *(worker.pool, worker.projects, offer.projects, offer.programs, offer.labels),
             *(offer.job_cores, total.cores, total.memory_mb, tuple(total.gpus), version),
+            worker.refused,
         )
         number = self._numbers.get(kind)
         if number is None:

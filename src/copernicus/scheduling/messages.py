@@ -71,6 +71,7 @@ def beat(core: Core, worker: str, beat: Beat) -> Directive:
     if beat.seq > lease.seq:
         lease.seq = beat.seq
         lease.progress = beat.progress or lease.progress
+        core.note_losses(row, beat.losses)
         if beat.log_tail is not None:
             lease.log_tail, lease.log_end = beat.log_tail, beat.log_end
         core.leases.start(row.id, core.now)
@@ -145,6 +146,8 @@ def result(core: Core, worker: str, request: ResultRequest) -> Verdict:
     if request.checkpoint and core.may_add_checkpoint(row):
         row = core.add_checkpoint(row, request.checkpoint)
     _close(core, row, request)
+    lost = request.failure is not None and request.failure.cause == "worker_lost"
+    core.note_losses(row, request.losses - lost)
     job = core.book.jobs[row.job]
     if not counts:
         return "superseded"

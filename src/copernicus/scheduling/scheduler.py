@@ -317,6 +317,18 @@ class Scheduler:
                 if row.worker == worker_id and row.state != "ended":
                     self._revoke(row)
 
+    def take_back(self, worker_id: str, now: float) -> None:
+        """Whatever a worker holds goes back to the queue at once; it is still trusted."""
+        core = self._core
+        core.advance(now)
+        core.leases.forget_worker(worker_id)
+        for attempt in tuple(core.book.held_by.get(worker_id, {}).values()):
+            self._revoke(attempt)
+
+    def readmit(self, worker_id: str) -> None:
+        """A worker that was revoked has joined anew under its old name."""
+        self._core.workers.revoked.discard(worker_id)
+
     def worker_left(self, worker_id: str) -> None:
         """The worker has ended in order, and handed back what it held: it counts no more."""
         self._core.workers.forget(worker_id)
@@ -368,6 +380,36 @@ class Scheduler:
     def closely(self, shown: JobView) -> JobView:
         """A ``job_view`` with what is shown of one job alone: kinds of workers, measured rates."""
         return kinds.closely(self._core, shown)
+
+    def forget_line(self, job_id: str) -> None:
+        """Nothing is continued any more from what a job of a peer has left."""
+        row = self._core.book.jobs.get(job_id)
+        if row is not None and row.spec is not None:
+            self._core.book.checkpoints.pop((row.project, row.spec.checkpoint_key), None)
+
+    def sign_of(self, job_id: str) -> Beat | None:
+        """What the live attempt of a job told last, if there is one."""
+        live = self._core.book.live(job_id)
+        lease = self._core.leases.get(live.id) if live else None
+        if live is None or lease is None:
+            return None
+        return Beat(live.id, lease.seq, lease.progress, lease.log_tail or None, lease.log_end)
+
+    def newest_checkpoint(self, job_id: str) -> CheckpointRef | None:
+        """The checkpoint from which a job would go on now."""
+        row = self._core.book.jobs.get(job_id)
+        return self._core.newest(row) if row else None
+
+    def parts_of(self, job_id: str) -> int:
+        """How many parts of a job's work have been begun."""
+        row = self._core.book.jobs.get(job_id)
+        return (
+            self._core.line(row.project, row.spec.checkpoint_key).started if row and row.spec else 0
+        )
+
+    def cores_of(self, worker_id: str) -> int:
+        """How many cores a worker's attempts hold."""
+        return sum(row.cores for row in self._core.book.held_by.get(worker_id, {}).values())
 
     def attempt_rows(self, job_id: str) -> list[AttemptRow]:
         """The attempts of a job that is known, by number."""

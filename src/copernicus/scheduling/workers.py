@@ -11,12 +11,18 @@ from copernicus.scheduling.inputs import Held
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A worker as its server knows it. ``projects``: those it may serve (none named: all)."""
+    """A worker as its server knows it. ``projects``: those it may serve (none named: all).
+
+    ``peer``: it is a server that offers one of its own workers after the other. ``refused``:
+    projects of which it gets nothing, since their jobs came by way of it.
+    """
 
     id: str
     host: str = ""
     pool: str = "default"
     projects: tuple[str, ...] = ()
+    peer: bool = False
+    refused: tuple[str, ...] = ()
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -41,6 +47,11 @@ class Workers:
     def see(self, worker: WorkerInfo, offer: Offer, now: float) -> None:
         """Note what a worker offers."""
         self._seen[worker.id] = Seen(worker, offer, now)
+
+    def is_peer(self, worker: str) -> bool:
+        """Whether it was seen as a server that offers its own workers, each by itself."""
+        seen = self._seen.get(worker)
+        return seen is not None and seen.worker.peer
 
     def hear(self, worker: str, offer: Offer | None, now: float) -> None:
         """Note a sign of life of a worker that is known, and what it has free, if it says so."""

@@ -128,6 +128,10 @@ class Authority:
         leaf = build_worker_leaf(self._issuer, request_key(csr_pem), uri, lifetime, now)
         return certificate_to_pem(leaf)
 
+    def sign(self, challenge: bytes) -> bytes:
+        """Prove to be this server, to another one that knows its authority's certificate."""
+        return self._issuer.key.sign(_CHALLENGE_CONTEXT + challenge, ec.ECDSA(hashes.SHA256()))
+
     def renew_leaf_if_due(self, now: datetime, names: Sequence[str] | None = None) -> bool:
         """Replace ``server.pem`` when two thirds of its life are over or the names have changed.
 

@@ -101,6 +101,7 @@ class Action(StrEnum):
     LOG_IN = "session.begin"
     JOIN = "worker.join"
     RENEW = "worker.renew"
+    JOIN_AS_PEER = "peer.join"
     SEE_PAGES = "pages.see"
 
     SEE_OWN_ACCOUNT = "account.see"
@@ -140,7 +141,14 @@ class Action(StrEnum):
 
 
 PUBLIC_ACTIONS = frozenset(
-    {Action.SEE_HEALTH, Action.LOG_IN, Action.JOIN, Action.RENEW, Action.SEE_PAGES}
+    {
+        Action.SEE_HEALTH,
+        Action.LOG_IN,
+        Action.JOIN,
+        Action.RENEW,
+        Action.JOIN_AS_PEER,
+        Action.SEE_PAGES,
+    }
 )
 USER_ACTIONS = frozenset(
     {

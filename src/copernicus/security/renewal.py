@@ -36,7 +36,7 @@ def sign_renewal(key_pem: str, challenge: str, csr_pem: str) -> str:
     Raises:
         BadSettings: the key cannot be read.
     """
-    return sign_challenge(key_pem, _signed_bytes(challenge, csr_pem)).hex()
+    return sign_challenge(key_pem, signed_bytes(challenge, csr_pem)).hex()
 
 
 def verify_renewal(
@@ -61,8 +61,8 @@ def verify_renewal(
     except BadSettings as error:
         raise NotAuthenticated("The old certificate cannot be read: join again.") from error
     identity = verify_worker_certificate(der, ca_pem, now, grace=RENEWAL_GRACE)
-    signed = _signed_bytes(challenge, csr_pem)
-    if not verify_challenge(certificate, signed, _from_hex(signature)):
+    signed = signed_bytes(challenge, csr_pem)
+    if not verify_challenge(certificate, signed, from_hex(signature)):
         raise NotAuthenticated("The challenge is not signed by the key of the old certificate.")
     _check_challenge(challenge, identity, now)
     return identity
@@ -83,12 +83,14 @@ def _check_challenge(challenge: str, identity: WorkerIdentity, now: datetime) ->
         )
 
 
-def _signed_bytes(challenge: str, csr_pem: str) -> bytes:
+def signed_bytes(challenge: str, csr_pem: str) -> bytes:
+    """What is signed: the challenge, bound to the request."""
     request = hashlib.sha256(csr_pem.encode("utf-8", "surrogatepass")).digest()
     return request + challenge.encode("utf-8", "surrogatepass")
 
 
-def _from_hex(signature: str) -> bytes:
+def from_hex(signature: str) -> bytes:
+    """The bytes of a signature; none if it is no hexadecimal number."""
     try:
         return bytes.fromhex(signature)
     except ValueError:

@@ -20,6 +20,7 @@ class TokenKind(StrEnum):
 
     USER = "ut_"
     JOIN = "jt_"
+    PEER = "pt_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Token:
 
 _ID_BYTES = 8
 _SECRET_BYTES = 32
-_TEXT = re.compile(r"(?P<kind>ut_|jt_)(?P<id>[0-9a-f]{16})\.[A-Za-z0-9_-]{43}")
+_TEXT = re.compile(r"(?P<kind>ut_|jt_|pt_)(?P<id>[0-9a-f]{16})\.[A-Za-z0-9_-]{43}")
 
 
 def new_token(kind: TokenKind) -> Token:

@@ -51,6 +51,7 @@ from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
 from copernicus.server.previews import Previews
 from copernicus.server.provisioner import Provisioner
+from copernicus.server.relay.relay import Relay
 from copernicus.server.retention import collect_all
 from copernicus.server.room import Room, keep_room
 from copernicus.server.runtime import Runtime
@@ -183,6 +184,7 @@ async def _site(folder: Path, settings: ServerSettings, store: Store) -> AsyncIt
             uploads=Uploads(store, blobs),
             previews=previews,
             names=settings.names or own_names(),
+            identity=folder / IDENTITY,
             knocks=Knocks(),
             room=Room(folder, settings.min_free_mb),
             metrics=metrics,
@@ -281,8 +283,10 @@ async def _listen(
         asyncio.create_task(_snapshots(site)),
         asyncio.create_task(keep_room(site)),
     ]
+    site.relay = Relay(site)
     try:
         await _until_started(ports, tasks)
+        upkeep.append(asyncio.create_task(site.relay.run()))
         _announce(folder, site, ready)
         passing("server.announced")
         await _first_of(stop, tasks)

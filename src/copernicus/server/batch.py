@@ -78,7 +78,8 @@ class Batch:
     """What requests may do, and what is to be committed for them.
 
     ``touched`` are the projects that were changed, ``unfinished`` those in which more is to fire
-    than one batch should take: ``go_on`` with them in the next.
+    than one batch should take: ``go_on`` with them in the next. ``lent_news`` are the jobs of peers
+    of which the queue has told anything.
     """
 
     def __init__(self, holdings: Holdings, store: Store, now: float) -> None:
@@ -88,6 +89,7 @@ class Batch:
         self.entries: list[tuple[str, Entry]] = []
         self.outside: list[tuple[str, Effect]] = []
         self.progress: list[tuple[str, str, ProgressReport]] = []
+        self.lent_news: list[str] = []
         self.touched: set[str] = set()
         self.unfinished: set[str] = set()
         self._arrivals = holdings.scheduler.arrivals
@@ -365,7 +367,10 @@ class Batch:
         scheduler = self.holdings.scheduler
         while notes := scheduler.take_notes():
             for note in notes:
-                self.report(note.project, note.report)
+                if note.job in self.holdings.peers.lent:
+                    self.lent_news.append(note.job)
+                else:
+                    self.report(note.project, note.report)
         self._rows.extend(scheduler.take_records())
         if rates := scheduler.take_rates():
             self.write(lambda tx: keep_rates(tx, rates))

@@ -25,6 +25,8 @@ from copernicus.model.events import (
 )
 from copernicus.model.jobs import StoredFile
 from copernicus.model.values import File, files_in
+from copernicus.scheduling.lending import PREFIX
+from copernicus.server.peers import read_lent
 from copernicus.store.records import Entry
 from copernicus.store.store import Store
 
@@ -52,6 +54,8 @@ class FileRights:
         yield self._journaled(project)
         yield frozenset(self._checkpoints(project))
         yield frozenset(self.so_far(project))
+        if project.startswith(PREFIX):
+            yield frozenset(self._lent(project))
 
     def in_sources(self, project: str) -> Set[str]:
         """The blobs that were ever given to an input as a value. Blocking, as ``refers``."""
@@ -68,6 +72,8 @@ class FileRights:
         found: set[str] = set()
         for record in self._store.projects():
             found.update(*self.named_by(record.id))
+        for project in {lent.lent_project for lent in read_lent(self._store).values()}:
+            found.update(*self.named_by(project))
         return found
 
     def _journaled(self, project: str) -> set[str]:
@@ -93,6 +99,12 @@ class FileRights:
         """Those of running work are not in the journal until it has ended."""
         for row in self._store.checkpoints(project):
             yield from hashes_in(row)
+
+    def _lent(self, project: str) -> Iterator[str]:
+        """What the jobs of a peer's project need and have made: no journal here names it."""
+        for lent in read_lent(self._store).values():
+            if lent.lent_project == project:
+                yield from hashes_in(self._store.job(lent.job))
 
     def so_far(self, project: str) -> Iterator[str]:
         """What attempts have given that no result in the journal names. Blocking."""

@@ -18,10 +18,12 @@ from copernicus.model.events import ProjectLoaded
 from copernicus.model.functions import FunctionSpec
 from copernicus.protocol import ModuleView
 from copernicus.scheduling import Scheduler, SchedulerSettings
+from copernicus.scheduling.lending import LENT_RETRIES, LENT_SHARE
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.security.policy import Role
 from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
+from copernicus.server.peers import Peers
 from copernicus.server.pools import Pools, read_pools
 from copernicus.server.shares import Decided, read_decided, read_quarantine, read_rates
 from copernicus.store.reads import Reads
@@ -108,6 +110,7 @@ class Holdings:
         self.machines = Machines()
         self.decided = Decided()
         self.pools = Pools()
+        self.peers = Peers()
         self.catalog: dict[str, FunctionSpec] = {}
         self.modules: tuple[ModuleView, ...] = ()
         self.broken: dict[str, str] = {}
@@ -132,9 +135,10 @@ class Holdings:
 
     def _load_rest(self, store: Store, now: float) -> None:
         scheduler = Scheduler(self._settings)
-        checkpoints = [
-            row for project in self.projects for row in store.checkpoints(project.record.id)
-        ]
+        self.peers.load(store)
+        lent = self.peers.lent_projects()
+        with_work = [*(project.record.id for project in self.projects), *lent]
+        checkpoints = [row for project in with_work for row in store.checkpoints(project)]
         scheduler.restore(
             store.live_jobs(), store.live_attempts(), checkpoints, now, store.attempt_base
         )
@@ -145,6 +149,11 @@ class Holdings:
         self.pools = read_pools(store)
         for project_id, share in self.decided.shares.items():
             scheduler.set_share(project_id, share)
+        for peer in self.peers.records.values():
+            if peer.suspended:
+                scheduler.drain(peer.id)
+        for project_id in lent:
+            take_in_lent(scheduler, project_id)
         for pool, rules in self.decided.pools.items():
             scheduler.set_pool(pool, rules)
         scheduler.restore_rates(read_rates(store))
@@ -163,6 +172,12 @@ class Holdings:
         """Give out no work, for this reason; with ``""``, go on."""
         self.closed = reason
         self.scheduler.close(reason)
+
+
+def take_in_lent(scheduler: Scheduler, project: str) -> None:
+    """Have the jobs of a peer's project go after all others, and fail where they fail."""
+    scheduler.set_share(project, LENT_SHARE)
+    scheduler.set_retries(project, LENT_RETRIES)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,14 @@ from copernicus.security.tokens import TokenKind, parse_token, token_matches
 from copernicus.store.records import JoinTokenRecord, WorkerRecord
 from copernicus.store.store import Store
 
+PEER = "peer"
+"""The platform of a worker that is another server."""
+
+_NAMES = {
+    TokenKind.JOIN: ("join token", "ask for a new bundle"),
+    TokenKind.PEER: ("invitation", "ask for a new one (cpc peer invite)"),
+}
+
 
 @dataclass(slots=True)
 class Presence:
@@ -48,6 +56,11 @@ class Machines:
         if worker is None:
             raise NotAuthenticated(
                 f"Worker {worker_id} is not known here: let it join with a new bundle."
+            )
+        if worker.revoked_at is not None and worker.facts.platform == PEER:
+            raise NotAuthenticated(
+                f"Server {worker_id} was removed here: it may not work here any more. To "
+                "begin anew it needs an invitation (cpc peer invite)."
             )
         if worker.revoked_at is not None:
             raise NotAuthenticated(
@@ -108,22 +121,23 @@ class Machines:
         """The workers that a join token let in, those that were revoked since included."""
         return [worker for worker in self.workers.values() if worker.token == token_id]
 
-    def use_token(self, text: str, now: float) -> JoinTokenRecord:
-        """Take one use of a join token.
+    def use_token(self, text: str, now: float, kind: TokenKind = TokenKind.JOIN) -> JoinTokenRecord:
+        """Take one use of a join token, or of a peer's invitation.
 
         Raises:
             NotAuthenticated: unknown, expired, revoked or used up.
         """
-        token = parse_token(text, TokenKind.JOIN)
+        token = parse_token(text, kind)
         record = self.tokens.get(token.id)
+        what, remedy = _NAMES[kind]
         if record is None or not token_matches(text, record.sha256):
-            raise NotAuthenticated("This join token is not known here: ask for a new bundle.")
+            raise NotAuthenticated(f"This {what} is not known here: {remedy}.")
         if record.revoked_at is not None:
-            raise NotAuthenticated("This join token was revoked: ask for a new bundle.")
+            raise NotAuthenticated(f"This {what} was revoked: {remedy}.")
         if now >= record.expires:
-            raise NotAuthenticated("This join token has expired: ask for a new bundle.")
+            raise NotAuthenticated(f"This {what} has expired: {remedy}.")
         if record.uses_left < 1:
-            raise NotAuthenticated("This join token is used up: ask for a new bundle.")
+            raise NotAuthenticated(f"This {what} is used up: {remedy}.")
         used = msgspec.structs.replace(record, uses_left=record.uses_left - 1)
         self.tokens[record.id] = used
         return used

@@ -93,6 +93,8 @@ class Runtime:
         self._posted: set[asyncio.Task[None]] = set()
         self._going_on: set[str] = set()
         self.on_commit: Callable[[Batch, float], None] = lambda _batch, _seconds: None
+        self.on_idle: Callable[[], None] = lambda: None
+        self.on_lent: Callable[[list[str]], None] = lambda _jobs: None
 
     async def do(self, change: Callable[[Batch], T]) -> T:
         """Apply a change (or only look): its result, once everything it saw and did is durable.
@@ -127,6 +129,7 @@ class Runtime:
             if grants or waiting.wait_s <= 0 or self._closing:
                 return grants
             self._room.add(waiting)
+            self.on_idle()
             return _LATER
 
         self._add(_Request(first_try, reply))
@@ -134,6 +137,10 @@ class Runtime:
             return await reply
         finally:
             self._room.leave(waiting)
+
+    def idle(self) -> list[Waiting]:
+        """Those who wait for work now."""
+        return self._room.all()
 
     async def run(self) -> None:
         """Work until ``stop``; what comes later is refused."""
@@ -221,6 +228,8 @@ class Runtime:
         self._feed.publish_progress(batch.now, batch.progress)
         passing("batch.published")
         self._carry_out(batch.outside)
+        if batch.lent_news:
+            self.on_lent(batch.lent_news)
         passing("batch.carried_out")
         self._set_wake()
 

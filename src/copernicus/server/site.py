@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from copernicus.blobs import BlobStore
@@ -22,6 +23,7 @@ from copernicus.store.store import Store
 if TYPE_CHECKING:
     from copernicus.server.previews import Previews
     from copernicus.server.provisioner import Provisioner
+    from copernicus.server.relay.relay import Relay
     from copernicus.server.runtime import Runtime
 
 
@@ -41,9 +43,11 @@ class Site:
     uploads: Uploads
     previews: Previews
     names: tuple[str, ...]
+    identity: Path
     knocks: Knocks
     room: Room
     metrics: Metrics
+    relay: Relay | None = None
     machine_port: int = 0
     user_port: int = 0
     provisioner: Provisioner = field(init=False)

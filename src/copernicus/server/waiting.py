@@ -58,6 +58,10 @@ class WaitingRoom:
         if self._by_worker.get(waiting.worker.id) is waiting:
             del self._by_worker[waiting.worker.id]
 
+    def all(self) -> list[Waiting]:
+        """All who wait, those who came first at the front."""
+        return list(self._by_worker.values())
+
     def in_order(self) -> Iterator[Waiting]:
         """One after another, leaving out whoever offers just what found nothing this time."""
         self._fruitless = set()

@@ -84,6 +84,15 @@ class Transaction:
         """Forget a setting of the server itself."""
         self._remove(META, META.c.key == key)
 
+    def forget_job(self, job: str) -> None:
+        """Keep a job and its attempts no more; what continues from it is not asked."""
+        self._remove(ATTEMPTS, ATTEMPTS.c.job == job)
+        self._remove(JOBS, JOBS.c.id == job)
+
+    def forget_checkpoints(self, project: str) -> None:
+        """Keep no checkpoint of a project any more."""
+        self._remove(CHECKPOINTS, CHECKPOINTS.c.project == project)
+
     def add_project(self, project: ProjectRecord) -> None:
         """Keep a new project (``position`` 0: its events are appended after this).
 

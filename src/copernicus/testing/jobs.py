@@ -43,7 +43,7 @@ class _AtHand(Transfer):
 
     def __init__(self, blobs: BlobStore) -> None:
         # There is no link, so the rest of it is not there either.
-        self._cache = blobs
+        self._kept = blobs
 
     async def place(
         self,

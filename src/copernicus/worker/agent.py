@@ -16,6 +16,8 @@ from pathlib import Path
 import uvloop
 
 from copernicus.blobs import BlobStore
+from copernicus.calling.clocks import ClockIsOff, ask_for_clock
+from copernicus.calling.link import Link
 from copernicus.errors import (
     BadSettings,
     CopernicusError,
@@ -29,7 +31,6 @@ from copernicus.executors.local import LocalExecutor
 from copernicus.security.files import make_private_folder
 from copernicus.worker.allocation import seconds_left
 from copernicus.worker.bench import Tools
-from copernicus.worker.clocks import ClockIsOff, ask_for_clock
 from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.crew import Crew
 from copernicus.worker.delivery import Delivery
@@ -37,7 +38,6 @@ from copernicus.worker.heartbeats import Heartbeats
 from copernicus.worker.identity import Identity, diagnose, obtain_identity, renew
 from copernicus.worker.leasing import Leasing
 from copernicus.worker.limits import Limits
-from copernicus.worker.link import Link
 from copernicus.worker.presence import Presence
 from copernicus.worker.probe import Machine, probe_machine
 from copernicus.worker.programs import Programs, find_programs

@@ -14,19 +14,20 @@ from typing import Any, Protocol
 
 import msgspec
 
+from copernicus.calling.link import Link
+from copernicus.calling.transfer import FileChanged
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import AttemptRecord, Checkpoint, CheckpointRef, Failure
 from copernicus.protocol import Beat, CheckpointRequest, ProgressReport, ResultRequest, Share
 from copernicus.worker.bench import Bench
 from copernicus.worker.checkpoints import Snapshot, Snapshots
 from copernicus.worker.joblog import TAIL_LINES
-from copernicus.worker.link import Link
 from copernicus.worker.outcome import Outcome, explain_error
 from copernicus.worker.outputs import LIGHT
 from copernicus.worker.probe import free_mb
 from copernicus.worker.sharing import Sharing
 from copernicus.worker.spool import Finished
-from copernicus.worker.transfer import FileChanged, Pending, split_inline
+from copernicus.worker.transfer import Pending, split_inline
 from copernicus.worker.verdict import judged
 
 QUICK_S = 5.0

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from copernicus.calling.link import Link
 from copernicus.model.resources import Offer
 from copernicus.protocol import Assignment, ResultRequest
 from copernicus.worker.attempt import Attempt, Run
@@ -19,7 +20,6 @@ from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.delivery import Delivery
 from copernicus.worker.gpus import told_to_programs
 from copernicus.worker.hosts import Hosts
-from copernicus.worker.link import Link
 from copernicus.worker.outcome import Outcome, failed
 from copernicus.worker.owner import Leaving
 from copernicus.worker.probe import Machine, Share, Taken, free_mb

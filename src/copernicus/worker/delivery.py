@@ -8,11 +8,11 @@ import os
 import shutil
 from pathlib import Path
 
+from copernicus.calling.link import Link
 from copernicus.errors import BadSettings, CopernicusError, ServerBusy, ServerUnreachable
 from copernicus.protocol import ResultReply
 from copernicus.worker.bench import WORK
 from copernicus.worker.console import Console
-from copernicus.worker.link import Link
 from copernicus.worker.outbox import Outbox
 from copernicus.worker.spool import Finished, Spool
 from copernicus.worker.transfer import Transfer

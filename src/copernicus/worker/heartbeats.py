@@ -8,11 +8,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
+from copernicus.calling.link import Link
 from copernicus.errors import CopernicusError, ServerBusy, ServerUnreachable
 from copernicus.model.resources import Offer
 from copernicus.protocol import Directive, HeartbeatReply, HeartbeatRequest
 from copernicus.worker.attempt import Attempt
-from copernicus.worker.link import Link
 
 
 class Heartbeats:

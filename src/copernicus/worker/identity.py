@@ -13,6 +13,13 @@ from pathlib import Path
 import httpx2
 import msgspec
 
+from copernicus.calling.clocks import (
+    ClockIsOff,
+    ask_for_clock,
+    explain_tls,
+    refusal,
+)
+from copernicus.calling.link import Link
 from copernicus.errors import (
     BadSettings,
     CopernicusError,
@@ -40,13 +47,6 @@ from copernicus.security.identity import (
 from copernicus.security.renewal import make_challenge, sign_renewal
 from copernicus.security.tls import client_context, server_name_extension
 from copernicus.version import __version__
-from copernicus.worker.clocks import (
-    ClockIsOff,
-    ask_for_clock,
-    explain_tls,
-    refusal,
-)
-from copernicus.worker.link import Link
 from copernicus.worker.probe import Machine
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from copernicus.calling.link import Link
 from copernicus.errors import CopernicusError
 from copernicus.model.resources import Offer
 from copernicus.protocol import PROTOCOL, Assignment, LeaseReply, LeaseRequest
 from copernicus.worker.backlog import Backlog
-from copernicus.worker.link import Link
 
 POLL_S = 30.0
 _SETTLE_S = 1.0

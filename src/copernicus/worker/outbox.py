@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from copernicus.calling.link import Link
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -23,7 +24,6 @@ from copernicus.protocol import (
     ResultsReply,
     ResultsRequest,
 )
-from copernicus.worker.link import Link
 
 LINGER_S = 0.03
 _MOST = 256

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from copernicus.calling.link import Link
+from copernicus.calling.transfer import FileChanged
 from copernicus.errors import BadValue, CopernicusError
 from copernicus.model.jobs import Command, Output
 from copernicus.model.values import File
@@ -20,11 +22,10 @@ from copernicus.protocol import PartialRequest, Share
 from copernicus.worker.bench import Bench
 from copernicus.worker.folder import JobFolder
 from copernicus.worker.growing import GrowingFiles
-from copernicus.worker.link import Link
 from copernicus.worker.outcome import AttemptFailed
 from copernicus.worker.outputs import read_value
 from copernicus.worker.series import SeriesReader
-from copernicus.worker.transfer import FileChanged, Pending
+from copernicus.worker.transfer import Pending
 
 SERIES = "series:"
 _REST = 10.0

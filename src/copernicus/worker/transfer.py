@@ -1,27 +1,20 @@
-"""Files to and from the server, in chunks: nothing that the other side has is sent again."""
+"""Files of jobs: from the server into their folders, and from there to the server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
-from copernicus.blobs import CHUNK_SIZE, BlobStore, Manifest
-from copernicus.errors import Conflict, CopernicusError, ServerBusy
-from copernicus.protocol import MissingReply, MissingRequest
+from copernicus.blobs import CHUNK_SIZE, Manifest
+from copernicus.calling.transfer import Carrier, FileChanged
 from copernicus.worker.folder import JobFolder
-from copernicus.worker.link import Link
 
 INLINE_ONE = 64 << 10
 INLINE_ALL = 1 << 20
-_AT_ONCE = 4
-_COMMIT_TRIES = 5
-_ASK_AT_ONCE = 10_000
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -60,23 +53,8 @@ class Pending(msgspec.Struct, frozen=True):
         return data
 
 
-class FileChanged(CopernicusError):
-    """A file of a job changed while it was being sent."""
-
-    code = "file_changed"
-
-
-Trouble = Callable[[CopernicusError, float], None]
-
-
-class Transfer:
+class Transfer(Carrier):
     """Moves blobs for attempts; what is fetched is kept in the worker's cache."""
-
-    def __init__(self, link: Link, cache: BlobStore, on_trouble: Trouble) -> None:
-        self._link = link
-        self._cache = cache
-        self._on_trouble = on_trouble
-        self._fetching: dict[str, asyncio.Lock] = {}
 
     async def place(
         self,
@@ -98,115 +76,13 @@ class Transfer:
             with folder.writing(path) as file:
                 file.write(data)
             return
-        await self._fetch(attempt, digest, size)
+        await self.fetch(attempt, digest, size)
         await asyncio.to_thread(self._copy, folder, path, digest)
 
     def _copy(self, folder: JobFolder, path: str, digest: str) -> None:
         with folder.writing(path) as file:
-            for piece in self._cache.read(digest):
+            for piece in self._kept.read(digest):
                 file.write(piece)
-
-    async def _fetch(self, attempt: str, digest: str, size: int) -> None:
-        lock = self._fetching.setdefault(digest, asyncio.Lock())
-        async with lock:
-            if not await asyncio.to_thread(self._cache.has, digest):
-                await self._download(attempt, digest, size)
-        self._fetching.pop(digest, None)
-
-    async def _download(self, attempt: str, digest: str, size: int) -> None:
-        """Some ranges are under way while those before them are hashed and stored by a thread."""
-        loop, waiting = asyncio.get_running_loop(), deque[Future[bytes]]()
-
-        def pieces() -> Iterator[bytes]:
-            for start in range(0, max(size, 1), CHUNK_SIZE):
-                end = min(start + CHUNK_SIZE, size)
-                one = self._range(attempt, digest, start, end)
-                waiting.append(asyncio.run_coroutine_threadsafe(one, loop))
-                if len(waiting) == _AT_ONCE:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-
-        try:
-            manifest = await asyncio.to_thread(self._cache.put_stream, pieces())
-        finally:
-            # The thread of one that is given up ends with the range that it waits for.
-            for one in tuple(waiting):
-                one.cancel()
-        if manifest.sha256 != digest:
-            raise ServerBusy(f"blob {digest} arrived damaged; it will be fetched again")
-
-    async def _range(self, attempt: str, digest: str, start: int, end: int) -> bytes:
-        # An empty blob has no byte to ask for.
-        headers = {"range": f"bytes={start}-{end - 1}"} if end > start else {}
-
-        async def once() -> bytes:
-            response = await self._link.send(
-                "GET", _with_attempt(f"/v1/work/blobs/{digest}", attempt), headers=headers
-            )
-            data = response.content
-            if response.status_code == 200:
-                data = data[start:end]
-            if len(data) != end - start:
-                raise ServerBusy(f"blob {digest}: {len(data)} bytes came of {end - start}")
-            return data
-
-        return await self._link.persist(once, on_trouble=self._on_trouble)
-
-    async def upload(self, attempt: str, files: Sequence[Pending]) -> None:
-        """Return when the server has all of these; what it has already is not sent again.
-
-        Raises:
-            FileChanged: A file is not what it was.
-            CopernicusError: The server refuses, or is away: repeating goes on where it was.
-        """
-        unique = {file.sha256: file for file in files}
-        for _ in range(_COMMIT_TRIES):
-            try:
-                for file in unique.values():
-                    await self._upload_one(attempt, file)
-            except Conflict:
-                continue  # chunks were swept between the question and the commit
-            return
-        raise ServerBusy("the server keeps losing chunks that were sent; trying again later")
-
-    async def _upload_one(self, attempt: str, file: Pending) -> None:
-        chunks = file.manifest.chunks
-        for first in range(0, len(chunks), _ASK_AT_ONCE):
-            part = chunks[first : first + _ASK_AT_ONCE]
-            request = MissingRequest(tuple(c.sha256 for c in part), (file.sha256,))
-            reply = await self._ask_missing(attempt, request)
-            if file.sha256 not in reply.blobs:
-                return
-            await self._put_chunks(attempt, file, set(reply.chunks))
-        path = _with_attempt("/v1/work/blobs", attempt)
-        await self._link.tell(path, file.manifest)
-
-    async def _ask_missing(self, attempt: str, request: MissingRequest) -> MissingReply:
-        path = _with_attempt("/v1/work/blobs/missing", attempt)
-        return await self._link.ask(path, request, MissingReply)
-
-    async def _put_chunks(self, attempt: str, file: Pending, missing: set[str]) -> None:
-        room = asyncio.Semaphore(_AT_ONCE)
-
-        async def put(index: int, digest: str) -> None:
-            async with room:
-                data = await asyncio.to_thread(file.chunk, index)
-                path = _with_attempt(f"/v1/work/chunks/{digest}", attempt)
-                await self._link.send("PUT", path, content=data)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for index, chunk in enumerate(file.manifest.chunks):
-                    if chunk.sha256 in missing:
-                        missing.discard(chunk.sha256)
-                        group.create_task(put(index, chunk.sha256))
-        except BaseExceptionGroup as troubles:
-            raise troubles.exceptions[0] from None
-
-
-def _with_attempt(path: str, attempt: str) -> str:
-    return f"{path}?attempt={attempt.replace('#', '%23')}"
 
 
 def split_inline(files: Iterable[Pending]) -> tuple[dict[str, bytes], list[Pending]]:

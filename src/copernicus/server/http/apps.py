@@ -25,6 +25,7 @@ from copernicus.server.http.looking import LOOKING_ROUTES, QUEUE_ROUTES
 from copernicus.server.http.moving import LOAD_ROUTES, SAVE_ROUTES
 from copernicus.server.http.operating import OPERATING_ROUTES, Counted
 from copernicus.server.http.peeking import PEEKING_ROUTES
+from copernicus.server.http.peers import PEER_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import refusal_handlers
 from copernicus.server.http.retention import RETENTION_ROUTES
@@ -61,6 +62,7 @@ def user_app(site: Site) -> ASGIApp:
         FUNCTION_ROUTES,
         SHARES_ROUTES,
         RETENTION_ROUTES,
+        PEER_ROUTES,
         USER_BLOB_ROUTES,
         SAVE_ROUTES,
         LOAD_ROUTES,

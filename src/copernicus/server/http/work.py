@@ -40,6 +40,7 @@ from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
 from copernicus.server.files import Referred, hashes_in
 from copernicus.server.http.access import AnyRequest, caller_of, does, packed, site_of, worker_of
+from copernicus.server.http.borrowing import count_for_peer, for_peer, peer_asks
 from copernicus.server.site import Site
 from copernicus.server.uploads import Sender
 from copernicus.server.waiting import Waiting
@@ -57,8 +58,11 @@ async def lease(request: AnyRequest) -> LeaseReply:
     wanted = await packed(request, LeaseRequest)
     check_protocol(wanted.protocol)
     now = site.clock.now()
-    site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
     worker = WorkerInfo(record.id, record.host, record.pool)
+    peer = site.runtime.holdings.peers.records.get(record.id)
+    if peer is not None:
+        worker, wanted = peer_asks(site, peer, worker, wanted)
+    site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
     wanted = msgspec.structs.replace(wanted, offer=_by_id(site, wanted.offer))
     wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
     scheduler = site.runtime.holdings.scheduler
@@ -68,6 +72,8 @@ async def lease(request: AnyRequest) -> LeaseReply:
         passing("lease.granted")
     if any(_small_files(grant) for grant in grants):
         grants = await asyncio.to_thread(_with_files, site, grants)
+    if peer is not None:
+        grants = for_peer(site, grants)
     return LeaseReply(tuple(grants), scheduler.is_draining(worker.id))
 
 
@@ -171,7 +177,7 @@ async def _take_result(site: Site, worker: str, address: str, ended: ResultReque
 
     def take(batch: Batch) -> ResultReply:
         try:
-            verdict = batch.result(worker, ended)
+            verdict = count_for_peer(batch, worker, ended)
         except NotAllowed:
             batch.audit(worker, address, "attempt.result", ended.attempt[:200], "refused")
             raise

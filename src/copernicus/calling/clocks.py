@@ -1,6 +1,6 @@
-"""A worker whose clock and the server's do not agree: what it is told, and what it asks.
+"""A caller whose clock and the server's do not agree: what it is told, and what it asks.
 
-Only certificates go by the wall clock; nothing else in a worker does.
+Only certificates go by the wall clock; nothing else between worker and server does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The worker's side of the machine port: one pool of connections, several addresses, retries."""
+"""The caller's side of the machine port: one pool of connections, several addresses, retries."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import httpx2
 import msgspec
 
 from copernicus.blobs import DamagedBlob
+from copernicus.calling.clocks import refusal
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -24,7 +25,6 @@ from copernicus.errors import (
 from copernicus.protocol import ErrorBody
 from copernicus.security.sockets import DEAD_PEER_OPTIONS
 from copernicus.security.tls import server_name_extension
-from copernicus.worker.clocks import refusal
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""Asking another server over its machine port: what a worker does, and a server of its peers."""

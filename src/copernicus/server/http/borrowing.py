@@ -1,0 +1,79 @@
+"""What is different where the worker that asks is a peer: what it may get, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from copernicus.errors import NotAllowed
+from copernicus.protocol import Assignment, LeaseRequest, ResultRequest
+from copernicus.scheduling.lending import HOP_LIMIT, core_seconds
+from copernicus.scheduling.messages import Verdict
+from copernicus.scheduling.rows import job_of_attempt
+from copernicus.scheduling.workers import WorkerInfo
+from copernicus.server.batch import Batch
+from copernicus.server.peers import PeerRecord, keep_used
+from copernicus.server.site import Site
+
+_TOLERANCE_S = 60.0
+
+
+def peer_asks(
+    site: Site, peer: PeerRecord, worker: WorkerInfo, wanted: LeaseRequest
+) -> tuple[WorkerInfo, LeaseRequest]:
+    """The worker and the request as the queue is to see them.
+
+    Raises:
+        NotAllowed: the peer gets nothing; says why.
+    """
+    peers, own = site.runtime.holdings.peers, site.authority.server_id
+    peers.contact(peer.id).at = site.clock.now()
+    room = peers.may_have(peer, site.runtime.holdings.scheduler.cores_of(peer.id))
+    if isinstance(room, str):
+        raise NotAllowed(f"Server {own} gives no work to {peer.name}: {room}.")
+    if own in wanted.via or len(wanted.via) > HOP_LIMIT:
+        raise NotAllowed(
+            f"Server {own} gives no work to this offer, which has passed "
+            f"{' and '.join(wanted.via)}: it came this way before, or passed more than {HOP_LIMIT}."
+        )
+    refused = {name for one in {peer.id, *wanted.via} for name in peers.refused_to(one)}
+    offer = wanted.offer
+    if room is not None and room < offer.cores:
+        offer = msgspec.structs.replace(offer, cores=room)
+    asked = msgspec.structs.replace(worker, peer=True, refused=tuple(sorted(refused)))
+    return asked, msgspec.structs.replace(wanted, offer=offer, ahead=())
+
+
+def for_peer(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
+    """What a peer must know of a job beside: whose it is, what it has passed, what it has cost."""
+    own, holdings = site.authority.server_id, site.runtime.holdings
+    found = []
+    for grant in grants:
+        row = holdings.scheduler.job_row(grant.job)
+        losses = row.losses if row is not None else 0
+        lent = holdings.peers.lent.get(grant.job)
+        via, project = ((), grant.project) if lent is None else (lent.via, lent.project)
+        more = {"via": (*via, own), "project": project, "losses": losses}
+        found.append(msgspec.structs.replace(grant, **more))
+    return found
+
+
+def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
+    """Take a result; if a peer brings it, its work is counted with it."""
+    place = job_of_attempt(ended.attempt)
+    peers = batch.holdings.peers
+    if worker not in peers.records or place is None:
+        return batch.result(worker, ended)
+    batch.job_row(place[0])
+    rows = batch.holdings.scheduler.attempt_rows(place[0])
+    verdict = batch.result(worker, ended)
+    attempt = next((row for row in rows if row.id == ended.attempt), None)
+    if verdict == "accepted" and attempt is not None:
+        held_s = batch.now - attempt.granted + _TOLERANCE_S
+        took = core_seconds(ended.record, attempt.cores, held_s)
+        lent = peers.lent.get(place[0])
+        project = lent.project if lent is not None else place[0].partition(".")[0]
+        key, used = peers.use("borrowed", worker, project, took)
+        batch.write(lambda tx: keep_used(tx, key, used))
+    return verdict

@@ -1,0 +1,219 @@
+"""Peers in memory: other servers, what is lent to them and by them, what was delivered.
+
+All of it is kept as settings of the server, by key, as the shares are. A peer that works here is a
+worker as well (``machines``), whose id is that of its server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from copernicus.errors import Conflict, NotFound
+from copernicus.protocol.peers import PeerState
+from copernicus.scheduling.lending import Lender, Lent, refused_to
+from copernicus.store.reads import Reads
+from copernicus.store.transaction import Transaction
+
+_PEER, _LENT, _USED = "peer:", "lent:", "peer-use:"
+_HOUR_S = 3600.0
+MOST_REQUESTS = 50
+"""How many servers may wait for the administrator's word: anybody may ask."""
+
+
+class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A peer; ``id`` is that of its authority's key, so it can be at any address.
+
+    ``lends``: this server works for it. ``borrows``: it works for this server. ``suspended``:
+    neither does, for now. ``waits``: its administrator has yet to say yes to this server's work;
+    ``asks``: this server's administrator has yet to say yes to its work. ``cores`` and ``hours``
+    bound either direction; 0: no limit.
+    """
+
+    id: str
+    name: str
+    ca_pem: str
+    urls: tuple[str, ...] = ()
+    machine_urls: tuple[str, ...] = ()
+    lends: bool = False
+    borrows: bool = False
+    waits: bool = False
+    asks: bool = False
+    suspended: bool = False
+    priority: int = 0
+    cores: int = 0
+    hours: float = 0.0
+    added: float = 0.0
+
+    @property
+    def state(self) -> PeerState:
+        """In one word."""
+        if self.suspended:
+            return "suspended"
+        if self.asks:
+            return "requested"
+        return "asked" if self.waits else "trusted"
+
+    @property
+    def pool(self) -> str:
+        """The pool of workers that it is here."""
+        return pool_of(self.id)
+
+
+class Used(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was delivered of a project's work."""
+
+    jobs: int = 0
+    core_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Contact:
+    """When a peer was last heard of, and why nothing comes from it: not stored."""
+
+    at: float = 0.0
+    trouble: str = ""
+
+
+UseKey = tuple[str, str, str]
+"""``lent`` or ``borrowed``, the peer, the project."""
+
+
+@dataclass(slots=True)
+class Peers:
+    """All peers, the jobs that they lent here, and the accounts."""
+
+    records: dict[str, PeerRecord] = field(default_factory=dict)
+    lent: dict[str, Lent] = field(default_factory=dict)
+    used: dict[UseKey, Used] = field(default_factory=dict)
+    contacts: dict[str, Contact] = field(default_factory=dict)
+
+    def load(self, reads: Reads) -> None:
+        """Read all of it from the store."""
+        self.records = {
+            key.removeprefix(_PEER): msgspec.json.decode(value, type=PeerRecord)
+            for key, value in reads.metas(_PEER).items()
+        }
+        self.lent = read_lent(reads)
+        self.used = {}
+        for key, value in reads.metas(_USED).items():
+            way, peer, project = key.removeprefix(_USED).split(":", 2)
+            self.used[way, peer, project] = msgspec.json.decode(value, type=Used)
+
+    def get(self, peer: str) -> PeerRecord:
+        """The peer of this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.records.get(peer)
+        if found is None:
+            raise NotFound(f"There is no peer {peer!r} (cpc peer list).")
+        return found
+
+    def contact(self, peer: str) -> Contact:
+        """What is known of the way to a peer."""
+        return self.contacts.setdefault(peer, Contact())
+
+    def lent_projects(self) -> dict[str, tuple[str, ...]]:
+        """The projects under which peers' jobs are here, with the servers that these passed."""
+        return {lent.lent_project: lent.via for lent in self.lent.values()}
+
+    def lent_by(self, peer: str) -> list[Lent]:
+        """The jobs of a peer that are here."""
+        return [lent for lent in self.lent.values() if lent.peer == peer]
+
+    def refused_to(self, peer: str) -> tuple[str, ...]:
+        """The projects here of which a peer gets nothing: they came by way of it, or too far."""
+        return refused_to(peer, self.lent_projects())
+
+    def hours_of(self, way: str, peer: str) -> float:
+        """The core-hours that were delivered in one direction."""
+        used = (used for key, used in self.used.items() if key[:2] == (way, peer))
+        return sum(one.core_s for one in used) / _HOUR_S
+
+    def lenders(self) -> list[Lender]:
+        """The peers that may be asked for work, and how many cores each may still have.
+
+        Those that have not said yes yet are among them: asking finds out.
+        """
+        found = []
+        for peer in self.records.values():
+            over = peer.hours and self.hours_of("lent", peer.id) >= peer.hours
+            if peer.lends and not peer.suspended and not over:
+                held = sum(lent.cores for lent in self.lent_by(peer.id))
+                room = max(0, peer.cores - held) if peer.cores else None
+                found.append(Lender(peer.id, peer.priority, room))
+        return found
+
+    def may_have(self, peer: PeerRecord, held: int) -> str | int | None:
+        """How many more cores a peer that works here may get (``None``: any), or why none."""
+        if peer.suspended:
+            return "its administrator has suspended this peer"
+        if not peer.borrows:
+            return "its administrator has not said yes (cpc peer trust)"
+        if peer.hours and self.hours_of("borrowed", peer.id) >= peer.hours:
+            return f"the limit of {peer.hours:g} core-hours is reached"
+        return max(0, peer.cores - held) if peer.cores else None
+
+    def use(self, way: str, peer: str, project: str, core_s: float) -> tuple[UseKey, Used]:
+        """Count what was delivered."""
+        key = (way, peer, project)
+        old = self.used.get(key, Used())
+        self.used[key] = Used(old.jobs + 1, old.core_s + core_s)
+        return key, self.used[key]
+
+    def request(self, record: PeerRecord) -> None:
+        """Take in a server that asks to be trusted.
+
+        Raises:
+            Conflict: too many do.
+        """
+        waiting = [one for one in self.records.values() if one.state == "requested"]
+        if record.id not in self.records and len(waiting) >= MOST_REQUESTS:
+            raise Conflict(
+                f"{MOST_REQUESTS} servers wait for this one's administrator already: ask for an "
+                "invitation (cpc peer invite)."
+            )
+        self.records[record.id] = record
+
+
+def pool_of(peer: str) -> str:
+    """The pool of the worker that a peer is."""
+    return f"peer-{peer[:8]}"
+
+
+def read_lent(reads: Reads) -> dict[str, Lent]:
+    """The jobs that peers lent here, by their ids in the own queue."""
+    found: Mapping[str, str] = reads.metas(_LENT)
+    return {
+        key.removeprefix(_LENT): msgspec.json.decode(value, type=Lent)
+        for key, value in found.items()
+    }
+
+
+def keep_peer(transaction: Transaction, peer: PeerRecord) -> None:
+    """Store a peer."""
+    transaction.set_meta(f"{_PEER}{peer.id}", msgspec.json.encode(peer).decode())
+
+
+def forget_peer(transaction: Transaction, peer: str) -> None:
+    """Remove a peer; what was delivered stays in the books."""
+    transaction.drop_meta(f"{_PEER}{peer}")
+
+
+def keep_lent(transaction: Transaction, lent: Lent) -> None:
+    """Store whose job a job of the own queue is."""
+    transaction.set_meta(f"{_LENT}{lent.job}", msgspec.json.encode(lent).decode())
+
+
+def forget_lent(transaction: Transaction, lent: Lent) -> None:
+    """A peer's job is no business of this server any more."""
+    transaction.drop_meta(f"{_LENT}{lent.job}")
+
+
+def keep_used(transaction: Transaction, key: UseKey, used: Used) -> None:
+    """Store what was delivered."""
+    transaction.set_meta(f"{_USED}{':'.join(key)}", msgspec.json.encode(used).decode())

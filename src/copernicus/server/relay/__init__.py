@@ -1,0 +1,1 @@
+"""Working for peers: this server asks them for work and is a worker to them."""

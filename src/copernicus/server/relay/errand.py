@@ -1,0 +1,186 @@
+"""One attempt of a peer's job, from its files to its result: this server's side of its life."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+
+from copernicus.blobs import DamagedBlob
+from copernicus.errors import (
+    CopernicusError,
+    InternalError,
+    NotFound,
+    ServerBusy,
+    ServerUnreachable,
+)
+from copernicus.protocol import Assignment, Beat, Directive, ResultReply, ResultRequest
+from copernicus.scheduling.lending import Lent, checkpoint_of, is_new, result_of
+from copernicus.server.relay import jobs
+from copernicus.server.relay.jobs import Seen
+from copernicus.server.relay.way import Way, kept
+from copernicus.server.site import Site
+from copernicus.telemetry import get_logger
+
+_LOG = get_logger("relay")
+_INLINE_ONE, _INLINE_ALL = 64 << 10, 1 << 20
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
+_AWAY = (ServerUnreachable, ServerBusy, InternalError)
+
+
+class Errand:
+    """Carries out one attempt of a peer; ``news`` is set when the queue tells of its job."""
+
+    def __init__(self, site: Site, way: Way, lent: Lent) -> None:
+        self.lent = lent
+        self.way = way
+        self.news = asyncio.Event()
+        self._site = site
+        self._sent = 0
+        self._gone = False
+
+    # --- before it is in the queue ----------------------------------------------------------------
+
+    async def fetch(self, given: Assignment) -> None:
+        """Get the files; what is here already is not sent again.
+
+        Raises:
+            CopernicusError: the peer does not give them.
+        """
+        for data in given.inline.values():
+            await asyncio.to_thread(self._site.blobs.put_bytes, data)
+        carrier = await self.way.carrier()
+        for sha256, size in jobs.inputs_of(given).items():
+            await carrier.fetch(given.attempt, sha256, size)
+
+    async def refuse(self, reason: str) -> None:
+        """Hand an attempt back that was not taken in."""
+        _LOG.info("handed back", attempt=self.lent.attempt, reason=reason)
+        result = ResultRequest(self.lent.attempt, self.way.next_seq(), "stopped")
+        with contextlib.suppress(CopernicusError):
+            await self._tell(result)
+
+    # --- while it is ------------------------------------------------------------------------------
+
+    async def beat(self) -> Beat:
+        """A sign of life, with what the worker told last."""
+        seen = await self._look()
+        seq = self.way.next_seq()
+        if seen is None:
+            return Beat(self.lent.attempt, seq)
+        said = seen.sign or Beat("", 0)
+        return Beat(
+            self.lent.attempt, seq, said.progress, said.log_tail, said.log_end, seen.row.losses
+        )
+
+    async def obey(self, directive: Directive) -> None:
+        """Do what the peer wants of it."""
+        if directive.action == "discard":
+            await self.drop()
+        elif directive.action == "stop":
+            await self.give_back()
+
+    async def give_back(self) -> None:
+        """End it as far as it has come; the peer gets that."""
+        if not self.lent.ending:
+            await self._end(checkpoint=True)
+
+    async def drop(self) -> None:
+        """End it at once: nobody wants its result."""
+        self._gone = True
+        await self._end(checkpoint=False)
+        await self._site.runtime.do(lambda batch: jobs.forget(batch, self.lent))
+        self.news.set()
+
+    async def run(self) -> None:
+        """Until the peer has its result, or wants none."""
+        interval = max(0.2, self.lent.heartbeat_s / 2)
+        delay = _FIRST_DELAY_S
+        while not self._gone:
+            self.news.clear()
+            seen = await self._look()
+            if seen is None:
+                return
+            try:
+                if seen.is_over:
+                    await self._deliver(seen)
+                    return
+                await self._go_on(seen)
+            except _AWAY:
+                delay = min(2 * delay, _LONGEST_DELAY_S)
+                await asyncio.sleep(delay)
+                continue
+            except CopernicusError as error:
+                _LOG.warning("a peer refused", attempt=self.lent.attempt, reason=error.message)
+                await self.drop()
+                return
+            delay = _FIRST_DELAY_S
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), interval)
+
+    async def _go_on(self, seen: Seen) -> None:
+        if seen.waited_s > self._site.settings.peer_patience_s and not self.lent.ending:
+            _LOG.info("handed back", attempt=self.lent.attempt, reason="no worker has begun it")
+            await self.give_back()
+        elif is_new(seen.newest, seen.row, self._sent) and not self.lent.ending:
+            await self._send_checkpoint(seen)
+
+    async def _send_checkpoint(self, seen: Seen) -> None:
+        assert seen.newest is not None
+        made = checkpoint_of(self.lent, seen.newest, self.way.next_seq(), seen.parts)
+        carrier, link = await self.way.carrier(), await self.way.link()
+        files = [file.sha256 for file in made.files]
+        await carrier.upload(
+            self.lent.attempt, await asyncio.to_thread(kept, self._site.blobs, files)
+        )
+        await link.tell("/v1/work/checkpoint", made)
+        self._sent = seen.newest.index
+
+    # --- its end ----------------------------------------------------------------------------------
+
+    async def _deliver(self, seen: Seen) -> None:
+        """Bring the result; the peer's answer and the end of the job here are one for all."""
+        result = await self._result(seen)
+        verdict = await self._tell(result)
+        await self._site.runtime.do(
+            lambda batch: jobs.delivered(batch, self.lent, result, counts=verdict != "superseded")
+        )
+
+    async def _result(self, seen: Seen) -> ResultRequest:
+        seq, last = self.way.next_seq(2), None
+        if seen.newest is not None and is_new(seen.newest, seen.row, 0):
+            last = checkpoint_of(self.lent, seen.newest, seq - 1, seen.parts)
+        result = result_of(self.lent, seen.row, seen.attempts, last, seq)
+        try:
+            return await self._with_files(result)
+        except (NotFound, DamagedBlob) as error:
+            _LOG.error("a file of a peer's job is lost", job=self.lent.job, reason=error.message)
+            return ResultRequest(self.lent.attempt, seq, "stopped", losses=result.losses)
+
+    async def _with_files(self, result: ResultRequest) -> ResultRequest:
+        """The result with its small files; larger ones are sent before it."""
+        files = await asyncio.to_thread(kept, self._site.blobs, jobs.made_by(result))
+        left, inline, large = _INLINE_ALL, {}, []
+        for file in files:
+            if file.manifest.size <= min(_INLINE_ONE, left):
+                inline[file.sha256] = await asyncio.to_thread(file.read)
+                left -= file.manifest.size
+            else:
+                large.append(file)
+        if large:
+            await (await self.way.carrier()).upload(self.lent.attempt, large)
+        return msgspec.structs.replace(result, inline=inline)
+
+    async def _tell(self, result: ResultRequest) -> str:
+        link = await self.way.link()
+        return (await link.ask("/v1/work/result", result, ResultReply)).verdict
+
+    async def _end(self, *, checkpoint: bool) -> None:
+        lent = self.lent
+        await self._site.runtime.do(lambda batch: jobs.end(batch, lent, checkpoint=checkpoint))
+        self.lent = msgspec.structs.replace(lent, ending=True)
+        self.news.set()
+
+    async def _look(self) -> Seen | None:
+        return await self._site.runtime.do(lambda batch: jobs.look(batch, self.lent))

@@ -1,0 +1,119 @@
+"""Jobs of peers in the own queue: taken in, looked at, handed back. Every change is one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from copernicus.model.jobs import CheckpointRef
+from copernicus.model.values import File, files_in
+from copernicus.protocol import Assignment, Beat, ResultRequest
+from copernicus.scheduling.lending import Lent, core_seconds, taken
+from copernicus.scheduling.rows import AttemptRow, JobRow
+from copernicus.server.batch import Batch
+from copernicus.server.files import hashes_in
+from copernicus.server.holdings import take_in_lent
+from copernicus.server.peers import forget_lent, keep_lent, keep_used
+
+_FOR_EVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A lent job as it is now."""
+
+    row: JobRow
+    attempts: tuple[AttemptRow, ...]
+    newest: CheckpointRef | None
+    parts: int
+    sign: Beat | None
+    waited_s: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its end is known, and no worker of this server is at it any more."""
+        if self.row.state == "cancelled":
+            return not any(row.state == "live" for row in self.attempts)
+        return self.row.state in ("done", "failed")
+
+
+def inputs_of(given: Assignment) -> dict[str, int]:
+    """The files that an attempt needs, with their sizes."""
+    spec, needed = given.spec, {}
+    values = [spec.task.inputs if spec.task else None]
+    values += [placed.file for placed in (spec.command.files if spec.command else ())]
+    found: Iterator[File] = files_in(values)
+    for file in found:
+        needed[file.sha256] = file.size
+    for stored in given.checkpoint.files if given.checkpoint else ():
+        needed[stored.sha256] = stored.size
+    return needed
+
+
+def take_in(batch: Batch, peer: str, given: Assignment) -> Lent:
+    """Queue a peer's attempt here, whose files are here; a second time, nothing changes."""
+    lent, row, line = taken(peer, given)
+    peers, scheduler = batch.holdings.peers, batch.holdings.scheduler
+    known = peers.lent.get(lent.job)
+    if known is not None:
+        return known
+    peers.lent[lent.job] = lent
+    batch.write(lambda tx: keep_lent(tx, lent))
+    take_in_lent(scheduler, lent.lent_project)
+    scheduler.adopt([row], [], [line] if line is not None else [], batch.now)
+    return lent
+
+
+def look(batch: Batch, lent: Lent) -> Seen | None:
+    """A lent job as it is now; ``None`` if it is not here any more."""
+    row = batch.job_row(lent.job)
+    if row is None or lent.job not in batch.holdings.peers.lent:
+        return None
+    scheduler = batch.holdings.scheduler
+    return Seen(
+        row,
+        tuple(scheduler.attempt_rows(lent.job)),
+        scheduler.newest_checkpoint(lent.job),
+        scheduler.parts_of(lent.job),
+        scheduler.sign_of(lent.job),
+        batch.now - row.queued if row.state == "queued" else 0.0,
+    )
+
+
+def end(batch: Batch, lent: Lent, *, checkpoint: bool) -> None:
+    """Have no more of a lent job than its end; with ``checkpoint``, as far as it has come."""
+    row = batch.job_row(lent.job)
+    if row is None or lent.job not in batch.holdings.peers.lent:
+        return
+    batch.holdings.scheduler.cancel(lent.job, row.version + 1, checkpoint=checkpoint, now=batch.now)
+    ending = msgspec.structs.replace(lent, ending=True)
+    batch.holdings.peers.lent[lent.job] = ending
+    batch.write(lambda tx: keep_lent(tx, ending))
+
+
+def forget(batch: Batch, lent: Lent) -> None:
+    """The peer has it, or wants it no more: nothing of it is kept here."""
+    peers = batch.holdings.peers
+    if peers.lent.pop(lent.job, None) is None:
+        return
+    batch.write(lambda tx: forget_lent(tx, lent))
+    batch.write(lambda tx: tx.forget_job(lent.job))
+    batch.holdings.scheduler.forget_line(lent.job)
+    if lent.lent_project not in peers.lent_projects():
+        batch.write(lambda tx: tx.forget_checkpoints(lent.lent_project))
+
+
+def delivered(batch: Batch, lent: Lent, result: ResultRequest, *, counts: bool) -> None:
+    """The peer has the result; it ``counts`` unless the peer had no use of it."""
+    if counts and lent.job in batch.holdings.peers.lent:
+        took = core_seconds(result.record, lent.cores, _FOR_EVER)
+        key, used = batch.holdings.peers.use("lent", lent.peer, lent.project, took)
+        batch.write(lambda tx: keep_used(tx, key, used))
+    forget(batch, lent)
+
+
+def made_by(result: ResultRequest) -> set[str]:
+    """The files that a result names."""
+    return set(hashes_in(result))

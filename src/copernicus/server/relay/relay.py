@@ -1,0 +1,244 @@
+"""The relay: a worker to the peers, and to this server's workers one who brings them work.
+
+It asks peers for work while workers wait here for some, renews the leases of what it was given,
+passes checkpoints on as they come, and delivers results. What it holds is in the store: after a
+restart it goes on, as a worker does with its spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from copernicus.calling.clocks import ClockIsOff
+from copernicus.errors import CopernicusError, NotAllowed, NotAuthenticated, NotFound
+from copernicus.protocol import Assignment, HeartbeatReply, HeartbeatRequest
+from copernicus.scheduling.lending import Ask, Idle, lent_of, may_pass, plan
+from copernicus.server.peers import Peers
+from copernicus.server.relay import jobs
+from copernicus.server.relay.errand import Errand
+from copernicus.server.relay.way import Way
+from copernicus.server.site import Site
+from copernicus.telemetry import get_logger
+
+_LOG = get_logger("relay")
+_ROUND_S = 5.0
+_LONG_POLL_S = 20.0
+_MOST_KINDS = 4
+_REFUSED = (NotAuthenticated, NotAllowed, NotFound)
+
+
+class Relay:
+    """Works for all peers that this server lends to."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._ways: dict[str, Way] = {}
+        self._errands: dict[str, Errand] = {}
+        self._taking: dict[str, Assignment] = {}
+        self._beating: set[str] = set()
+        self._idle = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        self._site.runtime.on_idle = self._idle.set
+        self._site.runtime.on_lent = self._on_news
+        try:
+            for lent in tuple(self._peers.lent.values()):
+                self._carry(Errand(self._site, self.way_to(lent.peer), lent))
+            while True:
+                asks = self._plan()
+                if asks:
+                    self._spawn(self._round(asks))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._idle.wait(), self._pause)
+                self._idle.clear()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for way in self._ways.values():
+                await way.close()
+
+    @property
+    def _peers(self) -> Peers:
+        """As they are now: they are read anew when a commit has failed."""
+        return self._site.runtime.holdings.peers
+
+    @property
+    def _pause(self) -> float | None:
+        """Without any peer there is nothing to look at now and then."""
+        return _ROUND_S if self._peers.records else None
+
+    def way_to(self, peer: str) -> Way:
+        """The way to a peer."""
+        way = self._ways.get(peer)
+        if way is None:
+            way = self._ways[peer] = Way(self._site, peer)
+        return way
+
+    def look_again(self) -> None:
+        """The peers, or what may be done with them, have changed."""
+        for way in self._ways.values():
+            way.rested()
+        self._idle.set()
+
+    async def give_back(self, peer: str) -> None:
+        """End every job of a peer that is here; it gets them back as far as they have come."""
+        for errand in self._of(peer):
+            await errand.give_back()
+
+    async def part(self, peer: str) -> None:
+        """End at once all that is done for a peer, which hears of it if it can."""
+        way = self.way_to(peer)
+        for errand in self._of(peer):
+            await errand.refuse("the peer was removed")
+            await errand.drop()
+        await way.leave()
+        await way.close()
+        self._ways.pop(peer, None)
+
+    def _of(self, peer: str) -> list[Errand]:
+        return [errand for errand in self._errands.values() if errand.lent.peer == peer]
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def _plan(self) -> list[list[Ask]]:
+        lenders = [one for one in self._peers.lenders() if not self.way_to(one.peer).is_resting]
+        if not lenders or self._site.runtime.holdings.closed:
+            return []
+        idle, claimed = [], self._claimed()
+        for waiting in self._site.runtime.idle():
+            offer = waiting.request.offer
+            if claimed > 0:
+                claimed -= offer.cores
+            else:
+                idle.append(Idle(waiting.worker.id, offer, waiting.request.via))
+        return plan(self._site.authority.server_id, idle, lenders, _MOST_KINDS)
+
+    def _claimed(self) -> int:
+        """Cores of what peers gave and no worker has begun: for these, no more is asked."""
+        scheduler = self._site.runtime.holdings.scheduler
+        rows = [(lent.cores, scheduler.job_row(lent.job)) for lent in self._peers.lent.values()]
+        queued = sum(cores for cores, row in rows if row is not None and row.state == "queued")
+        return queued + sum(given.cores for given in self._taking.values())
+
+    async def _round(self, kinds: list[list[Ask]]) -> None:
+        """Ask for each kind of worker; a long poll of the round before gives way to this one."""
+        last = kinds[-1][-1]
+        wait_s = _LONG_POLL_S if len(kinds) == 1 else _ROUND_S
+        for asks in kinds:
+            for ask in asks:
+                if await self._ask(ask, wait_s if ask is last else 0.0):
+                    break
+
+    async def _ask(self, ask: Ask, wait_s: float) -> bool:
+        """Whether the peer has given anything."""
+        way = self.way_to(ask.peer)
+        try:
+            given = await way.lease(ask, wait_s)
+        except CopernicusError as error:
+            self._trouble(way, error)
+            return False
+        contact = self._peers.contact(ask.peer)
+        contact.at, contact.trouble = self._site.clock.now(), ""
+        for one in given:
+            if one.attempt not in self._taking:
+                self._taking[one.attempt] = one
+                self._spawn(self._take(way, one))
+        return bool(given)
+
+    def _trouble(self, way: Way, error: CopernicusError) -> None:
+        contact = self._peers.contact(way.peer)
+        if contact.trouble != error.message:
+            _LOG.warning("a peer gives no work", peer=way.peer, reason=error.message)
+        contact.trouble = error.message
+        way.rest()
+        if isinstance(error, _REFUSED):
+            way.forget_requests()
+
+    async def _take(self, way: Way, given: Assignment) -> None:
+        """Fetch the files of an attempt, then have it queued here."""
+        errand = Errand(self._site, way, lent_of(way.peer, given))
+        known = self._errands.setdefault(errand.lent.job, errand)
+        try:
+            if known is not errand:
+                return
+            self._beat_for(way)
+            if not may_pass(self._site.authority.server_id, given.via):
+                raise NotAllowed("it has passed this server already, or too many others")
+            await errand.fetch(given)
+            await self._site.runtime.do(lambda batch: jobs.take_in(batch, way.peer, given))
+        except CopernicusError as error:
+            self._errands.pop(errand.lent.job, None)
+            await errand.refuse(error.message)
+        else:
+            self._carry(errand)
+        finally:
+            self._taking.pop(given.attempt, None)
+
+    # --- carrying out ---------------------------------------------------------------------------
+
+    def _carry(self, errand: Errand) -> None:
+        self._errands[errand.lent.job] = errand
+        self._beat_for(errand.way)
+        self._spawn(self._carry_out(errand))
+
+    async def _carry_out(self, errand: Errand) -> None:
+        try:
+            await errand.run()
+        finally:
+            self._errands.pop(errand.lent.job, None)
+            self._idle.set()
+
+    def _beat_for(self, way: Way) -> None:
+        if way.peer not in self._beating:
+            self._beating.add(way.peer)
+            self._spawn(self._beat(way))
+
+    async def _beat(self, way: Way) -> None:
+        """Signs of life of all that a peer has here, in one request, as long as there is any."""
+        try:
+            while errands := self._of(way.peer):
+                try:
+                    await self._beat_once(way, errands)
+                except NotAuthenticated as error:
+                    self._trouble(way, error)
+                    # Only dates stand in the way if it is the clocks: they are set again.
+                    for errand in () if isinstance(error, ClockIsOff) else errands:
+                        await errand.drop()
+                except CopernicusError as error:
+                    self._trouble(way, error)
+                await asyncio.sleep(min(errand.lent.heartbeat_s for errand in errands))
+        finally:
+            self._beating.discard(way.peer)
+
+    async def _beat_once(self, way: Way, errands: Sequence[Errand]) -> None:
+        beats = [await errand.beat() for errand in errands]
+        link = await way.link()
+        reply = await link.ask("/v1/work/heartbeat", HeartbeatRequest(tuple(beats)), HeartbeatReply)
+        self._peers.contact(way.peer).at = self._site.clock.now()
+        wanted = {directive.attempt: directive for directive in reply.directives}
+        for errand in errands:
+            directive = wanted.get(errand.lent.attempt)
+            if directive is not None:
+                await errand.obey(directive)
+
+    def _on_news(self, changed: list[str]) -> None:
+        for job in changed:
+            errand = self._errands.get(job)
+            if errand is not None:
+                errand.news.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("bug", exc_info=error)
