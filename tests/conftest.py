@@ -129,6 +129,7 @@ CHECKS = (
     ("chromium", lambda: _is_there("chromium")),
     ("mpi", lambda: all(map(_is_there, ("mpirun", "mpicc")))),
     ("slurm", slurm.is_there),
+    ("parsl", lambda: importlib.util.find_spec("parsl") is not None),
 )
 
 

@@ -24,6 +24,7 @@ def cluster() -> Iterator[Slurm]:
 
 
 @pytest.mark.slurm
+@pytest.mark.parsl
 @pytest.mark.timeout(300)
 def test_use_slurm(env: Env, cluster: Slurm) -> None:
     env.variables |= cluster.variables

@@ -20,7 +20,7 @@ from support.e2e_gromacs import (
 )
 from support.slurm import Slurm, slurm
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slurm, pytest.mark.parsl, pytest.mark.timeout(400)]
 
 QUICK = {"provision": ["slurm"], "provision_s": 0.5, "provision_poll_s": 1.0, "lease_s": 600.0}
 

@@ -40,6 +40,7 @@ def test_options_of_the_provider_win_and_lines_are_added() -> None:
     assert lines == "#$ -pe smp 4\n#$ -P chem"
 
 
+@pytest.mark.parsl
 @pytest.mark.parametrize("name", ["slurm", "pbspro", "torque", "lsf", "grid_engine", "local"])
 def test_parsl_takes_what_it_is_given(name: str) -> None:
     made = make_provider(Provision(name, **ASKED))
