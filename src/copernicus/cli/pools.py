@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from copernicus.model.pools import OptionValue, Provision
+    from copernicus.model.pools import Provision
     from copernicus.protocol import PoolView
 
 Flag = Annotated[bool, Parameter(show_default=False)]
@@ -239,7 +239,7 @@ def _of_file(file: Path) -> dict[str, Any]:
     return given
 
 
-def _pair(text: str) -> tuple[str, OptionValue]:
+def _pair(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise BadValue(f"--option {text!r} must be NAME=VALUE, such as --option account=kth")

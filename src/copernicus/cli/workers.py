@@ -78,6 +78,7 @@ def start(
     idle: float | None = None,
     pause_on_battery: Flag = False,
     leaving: Literal["finish", "suspend", "hand-back"] = "finish",
+    parsl: Path | None = None,
     retry: float = 30.0,
     options: Local = LOCAL,
 ) -> int:
@@ -104,6 +105,7 @@ def start(
         idle: Work only when nobody has used this machine for so many minutes.
         pause_on_battery: Do not work while there are no mains.
         leaving: What becomes of running jobs when a pause begins.
+        parsl: A Python file with config = parsl.Config(...): it runs the jobs, elsewhere.
         retry: Longest pause, in seconds, before an absent server is tried again.
         options: Common ones.
     """
@@ -131,6 +133,7 @@ def start(
             allow_scripts=allow_scripts,
             hyperthreads=hyperthreads,
             nice=nice,
+            parsl=parsl,
             owner=OwnerRules(
                 hours=read_hours(hours),
                 idle_s=None if idle is None else idle * 60.0,

@@ -99,6 +99,10 @@ class LocalExecutor:
         self.order(order, descriptors)
         return process
 
+    def ended(self, process: Process, code: int) -> None:
+        """A program has ended: whoever waits for it is told."""
+        process.over.set_result(code)
+
     def order(self, order: Order, descriptors: Sequence[int] = ()) -> None:
         """Tell the warden; if it is found dead its programs are lost, and a spawn is repeated."""
         try:
@@ -164,7 +168,7 @@ class LocalExecutor:
             if isinstance(report, NotStarted):
                 process.over.set_exception(ProgramNotStarted(report.reason))
             else:
-                process.over.set_result(report.code)
+                self.ended(process, report.code)
 
     def _lose_warden(self) -> None:
         if self._channel is not None:

@@ -14,7 +14,6 @@ Provider = Literal[
     "slurm", "pbspro", "torque", "lsf", "grid_engine", "condor", "kubernetes", "local"
 ]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
-OptionValue = str | int | float | bool
 
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}")
 _MOST = 10_000
@@ -48,7 +47,7 @@ class Provision(msgspec.Struct, frozen=True, omit_defaults=True):
     command: tuple[str, ...] = ()
     worker: tuple[str, ...] = ()
     folder: str = ""
-    options: dict[str, OptionValue] = {}
+    options: dict[str, Any] = {}
 
     @property
     def core_s(self) -> float:

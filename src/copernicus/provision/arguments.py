@@ -26,6 +26,8 @@ def arguments(asked: Provision) -> dict[str, Any]:
     lines = ours.get("scheduler_options", "")
     if lines and given.get("scheduler_options"):
         given["scheduler_options"] = f"{lines}\n{given['scheduler_options']}"
+    if "persistent_volumes" in given:
+        given["persistent_volumes"] = [tuple(pair) for pair in given["persistent_volumes"]]
     return {**ours, **given}
 
 

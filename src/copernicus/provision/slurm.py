@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-
-from copernicus.model.pools import OptionValue
+from typing import Any
 
 _ASK_S = 30.0
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "SUSPENDED")
@@ -44,7 +43,7 @@ class SlurmJob:
         return "" if self.reason in ("None", "") else self.reason
 
 
-def jobs_of_mine(options: Mapping[str, OptionValue]) -> dict[str, SlurmJob] | None:
+def jobs_of_mine(options: Mapping[str, Any]) -> dict[str, SlurmJob] | None:
     """The jobs of this account, by id; None if Slurm does not tell."""
     argv = ["squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%r|%j"]
     if options.get("clusters"):

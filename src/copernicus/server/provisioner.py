@@ -48,6 +48,8 @@ class Provisioner:
                 for name in self._site.runtime.holdings.pools.by_name:
                     task = self._tasks.get(name)
                     if task is None or task.done():
+                        if task is not None and task.exception() is not None:
+                            _LOG.error("a bug in a pool", pool=name, exc_info=task.exception())
                         self._wakes[name] = asyncio.Event()
                         self._tasks[name] = asyncio.create_task(self._keep(name))
                 await asyncio.sleep(self._site.settings.provision_s)

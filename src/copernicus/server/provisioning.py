@@ -233,7 +233,8 @@ def _worker(batch: Batch, one: Allocation) -> WorkerRecord | None:
 
 
 def _learn(batch: Batch, name: str, pool: Pool, standing: list[Allocation]) -> Pool:
-    """Note which workers have come, and what they have."""
+    """Note which workers have come, and what the newest has."""
+    newest: WorkerRecord | None = None
     for one in standing:
         worker = _worker(batch, one)
         if worker is None:
@@ -243,13 +244,15 @@ def _learn(batch: Batch, name: str, pool: Pool, standing: list[Allocation]) -> P
             _put(batch, msgspec.structs.replace(one, worker=worker.id, since=since))
             if pool.failures:
                 pool = _put_pool(batch, name, msgspec.structs.replace(pool, failures=0, why=""))
-        offer = batch.holdings.machines.presence[worker.id].offer
-        if offer is None:
-            continue
-        known = known_of(offer, worker.facts.memory_mb)
-        if known != pool.known:
-            pool = _put_pool(batch, name, msgspec.structs.replace(pool, known=known))
-    return pool
+        newest = worker if batch.holdings.machines.presence[worker.id].offer else newest
+    offer = batch.holdings.machines.presence[newest.id].offer if newest else None
+    if newest is None or offer is None:
+        return pool
+    # Nodes may differ: were it every worker's, it would change at each look.
+    known = known_of(offer, newest.facts.memory_mb)
+    if known == pool.known:
+        return pool
+    return _put_pool(batch, name, msgspec.structs.replace(pool, known=known))
 
 
 def _decision(

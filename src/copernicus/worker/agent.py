@@ -38,8 +38,9 @@ from copernicus.worker.heartbeats import Heartbeats
 from copernicus.worker.identity import Identity, diagnose, obtain_identity, renew
 from copernicus.worker.leasing import Leasing
 from copernicus.worker.limits import Limits
+from copernicus.worker.places import place_of_work
 from copernicus.worker.presence import Presence
-from copernicus.worker.probe import Machine, probe_machine
+from copernicus.worker.probe import Machine
 from copernicus.worker.programs import Programs, find_programs
 from copernicus.worker.settings import WorkerSettings
 from copernicus.worker.spool import Spool
@@ -78,14 +79,22 @@ def _locked(work_dir: Path) -> Iterator[None]:
 
 async def _run(settings: WorkerSettings) -> int:
     console = Console(json_lines=settings.json_lines)
-    machine = probe_machine(settings)
+    with contextlib.ExitStack() as stack:
+        executor, settings, machine = await asyncio.to_thread(place_of_work, settings)
+        stack.callback(executor.close)
+        return await _be(settings, machine, executor, console)
+
+
+async def _be(
+    settings: WorkerSettings, machine: Machine, executor: LocalExecutor, console: Console
+) -> int:
     file = settings.programs or _own_programs(settings.work_dir)
     programs = await asyncio.to_thread(find_programs, file, allow_scripts=settings.allow_scripts)
     programs.check()
     identity = await obtain_identity(settings.bundle, settings.work_dir, machine)
     _introduce(console, identity, machine, programs, settings.work_dir)
     settings = await _within_allocation(settings, console)
-    agent = Agent(settings, machine, programs, identity, console)
+    agent = Agent(settings, machine, programs, identity, console, executor)
     return await agent.run()
 
 
@@ -146,6 +155,7 @@ class Agent:
         programs: Programs,
         identity: Identity,
         console: Console,
+        executor: LocalExecutor,
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -163,7 +173,7 @@ class Agent:
         bundle = identity.bundle
         self._link = Link(bundle.urls, bundle.server_id, identity.context(), settings.retry_s)
         self._link.on_answer = self._server_answers
-        self._executor = LocalExecutor(settings.nice)
+        self._executor = executor
         self._cache = BlobStore.in_folder(settings.work_dir / "cache", durable=False)
         transfer = Transfer(self._link, self._cache, self._trouble)
         tools = Tools(
@@ -173,6 +183,7 @@ class Agent:
             machine.gpus,
             settings.grace_s,
             settings.job_disk_mb,
+            machine.pins,
         )
         self._spool = Spool(settings.work_dir / "spool")
         delivery = Delivery(self._link, transfer, self._spool, console, self._give_up)
@@ -216,7 +227,6 @@ class Agent:
         finally:
             await _cancel([*keepers, *filter(None, [self._clock_asked])])
             await self._crew.close()
-            self._executor.close()
             await self._link.close()
             self._console.flush()
         return self._exit_code

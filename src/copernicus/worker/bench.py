@@ -26,7 +26,10 @@ WORK = "work"
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all attempts of a worker share; ``gpus``: of these, programs are told their own."""
+    """What all attempts of a worker share.
+
+    ``gpus``: of these, programs are told their own. Tasks are bound to their cores if it ``pins``.
+    """
 
     executor: LocalExecutor
     transfer: Transfer
@@ -34,6 +37,7 @@ class Tools:
     gpus: tuple[Gpu, ...]
     grace_s: float
     job_disk_mb: int | None = None
+    pins: bool = True
 
 
 async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

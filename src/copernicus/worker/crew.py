@@ -53,7 +53,9 @@ class Crew:
         self._share = Share(machine)
         self._kind = machine.kind
         self.paused = False
-        self._hosts = Hosts(tools.executor, settings.work_dir / "hosts", machine.cores)
+        # One that waits elsewhere would hold a slot of Parsl that a job could have.
+        spare = machine.cores if machine.pins else 0
+        self._hosts = Hosts(tools.executor, settings.work_dir / "hosts", spare)
         self._offers = tools.programs.offers
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stuck: asyncio.TimerHandle | None = None
@@ -68,7 +70,8 @@ class Crew:
         if settings.walltime_s:
             self.ends_at = time.monotonic() + settings.walltime_s - settings.grace_s
         # What a host is given must be what a task of one core will ask for.
-        self._hosts.warm({"OMP_NUM_THREADS": "1", **told_to_programs(machine.gpus, ())})
+        if spare:
+            self._hosts.warm({"OMP_NUM_THREADS": "1", **told_to_programs(machine.gpus, ())})
 
     def free_now(self) -> Offer:
         """What could be given to further jobs."""

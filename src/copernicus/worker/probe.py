@@ -27,6 +27,7 @@ _MB = 1 << 20
 class Machine(msgspec.Struct, frozen=True):
     """What a worker may use. ``core_ids`` are the CPUs, as many as ``cores``.
 
+    Jobs are bound to theirs if it ``pins``.
     ``second_threads`` CPUs were left out: they are second hyper-threads of cores. ``quota`` is what
     cgroups grant, ``processor`` the name of the processor.
     """
@@ -37,6 +38,7 @@ class Machine(msgspec.Struct, frozen=True):
     second_threads: int = 0
     quota: float | None = None
     processor: str = ""
+    pins: bool = True
 
     @property
     def cores(self) -> int:

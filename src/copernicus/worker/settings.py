@@ -22,7 +22,8 @@ class WorkerSettings:
     No work is asked for while the disk has less than ``min_free_mb`` MiB. ``allow_scripts`` lets
     jobs bring scripts of their own, which can do all that the worker can. ``hyperthreads`` counts
     every thread of a core as one; programs run with the priority ``nice`` (up to 19: the lowest);
-    ``owner`` says when the worker may work at all.
+    ``owner`` says when the worker may work at all. ``parsl``: a file with a configuration of Parsl,
+    which runs the jobs elsewhere.
     """
 
     bundle: Path
@@ -45,6 +46,7 @@ class WorkerSettings:
     allow_scripts: bool = False
     hyperthreads: bool = False
     nice: int = 0
+    parsl: Path | None = None
     owner: OwnerRules = field(default_factory=OwnerRules)
 
     def __post_init__(self) -> None:

@@ -82,7 +82,8 @@ class TaskRun:
         if self._stop.is_set():
             return 0
         call, taken = self._call, self._bench.taken
-        order = Order(call.entry, call.inputs, str(host.folder), taken.cores, files)
+        cores = taken.cores if self._bench.tools.pins else ()
+        order = Order(call.entry, call.inputs, str(host.folder), cores, files)
         try:
             return await host.call(order)
         except HostDied as death:
