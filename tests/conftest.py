@@ -87,6 +87,24 @@ def env(tmp_path: Path) -> Iterator[Env]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[slurm.Slurm]:
+    """A Slurm for the tests of a file."""
+    with slurm.slurm() as made:
+        yield made
+
+
+@pytest.fixture
+def slurmed(env: Env, cluster: slurm.Slurm) -> Iterator[Env]:
+    """An environment whose server and workers find that Slurm; its jobs end with the test."""
+    from support.e2e import wait_until
+
+    env.variables |= cluster.variables
+    yield env
+    cluster.run("scancel", "--user=root", check=False)
+    wait_until(lambda: not cluster.jobs(), "its jobs end", 60)
+
+
 def _has_gromacs() -> bool:
     return any(shutil.which(name) for name in ("gmx", "gmx_mpi"))
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.e2e import Env, all_done, wait_until
 from support.e2e_programs import count, programs_file
-from support.slurm import Slurm, slurm
+from support.slurm import Slurm
 from support.tutorials import Reader
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Slurm]:
-    with slurm() as made:
-        yield made
 
 
 @pytest.mark.slurm

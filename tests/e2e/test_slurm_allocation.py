@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.e2e import CPC, Env, all_done, states, wait_until
 from support.e2e_programs import count, programs_file
-from support.slurm import Slurm, slurm
+from support.slurm import Slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(300)]
 
 LAST = 3000
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Slurm]:
-    with slurm() as made:
-        yield made
 
 
 def submit(env: Env, cluster: Slurm, minutes: int, *options: object) -> tuple[str, Path]:

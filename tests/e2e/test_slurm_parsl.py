@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from support.e2e import Env, all_done, states, wait_until
+from copernicus.worker.spool import file_name
+from support.e2e import Env, all_done, wait_until
 from support.e2e_gromacs import (
     EVERY,
     fetch_times,
@@ -21,7 +22,7 @@ from support.e2e_gromacs import (
 )
 from support.e2e_programs import count, programs_file
 from support.evaluators import install
-from support.slurm import Slurm, slurm
+from support.slurm import Slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.parsl, pytest.mark.timeout(400)]
 
@@ -58,53 +59,72 @@ config = parsl.Config(
 """
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Slurm]:
-    with slurm() as made:
-        yield made
-
-
 @pytest.fixture
-def slurmed(env: Env, cluster: Slurm) -> Iterator[Env]:
-    env.variables |= cluster.variables
-    paths = f"{Path(sys.executable).parent}{os.pathsep}{cluster.variables['PATH']}"
-    env.variables["PATH"] = paths
-    env.write("parsl_config.py", CONFIG.replace("PATHS", paths))
-    yield env
-    cluster.run("scancel", "--user=root", check=False)
-    wait_until(lambda: not cluster.jobs(), "its jobs end", 60)
+def config(slurmed: Env) -> Path:
+    """The configuration of Parsl, by which its jobs find this environment's Python and Slurm."""
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{slurmed.variables['PATH']}"
+    slurmed.variables["PATH"] = paths
+    return slurmed.write("parsl_config.py", CONFIG.replace("PATHS", paths))
+
+
+def scancelled(env: Env, cluster: Slurm) -> str:
+    """The job whose node was taken away in the middle of its simulation, after a checkpoint."""
+    held: list[psutil.Process] = []
+
+    def frozen() -> tuple[str, str] | None:
+        known = {file_name(f"{ref.job}#{ref.attempt}"): ref.job for ref in env.checkpoints()}
+        for process in psutil.process_iter(["name", "cwd"]):
+            if process.info["name"] != "gmx" or str(env.root) not in (process.info["cwd"] or ""):
+                continue
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+                held.append(process)
+                job = known.get(Path(process.cwd()).parent.name, "")
+                if job:
+                    return job, process.environ()["SLURM_JOB_ID"]
+                process.resume()
+        return None
+
+    job, batch_job = wait_until(frozen, "a simulation with a checkpoint stands still", 90)
+    cluster.run("scancel", batch_job)
+    for process in held:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+    return str(job)
 
 
 @pytest.mark.gromacs
 @needs_gmx
 def test_simulations_run_on_nodes_through_parsl_and_survive_the_loss_of_one(
-    slurmed: Env, cluster: Slurm
+    slurmed: Env, cluster: Slurm, config: Path
 ) -> None:
     env = slurmed
     project = env.open(lease_s=600.0, backoff_max_s=1.0)
     nsteps = steps_lasting(6)
     simulations(env, project, 3, nsteps)
-    worker = env.start_worker(
-        "hands-on", "--parsl", env.root / "parsl_config.py", cores=2, wait=False
-    )
+    worker = env.start_worker("hands-on", "--parsl", config, cores=2, wait=False)
     wait_until(lambda: "programs:" in worker.said or worker.process.poll(), "it starts", 90)
     (view,) = env.client.workers()
     assert (view.cores, view.pool) == (2, "default")
-    wait_until(lambda: env.checkpoints() and len(states(project, "run")) == 3, "they run", 90)
+    lost = scancelled(env, cluster)
     assert not worker.running("gmx"), "nothing is simulated by the worker itself"
-
-    cluster.run("scancel", min(cluster.jobs()))
 
     wait_until(lambda: all_done(project, "run", 3), "all are done", 200)
     for index in range(3):
         assert fetch_times(env, f"run.out.xtc[{index}]") == (nsteps // EVERY + 1, 1.0)
-    parts = [first_steps(env, project, index) for index in range(3)]
-    assert any(len(part) > 1 for part in parts), (parts, worker.said)
+    (record, *_) = [job for job in project.jobs() if job.id == lost]
+    (index,) = [i for i in range(3) if record.path == f"run[{i}]"]
+    began = first_steps(env, project, index)
+    assert len(began) > 1, worker.said
+    assert began[1] > 0, "from its last checkpoint"
+    assert "Parsl lost the program or its node" in worker.said
     assert worker.end(seconds=90) == 0
     wait_until(lambda: not cluster.jobs(), "Parsl's batch jobs end with the worker", 60)
 
 
-def test_tasks_run_on_nodes_and_what_is_cancelled_ends_there(slurmed: Env, cluster: Slurm) -> None:
+def test_tasks_run_on_nodes_and_what_is_cancelled_ends_there(
+    slurmed: Env, cluster: Slurm, config: Path
+) -> None:
     env = slurmed
     library = env.root / "lib"
     install(library, {"nodes": "nodes_module"})
@@ -112,7 +132,7 @@ def test_tasks_run_on_nodes_and_what_is_cancelled_ends_there(slurmed: Env, clust
     paths = [str(library), os.environ.get("PYTHONPATH", "")]
     env.variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     project = env.open(lease_s=600.0)
-    options = ("--parsl", env.root / "parsl_config.py", "--programs", programs_file(env))
+    options = ("--parsl", config, "--programs", programs_file(env))
     worker = env.start_worker("hands-on", *options, cores=2, wait=False)
     wait_until(lambda: "programs:" in worker.said or worker.process.poll(), "it starts", 90)
     assert worker.process.poll() is None, worker.said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -18,26 +17,11 @@ from support.e2e_gromacs import (
     simulations,
     steps_lasting,
 )
-from support.slurm import Slurm, slurm
+from support.slurm import Slurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.parsl, pytest.mark.timeout(400)]
 
 QUICK = {"provision": ["slurm"], "provision_s": 0.5, "provision_poll_s": 1.0, "lease_s": 600.0}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Slurm]:
-    with slurm() as made:
-        yield made
-
-
-@pytest.fixture
-def slurmed(env: Env, cluster: Slurm) -> Iterator[Env]:
-    """An environment whose server finds that Slurm."""
-    env.variables |= cluster.variables
-    yield env
-    cluster.run("scancel", "--user=root", check=False)
-    wait_until(lambda: not cluster.jobs(), "its jobs end", 60)
 
 
 def pool(env: Env) -> Any:

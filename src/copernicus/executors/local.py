@@ -90,6 +90,7 @@ class LocalExecutor:
 
         ``descriptors`` are its stdin, stdout and stderr; they stay open here.
         """
+        argv, environment, cores = self.adapted(argv, environment, cores)
         process = Process(self, self._next)
         self._next += 1
         self._processes[process.number] = process
@@ -98,6 +99,12 @@ class LocalExecutor:
         )
         self.order(order, descriptors)
         return process
+
+    def adapted(
+        self, argv: Sequence[str], environment: Mapping[str, str], cores: Sequence[int]
+    ) -> tuple[Sequence[str], Mapping[str, str], Sequence[int]]:
+        """What is really started for a program."""
+        return argv, environment, cores
 
     def ended(self, process: Process, code: int) -> None:
         """A program has ended: whoever waits for it is told."""

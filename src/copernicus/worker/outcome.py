@@ -84,7 +84,7 @@ def explain_error(error: Exception) -> Failure:
         case ProgramNotStarted():
             return Failure(f"the program could not be started: {error}", "infrastructure")
         case WardenLost():
-            return Failure("the worker lost its programs", "infrastructure")
+            return Failure(str(error) or "the worker lost its programs", "infrastructure")
         case OSError() if error.errno in _FULL:
             return Failure(
                 "the disk of the worker is full", "infrastructure", remedy="free some space there"

@@ -70,20 +70,12 @@ class ParslExecutor(LocalExecutor):
         super().__init__()
         self._gate = gate
 
-    def start(
-        self,
-        argv: Sequence[str],
-        folder: Path,
-        descriptors: tuple[int, int, int],
-        environment: Mapping[str, str],
-        cores: Sequence[int] = (),
-        *,
-        stays: bool = False,
-    ) -> Process:
-        """Start the shim of a program; it is bound to no cores here, since it runs elsewhere."""
+    def adapted(
+        self, argv: Sequence[str], environment: Mapping[str, str], _cores: Sequence[int]
+    ) -> tuple[Sequence[str], Mapping[str, str], Sequence[int]]:
+        """The shim of a program; it is bound to no cores here, since the program runs elsewhere."""
         told = {"CPC_REMOTE_ENVIRONMENT": json.dumps(dict(environment)), **_python_path()}
-        started = [*_SHIM, str(self._gate.socket), *argv]
-        return super().start(started, folder, descriptors, told, (), stays=stays)
+        return [*_SHIM, str(self._gate.socket), *argv], told, ()
 
     def ended(self, process: Process, code: int) -> None:
         """Tell a program that Parsl lost from one that ended."""
