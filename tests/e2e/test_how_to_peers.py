@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 
 from support.e2e import Env
-from support.peering import id_of, open_server, peer, servers
+from support.peering import commands, id_of, open_server, peer, servers
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 ID = "srd5cbzgqmk2xnxuhpfwkoz7a4"
-
-
-def commands(page: Path) -> list[str]:
-    found = re.findall(r"^cpc .*$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return [line.removeprefix("cpc ") for line in found]
 
 
 @pytest.mark.e2e

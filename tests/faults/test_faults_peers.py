@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from copernicus.model.resources import Offer, ProgramOffer
@@ -118,6 +121,31 @@ def test_fault_44_a_peer_gets_in_once_with_its_own_key_and_its_own_invitation(
     said = place.admin.refused(401, "not_authenticated", "POST", path, elsewhere)
     assert said == "The challenge was made for another server."
     fake.close()
+
+
+def test_fault_45_a_server_that_asks_to_be_a_peer_cannot_make_this_one_call_an_address(
+    place: Place, tmp_path: Path
+) -> None:
+    create_authority(tmp_path / "asks", ["localhost"], wall())
+    asks = Authority.load(tmp_path / "asks")
+    _, csr = make_key_and_csr()
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        canary.settimeout(1.0)
+        url = f"https://127.0.0.1:{canary.getsockname()[1]}"
+        told = msgspec.structs.replace(join_request(asks, place.id, csr), urls=(url, "file:///x"))
+        reply = place.admin.call("POST", "/v1/peers/join", told)
+        assert "certificate" not in reply
+        shown = place.peer(asks.server_id)
+        assert (shown["state"], shown["urls"]) == ("requested", [url])
+        place.admin.call("POST", f"/v1/peers/{asks.server_id}/trust")
+        with pytest.raises(TimeoutError):
+            canary.accept()
+        # What an administrator names is called, and believed only if it owns the key.
+        body = {"url": url, "server_id": asks.server_id}
+        with ThreadPoolExecutor() as pool:
+            refused = pool.submit(place.admin.send, "POST", "/v1/peers", body)
+            canary.accept()[0].close()
+            assert refused.result().status_code == 502
 
 
 def stranger(folder: Path, other: FakePeer) -> PeerJoin:

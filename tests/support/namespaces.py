@@ -80,6 +80,39 @@ def two_sides() -> Iterator[Network]:
         yield Network(server, worker)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A server outside, the head node of a cluster, and its inner network, which has no way out.
+
+    ``head`` has two cables: to the outside (its ``device``), and to ``inner``, where its address is
+    ``gate``. The head node dials out; nobody dials it from outside.
+    """
+
+    outside: Side
+    head: Side
+    inner: Side
+    gate: str
+
+
+@contextmanager
+def closed_cluster() -> Iterator[Cluster]:
+    """Three namespaces in a row, gone at the end; packets do not pass the one in the middle."""
+    with two_sides() as net, ExitStack() as stack:
+        head, tag = net.worker, secrets.token_hex(3)
+        inner, gate, door = Side(f"cpc-{tag}-i", "10.213.8.2", f"i{tag}"), "10.213.8.1", f"g{tag}"
+        run_as_root(["ip", "netns", "add", inner.name], "making a network namespace")
+        stack.callback(_remove, inner.name)
+        ends = ["ip", "link", "add", door, "netns", head.name, "type", "veth"]
+        run_as_root([*ends, "peer", "name", inner.device, "netns", inner.name], "making a cable")
+        for side, device, address in ((head, door, gate), (inner, inner.device, inner.address)):
+            side.run("ip", "addr", "add", f"{address}/24", "dev", device)
+            side.run("ip", "link", "set", device, "up")
+        inner.run("ip", "link", "set", "lo", "up")
+        new = ("-p", "tcp", "--syn", "-j", "DROP")
+        head.run("iptables", "-w", "-A", "INPUT", "-i", head.device, *new)
+        yield Cluster(net.server, head, inner, gate)
+
+
 def _remove(name: str) -> None:
     subprocess.run(["ip", "netns", "del", name], check=True, capture_output=True)
 

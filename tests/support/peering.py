@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from copernicus.client.client import save_worker_bundle
-from support.e2e import Env, wait_until
+from support.e2e import Env
 
 
 def open_server(env: Env, **settings: Any) -> Env:
@@ -49,13 +50,7 @@ def peer(env: Env, other: Env) -> Any:
     return next(one for one in env.json("peer", "list") if one["id"] == id_of(other))
 
 
-def holding(env: Env, other: Env, count: int) -> Any:
-    """Wait until ``other`` holds at least so many attempts of ``env``."""
-    return wait_until(
-        lambda: (
-            len([p for p in env.client.peers() if p.id == id_of(other) and p.borrowed >= count])
-            and peer(env, other)
-        ),
-        f"{count} attempts at the peer",
-        60,
-    )
+def commands(page: Path) -> list[str]:
+    """What a page says to type, without the word ``cpc``."""
+    found = re.findall(r"^cpc .*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [line.removeprefix("cpc ") for line in found]
