@@ -50,9 +50,7 @@ class Relay:
             for lent in tuple(self._peers.lent.values()):
                 self._carry(Errand(self._site, self.way_to(lent.peer), lent))
             while True:
-                asks = self._plan()
-                if asks:
-                    self._spawn(self._round(asks))
+                self._spawn(self._round())
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), self._pause)
                 self._idle.clear()
@@ -126,8 +124,11 @@ class Relay:
         queued = sum(cores for cores, row in rows if row is not None and row.state == "queued")
         return queued + sum(given.cores for given in self._taking.values())
 
-    async def _round(self, kinds: list[list[Ask]]) -> None:
+    async def _round(self) -> None:
         """Ask for each kind of worker; a long poll of the round before gives way to this one."""
+        kinds = self._plan()
+        if not kinds:
+            return
         last = kinds[-1][-1]
         wait_s = _LONG_POLL_S if len(kinds) == 1 else _ROUND_S
         for asks in kinds:
@@ -173,12 +174,14 @@ class Relay:
             await errand.fetch(given)
             await self._site.runtime.do(lambda batch: jobs.take_in(batch, way.peer, given))
         except CopernicusError as error:
-            self._errands.pop(errand.lent.job, None)
             await errand.refuse(error.message)
-        else:
-            self._carry(errand)
         finally:
             self._taking.pop(given.attempt, None)
+            if known is errand and errand.lent.job not in self._peers.lent:
+                # Nobody renews the lease of what is not here.
+                self._errands.pop(errand.lent.job, None)
+        if errand.lent.job in self._peers.lent and known is errand:
+            self._carry(errand)
 
     # --- carrying out ---------------------------------------------------------------------------
 
