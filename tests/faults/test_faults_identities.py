@@ -265,6 +265,9 @@ def test_fault_48_a_page_elsewhere_can_do_nothing_with_the_ports(server, admin):
     evil = {"Origin": "https://evil.example", "Host": "evil.example"}
     for method, path in (("GET", "/v1/projects"), ("POST", "/v1/projects"), ("GET", "/v1/health")):
         reply = admin.send(method, path, {"name": "x"} if method == "POST" else None, headers=evil)
+        if path != "/v1/health":
+            assert reply.status_code == 403
+            assert "evil.example" in reply.json()["message"]
         names = {name.lower() for name in reply.headers}
         assert not {name for name in names if name.startswith("access-control-")}
         assert "set-cookie" not in names
@@ -278,6 +281,35 @@ def test_fault_48_a_page_elsewhere_can_do_nothing_with_the_ports(server, admin):
     reply = anyone.send("OPTIONS", "/v1/projects", headers=preflight)
     assert "access-control-allow-origin" not in {name.lower() for name in reply.headers}
     anyone.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:{port}", None, 200),
+        ("localhost:{port}", None, 200),
+        ("LOCALHOST", None, 200),
+        ("[::1]:{port}", None, 200),
+        ("{id}.cpc.internal", None, 200),
+        ("localhost:{port}", "https://localhost:{port}", 200),
+        ("evil.example", None, 403),
+        ("localhost.evil.example:{port}", None, 403),
+        ("127.0.0.1.evil.example", None, 403),
+        ("localhost:evil.example", None, 403),
+        ("localhost:{port}", "https://evil.example", 403),
+        ("localhost:{port}", "http://localhost:{port}", 403),
+        ("127.0.0.1:{port}", "https://6.6.6.6", 403),
+        ("localhost:{port}", "null", 403),
+    ],
+)
+def test_fault_48_a_server_answers_to_its_own_names_and_to_its_own_pages(
+    server, admin, host, origin, status
+):
+    told = {"id": server.running.server_id, "port": server.running.user_port}
+    headers = {"Host": host.format(**told)}
+    if origin is not None:
+        headers["Origin"] = origin.format(**told)
+    assert admin.send("GET", "/v1/projects", headers=headers).status_code == status
 
 
 def test_fault_48_a_file_of_a_job_is_never_shown_as_a_page(admin):

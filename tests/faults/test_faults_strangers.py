@@ -88,7 +88,7 @@ def request(server: EmbeddedServer, head: bytes, body: bytes = b"") -> int:
 def test_fault_32_a_body_that_stalls_is_cut(server, admin):
     with raw(server) as tls:
         tls.sendall(
-            b"POST /v1/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b'Content-Length: 1000\r\n\r\n{"user":'
         )
         assert status_of(answer(tls)) in (0, 408)
@@ -118,7 +118,7 @@ def test_fault_33_a_body_larger_than_allowed_is_refused_before_it_is_sent(server
         method = b"PUT" if "chunks" in path else b"POST"
         head = (
             method
-            + f" {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {admin.token}\r\n"
+            + f" {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {admin.token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {size}\r\n".encode()
         )
         assert request(server, head) == 413
@@ -142,10 +142,12 @@ def test_fault_33_a_body_without_a_length_is_counted_as_it_comes(server, admin):
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /v1/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100_000 + b"\r\n",
-        b"GET /v1/health HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 40_000,
-        b"GET /v1/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"a" * 60_000 + b"\r\n",
+        b"GET /v1/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 100_000 + b"\r\n",
+        b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 40_000,
+        b"GET /v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+        + b"a" * 60_000
+        + b"\r\n",
     ],
     ids=["path", "header", "headers", "token"],
 )
@@ -254,24 +256,24 @@ def test_fault_34_a_compressed_body_is_not_unpacked(admin):
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        b"GET /v1/health HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n",
-        b"GET /v1/health HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
-        b"GET /v1/health HTTP/1.1\r\nHost: a\r\nHost : b\r\n",
-        b"GET /v1/health HTTP/1.1\r\n Host: a\r\n",
-        b"GET /v1/../v1/health HTTP/1.1\r\nHost: a\r\n",
-        b"GET //v1/projects HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: a\r\n",
-        b"GET /..%2f..%2f..%2fetc%2fpasswd HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/projects%00 HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/projects/%ff%fe HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/projects/p%0d%0aX:%20y HTTP/1.1\r\nHost: a\r\n",
-        b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: a\r\n",
-        b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: a\r\n",
-        b"TRACE / HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/\xff\xfe HTTP/1.1\r\nHost: a\r\n",
-        b"GET /v1/projects HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\xfe\r\n",
-        b"GET /v1/projects HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRtaW46YWRtaW4=\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n",
+        b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
+        b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nHost : b\r\n",
+        b"GET /v1/health HTTP/1.1\r\n Host: localhost\r\n",
+        b"GET /v1/../v1/health HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET //v1/projects HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /..%2f..%2f..%2fetc%2fpasswd HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/projects%00 HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/projects/%ff%fe HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/projects/p%0d%0aX:%20y HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: localhost\r\n",
+        b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: localhost\r\n",
+        b"TRACE / HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n",
+        b"GET /v1/projects HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff\xfe\r\n",
+        b"GET /v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YWRtaW46YWRtaW4=\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x00\x01\x02\x03\r\n",
     ],
@@ -286,7 +288,7 @@ def test_fault_34_tricks_with_heads_and_paths_open_nothing(server, admin, head):
 def test_fault_34_two_requests_are_not_smuggled_as_one(server):
     with raw(server) as tls:
         tls.sendall(
-            b"POST /v1/login HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n"
+            b"POST /v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/health HTTP/1.1\r\nHost: a\r\n\r\n"
         )
         assert b"server_id" not in answer(tls)

@@ -23,7 +23,7 @@ from copernicus.errors import (
 from copernicus.protocol import PROTOCOL, ErrorBody
 from copernicus.protocol.common import PROTOCOL_HEADER
 from copernicus.security.clocks import clock_note
-from copernicus.security.tls import client_context, server_name_extension
+from copernicus.security.tls import client_context, host_header, server_name_extension
 
 T = TypeVar("T")
 
@@ -149,7 +149,8 @@ class Transport:
     def _build(self, method: str, url: str, **options: Any) -> httpx2.Request:
         if self._http.is_closed:
             raise UserError("This client is closed: make a new Client")
-        headers = {PROTOCOL_HEADER: str(PROTOCOL), **options.pop("headers", {})}
+        own = {PROTOCOL_HEADER: str(PROTOCOL), **host_header(self.server_id)}
+        headers = {**own, **options.pop("headers", {})}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
         params = {k: v for k, v in options.pop("params", {}).items() if v is not None}

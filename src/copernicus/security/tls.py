@@ -99,6 +99,14 @@ def server_name_extension(server_id: str) -> dict[str, str]:
     return {"sni_hostname": tls_name(server_id)}
 
 
+def host_header(server_id: str) -> dict[str, str]:
+    """``headers=`` of a request, by which a server knows that it is meant, whatever its address.
+
+    A page in a browser cannot send it: that calls a server by the name that stands in its address.
+    """
+    return {"host": tls_name(server_id)}
+
+
 def _trust(context: ssl.SSLContext, pem: str, source: str) -> None:
     try:
         context.load_verify_locations(cadata=pem)

@@ -45,12 +45,13 @@ from copernicus.security.identity import (
     verify_worker_certificate,
 )
 from copernicus.security.renewal import make_challenge, sign_renewal
-from copernicus.security.tls import client_context, server_name_extension
+from copernicus.security.tls import client_context, host_header, server_name_extension
 from copernicus.version import __version__
 from copernicus.worker.probe import Machine
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 PAIR = "worker.pem"
+_JSON = {"content-type": "application/json", "accept": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ async def _ask_user_port(
                 response = await client.post(
                     url.rstrip("/") + path,
                     content=msgspec.json.encode(body),
-                    headers={"content-type": "application/json", "accept": "application/json"},
+                    headers={**_JSON, **host_header(bundle.server_id)},
                     extensions=server_name_extension(bundle.server_id),
                 )
             except (httpx2.TransportError, ssl.SSLError, OSError) as error:

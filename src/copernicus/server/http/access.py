@@ -27,6 +27,7 @@ from copernicus.security.policy import (
 )
 from copernicus.server.batch import Batch
 from copernicus.server.holdings import Holdings, Project, no_project
+from copernicus.server.http.hosts import check_called
 from copernicus.server.site import Site
 from copernicus.store.records import SessionRecord, WorkerRecord
 
@@ -101,6 +102,9 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         raise NotAllowed("This may not be done by anybody.")
     check_client(connection.headers.get(PROTOCOL_HEADER, ""))
     site = site_of(connection)
+    if action is not Action.SEE_HEALTH and peer_certificate(scope_of(connection)) is None:
+        headers = connection.headers
+        check_called(headers.get("host", ""), headers.get("origin"), site)
     caller = _authenticate(connection, site)
     connection.scope["user"] = caller
     name = connection.path_params.get("project")
@@ -164,7 +168,7 @@ def _authorized_in(holdings: Holdings, caller: Caller, name: str, action: Action
 def _authenticate(connection: Connection, site: Site) -> Caller:
     address = connection.client.host if connection.client else ""
     machines = site.runtime.holdings.machines
-    certificate = peer_certificate(cast("dict[str, Any]", connection.scope))
+    certificate = peer_certificate(scope_of(connection))
     if certificate is not None:
         identity = holder_of(certificate, site)
         worker = machines.trusted(identity.worker_id)
@@ -186,6 +190,11 @@ def _authenticate(connection: Connection, site: Site) -> Caller:
         user.name, admin=user.admin, scope=Scope(session.scope), project=session.project
     )
     return Caller(principal, address, session=session)
+
+
+def scope_of(connection: Connection) -> dict[str, Any]:
+    """What the port knows of a connection."""
+    return cast("dict[str, Any]", connection.scope)
 
 
 def holder_of(certificate: bytes, site: Site) -> WorkerIdentity:

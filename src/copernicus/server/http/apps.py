@@ -27,7 +27,7 @@ from copernicus.server.http.operating import OPERATING_ROUTES, Counted
 from copernicus.server.http.peeking import PEEKING_ROUTES
 from copernicus.server.http.peers import PEER_ROUTES
 from copernicus.server.http.projects import PROJECT_ROUTES
-from copernicus.server.http.refusals import refusal_handlers
+from copernicus.server.http.refusals import PAGE_HEADERS, refusal_handlers
 from copernicus.server.http.retention import RETENTION_ROUTES
 from copernicus.server.http.schema import StructSchemas
 from copernicus.server.http.session import SESSION_ROUTES
@@ -37,14 +37,6 @@ from copernicus.server.http.work import WORK_ROUTES
 from copernicus.server.site import Site
 
 _PAGES = Path(copernicus.__file__).parent / "web" / "static"
-_PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def user_app(site: Site) -> ASGIApp:
@@ -104,7 +96,7 @@ def _app(
         exception_handlers=refusal_handlers(media_type),
         openapi_config=schema,
         request_max_body_size=max_body,
-        response_headers=_PAGE_HEADERS,
+        response_headers=PAGE_HEADERS,
         state=State({"site": site}),
         logging_config=None,
         plugins=[StructSchemas()],

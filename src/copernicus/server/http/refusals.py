@@ -21,6 +21,14 @@ _CODES = {401: "not_authenticated", 403: "not_allowed", 404: "not_found", 413: "
 AnyRequest = Request[Any, Any, Any]
 # What was wrong is often part of the message, and as long as somebody likes.
 _LONGEST = 4000
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 Handler = Callable[[AnyRequest, Any], Response[Any]]
 
 
@@ -30,7 +38,12 @@ def refusal_handlers(media_type: MediaType) -> dict[int | type[Exception], Handl
     def answer(status: int, code: str, message: str) -> Response[Any]:
         if len(message) > _LONGEST:
             message = f"{message[:_LONGEST]} ..."
-        return Response(ErrorBody(code, message), status_code=status, media_type=media_type)
+        return Response(
+            ErrorBody(code, message),
+            status_code=status,
+            media_type=media_type,
+            headers=PAGE_HEADERS,
+        )
 
     def ours(_request: AnyRequest, error: CopernicusError) -> Response[Any]:
         if error.status == 500:
