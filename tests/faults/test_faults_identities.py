@@ -162,7 +162,7 @@ def test_fault_40_a_download_of_a_user_who_was_removed_is_cut(server, admin):
     admin.call("PUT", "/v1/projects/big/members", {"user": "leech", "role": "viewer"})
     leech = User(server, "leech")
     head = (
-        f"GET /v1/projects/big/blobs/{whole} HTTP/1.1\r\nHost: a\r\n"
+        f"GET /v1/projects/big/blobs/{whole} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {leech.token}\r\n\r\n"
     )
     name = tls_name(server.running.server_id)

@@ -17,7 +17,7 @@ from copernicus.protocol.peers import PeerAdmitted, PeerJoin
 from copernicus.security.files import make_private_folder, read_private, write_private
 from copernicus.security.identity import certificate_validity, make_key_and_csr, server_id_of
 from copernicus.security.peering import prove
-from copernicus.security.tls import client_context, server_name_extension
+from copernicus.security.tls import client_context, host_header, server_name_extension
 from copernicus.server.clock import wall
 from copernicus.server.peers import PeerRecord
 from copernicus.server.site import Site
@@ -103,6 +103,8 @@ async def _ask(
     named = server_name_extension(server_id) if server_id else {}
     content = None if body is None else msgspec.json.encode(body)
     headers = {"content-type": "application/json", "accept": "application/json"}
+    if server_id:
+        headers |= host_header(server_id)
     async with httpx2.AsyncClient(verify=context, trust_env=False, timeout=_TIMEOUT_S) as client:
         for url in urls:
             try:
