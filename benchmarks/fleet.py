@@ -43,7 +43,7 @@ def measure(folder: Path, workers: int, job_s: float = JOB_S) -> list[dict[str, 
             project.add("run", "bench.true", map="x", active=True)
             project.set("run.in.x", list(range(workers * (ROUNDS + 2))))
         bundle = folder / "fleet.cpc"
-        save_worker_bundle(bundle, site.client.worker_bundle())
+        save_worker_bundle(bundle, site.client.worker_bundle(uses=workers))
         found = _run(site, bundle, folder / "fleet", workers, job_s)
     common = {"system": "copernicus", "phase": "fleet", "n": workers, "job_s": job_s}
     return [common | found]
