@@ -21,7 +21,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bulk, elements, ensemble, fleet, goals, loop, matching, ours, queued, report
+from benchmarks import (
+    bulk,
+    elements,
+    ensemble,
+    fleet,
+    goals,
+    loop,
+    matching,
+    ours,
+    queued,
+    recovery,
+    report,
+)
 from benchmarks.sizes import LASTING, SIZES
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +70,7 @@ SCALING: dict[str, Any] = {
     "loop": loop,
     "elements": elements,
     "matching": matching,
+    "recovery": recovery,
 }
 PATIENCE_S = 600.0
 

@@ -31,6 +31,10 @@ version = "1.0"
 command = ["/bin/cat"]
 version = "1.0"
 
+[programs.sleep]
+command = ["/bin/sleep"]
+version = "1.0"
+
 [programs.date]
 command = ["/bin/date"]
 version = "1.0"

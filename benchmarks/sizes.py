@@ -18,6 +18,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "loop": (1000,),
         "elements": (1_000, 10_000, 100_000),
         "matching": (10_000, 100_000, 1_000_000),
+        "recovery": (100_000,),
     },
     "quick": {
         "noop": (500,),
@@ -32,6 +33,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "loop": (50,),
         "elements": (300, 1_000),
         "matching": (1_000, 10_000),
+        "recovery": (1_000,),
     },
     "tiny": {
         "noop": (20,),
@@ -46,6 +48,7 @@ SIZES: dict[str, dict[str, tuple[int, ...]]] = {
         "loop": (10,),
         "elements": (30,),
         "matching": (200,),
+        "recovery": (),
     },
 }
 # Where a job or a run lasts: seconds.

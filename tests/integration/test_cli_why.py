@@ -51,7 +51,8 @@ def test_failures_with_one_reason_are_told_once(cpc, lab):
     cpc("activate")
     cpc.refused(1, "wait", "run")
 
-    assert "◌ waiting (1/4 done)" in cpc("show", "run").out
+    assert "1 of 4 there; of the rest 3 failed" in cpc("show", "run").out
+    assert "log: 1 of 4 there; of the rest 3 failed" in cpc("why", "run").out
     said = cpc("why").out
 
     assert said.count("stepper ended with exit code 3") == 1

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from copernicus.client.moving import Manifest
 
+_PAGE, _PAGE_TRIES = 10_000, 5
 _RECONNECT_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -126,8 +127,31 @@ class Project(Drafting, Peeking):
         )
 
     def value(self, path: str) -> ValueView:
-        """The value at a path, with its type and state; files as plain data."""
-        return self._transport.get(f"{self._base}/value", ValueView, path=path)
+        """The value at a path, with its type and state; files as plain data.
+
+        A long list is fetched in pages, so that the server does not stop for it.
+
+        Raises:
+            ServerBusy: The list changes faster than it can be fetched.
+        """
+        for _ in range(_PAGE_TRIES):
+            first = self._page(path, 0)
+            values, left_out, seen = first.value, list(first.left_out), first
+            while seen.total and len(values) < seen.total:
+                seen = self._page(path, len(values))
+                if (seen.edition, seen.total) != (first.edition, first.total):
+                    break
+                values += seen.value
+                left_out += seen.left_out
+            else:
+                whole = {"value": values, "left_out": tuple(dict.fromkeys(left_out))}
+                return msgspec.structs.replace(first, **whole, total=0, edition="")
+        raise ServerBusy(f"{path} changes faster than it can be fetched: try again later")
+
+    def _page(self, path: str, start: int) -> ValueView:
+        return self._transport.get(
+            f"{self._base}/value", ValueView, path=path, start=start, count=_PAGE
+        )
 
     def get(self, path: str) -> Any:
         """The value at a path as a Python object.

@@ -6,6 +6,7 @@ elements with a job are ``queued`` here, and whoever shows them lays progress ov
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -50,13 +51,14 @@ def instance(state: ProjectState, path: str, start: int = 0, count: int = 100) -
     found = state.instance(path)
     spec = state.spec(found)
     eids = (found.eids or ())[start : start + count]
+    far = how_far(state, found)
     elements = tuple(
         _element_view(state, found, found.elements[eid], start + i) for i, eid in enumerate(eids)
     )
     return InstanceDetail(
         summary=summary(state, found),
         inputs=tuple(_input_view(state, found, port) for port in spec.inputs),
-        outputs=tuple(_output_view(state, found, port) for port in spec.outputs),
+        outputs=tuple(_output_view(state, found, port, far) for port in spec.outputs),
         elements=elements,
         doc=spec.doc,
     )
@@ -167,7 +169,9 @@ def _standing(status: Status) -> Standing:
     return "waiting" if status == "hole" else status
 
 
-def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
+def _output_view(
+    state: ProjectState, found: Instance, port: Port, far: Mapping[str, str]
+) -> PortView:
     held, shown = glance(state, OutRef(found.path, port.name))
     standing = _standing(held.status)
     if held.status != "current" and not found.mapped:
@@ -185,15 +189,30 @@ def _output_view(state: ProjectState, found: Instance, port: Port) -> PortView:
         doc=port.doc,
         required=port.required,
         left_out=_lacking(state, held, deep=False) if has_value else (),
-        note="" if has_value else _how_far(found),
+        note="" if held.status == "current" else far.get(port.name, ""),
     )
 
 
-def _how_far(found: Instance) -> str:
-    """Of a mapped instance that is partly done: how many elements are."""
+def how_far(state: ProjectState, found: Instance) -> dict[str, str]:
+    """Of a mapped instance that is partly done: how many there are of each output, how the rest is.
+
+    An output that an element need not have is counted where it has it.
+    """
     total = len(found.eids or ())
+    if not (found.mapped and total and found.not_current):
+        return {}
     done = total - found.not_current
-    return f"{done}/{total} done" if found.mapped and total else ""
+    rest = [f"{n} {word}" for word, n in summary(state, found).counts.items() if word != "done"]
+    return {
+        port.name: f"{done if port.required else _given(state, found, port)} of {total} there; "
+        f"of the rest {', '.join(rest)}"
+        for port in state.spec(found).outputs
+    }
+
+
+def _given(state: ProjectState, found: Instance, port: Port) -> int:
+    made = (e.success for e in found.listed() if e.current and e.success is not None)
+    return sum(state.activations[one].outputs.get(port.name) is not None for one in made)
 
 
 def source_text(state: ProjectState, source: Source | None) -> str:

@@ -240,6 +240,9 @@ class ValueView(msgspec.Struct, frozen=True):
     """The value at a path, its type in words, and the unit that its numbers have.
 
     ``left_out`` lists what it, and what it was made from, does not hold, and why.
+
+    Of a list in pages: ``value`` holds some of ``total`` elements, and what ``left_out`` lists is
+    theirs; pages of one ``edition`` are parts of the same list, and have no ``digest``.
     """
 
     path: str
@@ -250,6 +253,8 @@ class ValueView(msgspec.Struct, frozen=True):
     activation: str = ""
     left_out: tuple[str, ...] = ()
     unit: str = ""
+    total: int = 0
+    edition: str = ""
 
 
 class RevisionView(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ class WhyView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why what is at ``path`` (``""``: the project) is not done; the worst cause first.
 
     Without causes, there is nothing to explain: ``state`` says how it stands. ``more`` counts
-    causes that were left out.
+    causes that were left out. ``there`` tells of each output of a mapped instance how many exist.
     """
 
     path: str
@@ -54,3 +54,4 @@ class WhyView(msgspec.Struct, frozen=True, omit_defaults=True):
     counts: dict[str, int] = {}
     causes: tuple[Cause, ...] = ()
     more: int = 0
+    there: dict[str, str] = {}

@@ -50,7 +50,15 @@ def why(batch: Batch, project: Project, path: str) -> WhyView:
         groups.setdefault(root, _Group()).add(cause)
     worst = sorted(groups.values(), key=lambda group: group.urgency)
     causes = tuple(group.told() for group in worst[:_MOST_CAUSES])
-    return WhyView(path, word, counts, causes, max(len(worst) - _MOST_CAUSES, 0))
+    return WhyView(
+        path, word, counts, causes, max(len(worst) - _MOST_CAUSES, 0), _there(state, path)
+    )
+
+
+def _there(state: ProjectState, path: str) -> dict[str, str]:
+    address = parse(path) if path else None
+    whole = address is not None and address.element is None
+    return views.how_far(state, state.instance(address.instance)) if address and whole else {}
 
 
 class _Group:

@@ -72,7 +72,7 @@ def instance_text(detail: InstanceDetail, *, docs: bool = False) -> RenderableTy
 
 def _ports(ports: Sequence[PortView], docs: bool) -> Iterator[Sequence[str | Text]]:
     for port in ports:
-        value = port.shown
+        value = port.shown or port.note
         if port.source:
             value = f"{value}  <- {port.source}" if value else f"<- {port.source}"
         missing = port.state == "unset" and port.required
@@ -108,8 +108,7 @@ def _lacks(port: PortView) -> Text:
 def _sign(port: PortView) -> Text:
     if port.state == "unset":
         return Text("needed", style="yellow") if port.required else Text("")
-    far = f" ({port.note})" if port.note else ""
-    return Text("") if port.state == "current" else state_text(port.state, f"{port.state}{far}")
+    return Text("") if port.state == "current" else state_text(port.state, port.state)
 
 
 def _element(path: str, element: ElementView) -> Sequence[str | Text]:

@@ -31,7 +31,9 @@ def why_text(view: WhyView) -> RenderableType:
     parts: list[RenderableType] = []
     if sum(view.counts.values()) > 1:
         counts = ", ".join(f"{n} {state}" for state, n in view.counts.items() if n)
-        parts += [Text(f"{name}: {counts}", style="bold"), Text("")]
+        parts.append(Text(f"{name}: {counts}", style="bold"))
+        parts += [Text(f"  {port}: {said}") for port, said in view.there.items()]
+        parts.append(Text(""))
     for index, cause in enumerate(view.causes):
         if index:
             parts.append(Text(""))

@@ -15,6 +15,7 @@ from litestar.response import Stream
 from copernicus.engine import views
 from copernicus.engine.core import fold
 from copernicus.engine.document import document_of
+from copernicus.engine.pages import page
 from copernicus.errors import BadValue, Conflict, CopernicusError, NotFound
 from copernicus.model.document import NetworkDocument
 from copernicus.model.events import Event, RevisionMade
@@ -63,6 +64,7 @@ _PAGE = 1000
 _SEE = does(Action.SEE_PROJECT)
 Start = Annotated[int, QueryParameter(name="start", ge=0)]
 Count = Annotated[int, QueryParameter(name="count", ge=1, le=_PAGE)]
+PageSize = Annotated[int, QueryParameter(name="count", ge=0, le=10 * _PAGE)]
 Depth = Annotated[int, QueryParameter(name="depth", ge=0)]
 Since = Annotated[int, QueryParameter(name="since", ge=0)]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=_PAGE)]
@@ -101,12 +103,17 @@ async def show_instance(
 
 
 @get("/value", opt=_SEE)
-async def show_value(request: AnyRequest, path: FromQuery[str]) -> ValueView:
-    """The value at a path such as ``run.out.energy[2]``."""
+async def show_value(
+    request: AnyRequest, path: FromQuery[str], start: Start = 0, count: PageSize = 0
+) -> ValueView:
+    """The value at a path such as ``run.out.energy[2]``; with ``count``, that many of a list."""
     address = value_of_address(path, parse(path))
-    return await site_of(request).runtime.do(
-        lambda batch: views.value(check_role(request, batch).state, address)
-    )
+
+    def look(batch: Batch) -> ValueView:
+        state = check_role(request, batch).state
+        return page(state, address, start, count) if count else views.value(state, address)
+
+    return await site_of(request).runtime.do(look)
 
 
 @get("/trace", opt=_SEE)
