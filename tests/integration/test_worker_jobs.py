@@ -14,6 +14,7 @@ from copernicus.model.jobs import (
     Number,
     Output,
     Placed,
+    Progress,
     StoredFile,
 )
 from support.worker_process import wait_until, worker
@@ -232,3 +233,33 @@ def test_an_attempt_that_takes_longer_than_its_limit_fails(run):
     assert result.outcome == "failed"
     assert "sh took longer than 0.5 s" in result.failure.reason
     assert "begun" in result.failure.log
+
+
+EVIL = r"^(a|aa)+$"
+LINE = f"echo '{'a' * 80}!' > md.log"
+
+
+def test_an_expression_that_backtracks_ends_its_job_alone(site, run):
+    server, running = site
+    command = Command(
+        lines=(sh(LINE),), outputs=(Output("n", how="number", pattern="md.log", regex=EVIL),)
+    )
+    failure = run(command).failure
+    assert failure.cause == "definition"
+    assert "did not come to an end" in failure.reason
+    command = Command(
+        lines=(sh(f"{LINE}; while [ ! -e enough ]; do sleep 0.05; done"),),
+        progress=Progress("md.log", EVIL),
+        outputs=(Output("log", how="text", pattern="md.log"),),
+    )
+    number = next(_NUMBERS)
+    server.add(program_job(number, command, heartbeat_s=0.1))
+    attempt = f"p.a{number}#1"
+    here = f"attempts/p_a{number}_*/work/md.log"
+    wait_until(lambda: list(running.work_dir.glob(here)), "it runs")
+    (log,) = running.work_dir.glob(here)
+    before = len(server.beats)
+    wait_until(lambda: len(server.beats) > before + 3, "it is heard, though it is looked at")
+    (log.parent / "enough").touch()
+    assert server.result(attempt).outcome == "completed"
+    assert running.process.poll() is None

@@ -21,12 +21,6 @@ class FailurePattern(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     exit_codes: tuple[int, ...] = ()
     log: str = ""
 
-    def fits(self, exit_code: int | None, log: str) -> bool:
-        """Whether a failure is of this kind."""
-        if self.exit_codes and exit_code not in self.exit_codes:
-            return False
-        return not self.log or re.search(self.log, log, re.MULTILINE) is not None
-
 
 class RetryPolicy(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often a job of a function is tried again by itself, by cause (RELIABILITY 3.3).

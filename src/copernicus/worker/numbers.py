@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
-from copernicus.errors import BadValue
+import regex
+
+from copernicus.errors import BadDefinition, BadValue
 from copernicus.model.jobs import Number, Progress
 from copernicus.protocol import ProgressReport
 from copernicus.worker.folder import JobFolder
+from copernicus.worker.patterns import find_all
 
 _OVERLAP = 4096
 _MOST = 4 << 20
 
 
 def read_number(folder: JobFolder, number: Number) -> float | None:
-    """The number, or None if no file has it."""
+    """The number, or None if no file has it.
+
+    Raises:
+        BadDefinition: The expression is none, or takes too long.
+    """
     path = folder.newest(number.pattern)
     if path is None:
         return None
@@ -24,10 +30,10 @@ def read_number(folder: JobFolder, number: Number) -> float | None:
         text = folder.text(path)
     except (OSError, BadValue):
         return None
-    last = None
-    for last in re.finditer(number.regex, text, re.MULTILINE):  # noqa: B007 - only the last counts
-        pass
-    return None if last is None else _float(last.group(1) if last.groups() else last.group())
+    found = find_all(number.regex, text)
+    return (
+        _float(found[-1].group(1) if found[-1].groups() else found[-1].group()) if found else None
+    )
 
 
 def _float(text: str | None) -> float | None:
@@ -48,16 +54,20 @@ class ProgressReader:
         self._clock = clock
         self._path: str | None = None
         self._offset = 0
+        self._is_hopeless = False
         self._values: dict[str, float] = {}
         self._first: tuple[float, float] | None = None
 
     def read(self) -> ProgressReport | None:
-        """How far the job is now, as far as its files tell."""
+        """How far the job is now, as far as its files tell.
+
+        An expression that takes too long is not tried again: there is no progress then.
+        """
         try:
             text = self._new_text()
         except (OSError, BadValue):
             text = ""
-        for found in re.finditer(self._rule.regex, text, re.MULTILINE):
+        for found in self._found(text):
             for name, value in found.groupdict().items():
                 number = _float(value)
                 if number is not None:
@@ -74,6 +84,15 @@ class ProgressReader:
             unit=self._rule.unit,
             remaining_s=_remaining(step, total, speed),
         )
+
+    def _found(self, text: str) -> list[regex.Match[str]]:
+        if self._is_hopeless:
+            return []
+        try:
+            return find_all(self._rule.regex, text)
+        except BadDefinition:
+            self._is_hopeless = True
+            return []
 
     def _rate(self, speed: float | None) -> float | None:
         """What the log says, or what was measured."""

@@ -13,6 +13,7 @@ from copernicus.blobs import DamagedBlob
 from copernicus.errors import BadDefinition, BadValue, CopernicusError
 from copernicus.executors.local import ProgramNotStarted, WardenLost
 from copernicus.model.jobs import Failure
+from copernicus.worker.patterns import find
 from copernicus.worker.transfer import Pending
 
 Cause = Literal["job_error", "worker_lost", "infrastructure", "resource", "cancelled", "definition"]
@@ -107,7 +108,7 @@ def explain_error(error: Exception) -> Failure:
 def find_fatal(fatal: dict[str, str], log: str) -> str | None:
     """What the log says to a person, by the first of the expressions that it has."""
     for expression, meaning in fatal.items():
-        found = re.search(expression, log, re.MULTILINE)
+        found = find(expression, log)
         if found:
             return meaning or found.group()
     return None

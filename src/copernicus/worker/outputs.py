@@ -14,6 +14,7 @@ from copernicus.model.jobs import Output
 from copernicus.model.values import File
 from copernicus.worker.folder import JobFolder
 from copernicus.worker.outcome import failed
+from copernicus.worker.patterns import find_all
 from copernicus.worker.transfer import Pending
 
 LIGHT = 64 << 10
@@ -118,12 +119,12 @@ def read_value(folder: JobFolder, output: Output, path: str) -> Any:
         return _json(output, path, text)
     found = text.strip()
     if output.regex:
-        matches = list(re.finditer(output.regex, text, re.MULTILINE))
+        matches = find_all(output.regex, text)
         if not matches:
             if output.optional:
                 return None
             raise failed(f"output {output.port}: {output.regex!r} matches nothing in {path!r}")
-        found = matches[-1].group(1) if matches[-1].re.groups else matches[-1].group()
+        found = matches[-1].group(1) if matches[-1].groups() else matches[-1].group()
     return found if output.how == "regex" else _number(output, path, found)
 
 

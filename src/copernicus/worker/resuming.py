@@ -8,7 +8,6 @@ that nothing of this happens, a checkpoint is used only if it is of this very wo
 
 from __future__ import annotations
 
-import re
 import shutil
 
 import msgspec
@@ -19,6 +18,7 @@ from copernicus.model.jobs import Checkpoint, CheckpointRef, Failure
 from copernicus.worker.bench import Bench
 from copernicus.worker.folder import fits
 from copernicus.worker.outcome import AttemptFailed
+from copernicus.worker.patterns import find
 
 
 class Resuming:
@@ -77,7 +77,7 @@ class Resuming:
 
     def _is_damaged(self, log: str) -> bool:
         damaged = self._rule.damaged if self._rule and self._ref else ()
-        return any(re.search(expression, log, re.MULTILINE) for expression in damaged)
+        return any(find(expression, log) for expression in damaged)
 
 
 def _unusable(why: str) -> AttemptFailed:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 
-from copernicus.errors import BadValue
+import regex
+
+from copernicus.errors import BadDefinition, BadValue
 from copernicus.model.jobs import Series
 from copernicus.worker.folder import JobFolder
+from copernicus.worker.patterns import find_all
 
 _OVERLAP = 1 << 14
 MOST_ROWS = 100_000
@@ -22,7 +24,8 @@ class SeriesReader:
     def __init__(self, folder: JobFolder, rule: Series) -> None:
         self._folder = folder
         self._rule = rule
-        self._regex = re.compile(rule.regex, re.MULTILINE) if rule.regex else None
+        self._regex = rule.regex
+        self._is_hopeless = False
         self._offsets: dict[str, int] = {}
         self._heads: dict[str, list[str]] = {}
         self._rows: list[Row] = []
@@ -30,12 +33,15 @@ class SeriesReader:
 
     def text(self) -> str:
         """The table so far as CSV; empty if there is no row yet. Units are in the names."""
-        for path in self._folder.matching(self._rule.pattern):
+        for path in () if self._is_hopeless else self._folder.matching(self._rule.pattern):
             try:
                 for row in self._new_rows(path):
                     self._add(row)
             except (OSError, BadValue):
                 continue
+            except BadDefinition:
+                self._is_hopeless = True  # it would take as long at every look
+                break
         if not self._rows:
             return ""
         written = io.StringIO()
@@ -66,14 +72,14 @@ class SeriesReader:
                 start = 0
             file.seek(start)
             data = file.read(size - start)
-        if self._regex is None:
+        if not self._regex:
             whole = data[: data.rfind(b"\n") + 1]
             self._offsets[path] = start + len(whole)
             yield from self._csv_rows(path, whole.decode("utf-8", "replace"))
         else:
             last = 0
             text = data.decode("latin-1")
-            for found in self._regex.finditer(text):
+            for found in find_all(self._regex, text):
                 last = found.end()
                 yield self._row_of(found)
             # What has not matched yet may be the beginning of a row.
@@ -85,7 +91,7 @@ class SeriesReader:
             if _number(cells[0] if cells else "") is not None and len(cells) == len(head):
                 yield dict(zip(head, cells, strict=True))
 
-    def _row_of(self, found: re.Match[str]) -> Row:
+    def _row_of(self, found: regex.Match[str]) -> Row:
         row: Row = {}
         for name, text in found.groupdict().items():
             if name == "block":
