@@ -39,9 +39,9 @@ class ServerSettings:
         blobs: s3://BUCKET/PREFIX to keep files in an object store; empty: in the server's folder.
         blobs_credentials: a TOML file, readable for the server's user only, with access_key_id,
             secret_access_key, region and endpoint; empty: the variables AWS_* say it.
-        names: host names and addresses under which others reach this server, for its certificate;
-            the user port answers to these, to addresses and to localhost only
-            and for bundles; empty: those of this machine.
+        names: host names and addresses under which others reach this server, for its certificate
+            and for bundles; empty: those of this machine. The user port answers only to these,
+            to addresses and to localhost.
         heartbeat_s: how often a worker tells that it is alive.
         lease_s: silence after which its jobs are given to others.
         checkpoint_interval_s: how often running jobs upload a checkpoint.
