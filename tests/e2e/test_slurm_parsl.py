@@ -102,7 +102,7 @@ def test_simulations_run_on_nodes_through_parsl_and_survive_the_loss_of_one(
     project = env.open(lease_s=600.0, backoff_max_s=1.0)
     nsteps = steps_lasting(6)
     simulations(env, project, 3, nsteps)
-    worker = env.start_worker("hands-on", "--parsl", config, cores=2, wait=False)
+    worker = env.start_worker("w", "--parsl", config, cores=2, wait=False)
     wait_until(lambda: "programs:" in worker.said or worker.process.poll(), "it starts", 90)
     (view,) = env.client.workers()
     assert (view.cores, view.pool) == (2, "default")
@@ -133,7 +133,7 @@ def test_tasks_run_on_nodes_and_what_is_cancelled_ends_there(
     env.variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     project = env.open(lease_s=600.0)
     options = ("--parsl", config, "--programs", programs_file(env))
-    worker = env.start_worker("hands-on", *options, cores=2, wait=False)
+    worker = env.start_worker("w", *options, cores=2, wait=False)
     wait_until(lambda: "programs:" in worker.said or worker.process.poll(), "it starts", 90)
     assert worker.process.poll() is None, worker.said
     with project.transaction():

@@ -137,7 +137,7 @@ def test_what_slurm_refuses_and_what_fails_to_start_is_told(slurmed: Env, cluste
     env.cpc(*base, "--partition", "nowhere")
     wait_until(lambda: allocations(env, "failed"), "Slurm refuses", 60)
     assert "invalid partition specified: nowhere" in allocations(env)[0].why
-    assert "it tries again in" in pool(env)["held_back"]
+    wait_until(lambda: "it tries again in" in pool(env)["held_back"], "it says when it tries again")
 
     # Something wrong on the node: what was written there is told.
     setup = "echo no such module: gromacs/9 >&2; exit 1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from copernicus.errors import BadSettings
@@ -104,10 +106,14 @@ def test_a_database_is_copied_while_it_is_open(tmp_path):
 
 
 def test_files_are_not_swept_while_they_are_backed_up(folder, tmp_path):
-    with upkeep(folder), pytest.raises(BadSettings, match="another Copernicus process"):
-        backup_folder(folder, tmp_path / "copy")
-    assert not (tmp_path / "copy").exists()
-    backup_folder(folder, tmp_path / "copy")
+    with ThreadPoolExecutor() as pool:
+        with upkeep(folder):
+            waiting = pool.submit(backup_folder, folder, tmp_path / "copy")
+            with pytest.raises(BadSettings, match="being backed up"), upkeep(folder):
+                pass
+            assert not (tmp_path / "copy").exists()
+        waiting.result()
+    assert (tmp_path / "copy" / DATABASE).exists()
 
 
 def test_what_cannot_be_backed_up_is_refused(folder, tmp_path):

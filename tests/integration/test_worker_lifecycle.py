@@ -44,8 +44,8 @@ def server(tmp_path):
 def alive(marker: str) -> list[psutil.Process]:
     return [
         p
-        for p in psutil.process_iter(["cmdline"])
-        if marker in " ".join(p.info["cmdline"] or ()) and p.status() != psutil.STATUS_ZOMBIE
+        for p in psutil.process_iter(["cmdline", "status"])
+        if marker in " ".join(p.info["cmdline"] or ()) and p.info["status"] != psutil.STATUS_ZOMBIE
     ]
 
 

@@ -169,7 +169,11 @@ class ScriptedWorker:
         return msgspec.msgpack.decode(reply.content, type=kind) if kind else None
 
     def refused(self, status: int, path: str, body: object) -> dict:
-        reply = self.send(path, body)
+        """What is said; asked once more where the server has just cut the connection."""
+        try:
+            reply = self.send(path, body)
+        except httpx2.RemoteProtocolError:
+            reply = self.send(path, body)
         assert reply.status_code == status, (reply.status_code, reply.content)
         return msgspec.msgpack.decode(reply.content)
 

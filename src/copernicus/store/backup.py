@@ -10,33 +10,58 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings
-from copernicus.store.folder import DATABASE, EPOCH, LOCK, FolderLock, check_database, sync_folder
+from copernicus.store.folder import (
+    DATABASE,
+    EPOCH,
+    LOCK,
+    FolderInUse,
+    FolderLock,
+    check_database,
+    sync_folder,
+)
 from copernicus.store.opening import RESTORED
 
 BLOBS = "blobs"
 UPKEEP = "upkeep.lock"
+_PATIENCE_S = 600.0
+"""How long a backup waits for a sweep to end: that of many files takes minutes."""
+_LOOK_S = 0.1
 
 _LEFT_OUT = (f"{DATABASE}*", LOCK, UPKEEP, f"{EPOCH}*", "tmp")
 
 
 @contextmanager
-def upkeep(folder: Path) -> Iterator[None]:
+def upkeep(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
     """Hold this while files are swept, or while the folder is backed up.
 
     Raises:
-        BadSettings: somebody holds it.
+        BadSettings: somebody holds it, and does so for longer than ``patience_s``.
     """
-    lock = FolderLock(folder, UPKEEP)
+    lock = _upkeep_lock(folder, patience_s)
     try:
         yield
     finally:
         lock.release()
+
+
+def _upkeep_lock(folder: Path, patience_s: float) -> FolderLock:
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            return FolderLock(folder, UPKEEP)
+        except FolderInUse:
+            if time.monotonic() >= until:
+                raise BadSettings(
+                    f"{folder} is being backed up, or its files are being swept: try again later"
+                ) from None
+        time.sleep(_LOOK_S)
 
 
 def copy_database(file: Path, destination: Path) -> None:
@@ -92,7 +117,7 @@ def backup_folder(
     if destination.exists():
         raise BadSettings(f"{destination} exists already: name a new folder for the backup")
     temporary = destination.with_name(f"{destination.name}.new")
-    with upkeep(folder):
+    with upkeep(folder, _PATIENCE_S):
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(mode=0o700, parents=True)

@@ -29,6 +29,10 @@ _LARGEST_PAGE = 65536
 _CHECKED_WHOLE = 256 * 2**20
 
 
+class FolderInUse(BadSettings):
+    """Another process has the lock."""
+
+
 class FolderLock:
     """The right to be the one server on a folder; the kernel takes it back when we die."""
 
@@ -42,7 +46,7 @@ class FolderLock:
         except BlockingIOError:
             holder = os.read(self._handle, 32).decode(errors="replace").strip()
             os.close(self._handle)
-            raise BadSettings(
+            raise FolderInUse(
                 f"another Copernicus process (pid {holder or 'unknown'}) uses the folder "
                 f"{folder}: stop it first, or use another folder"
             ) from None
