@@ -12,7 +12,7 @@ from copernicus.cli.session import client_for, confirm
 from copernicus.errors import BadValue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.table import Table
 
@@ -155,40 +155,40 @@ def request(url: str, /, *, server_id: str = "", options: AtServer = AT_SERVER) 
     emit(options.json, made, said)
 
 
-def trust(peer: str, /, *, options: AtServer = AT_SERVER) -> None:
-    """Say yes to a server that asked to work for this one.
+def _one_peer(
+    does: str, change: Callable[[Client, str], PeerView], said: str
+) -> Callable[..., None]:
+    """A command that does one thing to one peer; what it prints has {name} and {id}."""
 
-    Args:
-        peer: Its id (cpc peer list), which its administrator sees in cpc server status.
-        options: Common ones.
-    """
-    client = client_for(options)
-    made = client.trust_peer(_found(client, peer).id)
-    emit(options.json, made, f"{made.name} (id {made.id}) may work for this server")
+    def command(peer: str, /, *, options: AtServer = AT_SERVER) -> None:
+        client = client_for(options)
+        made = change(client, _found(client, peer).id)
+        emit(options.json, made, said.format(name=made.name, id=made.id))
 
-
-def suspend(peer: str, /, *, options: AtServer = AT_SERVER) -> None:
-    """Lend nothing to a peer and take nothing from it; what is lent goes back at once.
+    command.__doc__ = f"""{does}
 
     Args:
         peer: Its id, or the beginning of it.
         options: Common ones.
     """
-    client = client_for(options)
-    made = client.suspend_peer(_found(client, peer).id)
-    emit(options.json, made, f"{made.name} is suspended (cpc peer resume {made.id})")
+    return command
 
 
-def resume(peer: str, /, *, options: AtServer = AT_SERVER) -> None:
-    """End the suspension of a peer.
-
-    Args:
-        peer: Its id, or the beginning of it.
-        options: Common ones.
-    """
-    client = client_for(options)
-    made = client.resume_peer(_found(client, peer).id)
-    emit(options.json, made, f"{made.name} is trusted again")
+trust = _one_peer(
+    "Say yes to a server that asked to work for this one.",
+    lambda client, peer: client.trust_peer(peer),
+    "{name} (id {id}) may work for this server",
+)
+suspend = _one_peer(
+    "Lend nothing to a peer and take nothing from it; what is lent goes back at once.",
+    lambda client, peer: client.suspend_peer(peer),
+    "{name} is suspended (cpc peer resume {id})",
+)
+resume = _one_peer(
+    "End the suspension of a peer.",
+    lambda client, peer: client.resume_peer(peer),
+    "{name} is trusted again",
+)
 
 
 def remove(

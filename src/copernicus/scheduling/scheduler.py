@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from copernicus.errors import Conflict
-from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
+from copernicus.model.jobs import CheckpointRef, JobSpec
 from copernicus.model.pools import Provision
 from copernicus.model.resources import Offer
 from copernicus.model.retries import ProjectRetries
@@ -22,22 +22,22 @@ from copernicus.protocol import (
     Beat,
     CheckpointRequest,
     Directive,
-    JobView,
     LeaseRequest,
     PartialRequest,
     ResultRequest,
 )
-from copernicus.scheduling import explain, granting, invariants, kinds, messages, wanted
+from copernicus.scheduling import explain, granting, invariants, messages, wanted, withdrawing
 from copernicus.scheduling.core import Core
 from copernicus.scheduling.demand import Known, fillable
 from copernicus.scheduling.quarantine import Aside, QuarantineRow
 from copernicus.scheduling.rates import RateRow
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow, Note, Row
 from copernicus.scheduling.settings import SchedulerSettings
+from copernicus.scheduling.shown import Shown
 from copernicus.scheduling.workers import WorkerInfo
 
 
-class Scheduler:
+class Scheduler(Shown):
     """The queue of one server.
 
     Ended jobs are forgotten after a while (``SchedulerSettings.keep_ended``). Before ``submit``,
@@ -306,24 +306,13 @@ class Scheduler:
 
     def forget_worker(self, worker_id: str, now: float | None = None) -> None:
         """The worker was revoked: its jobs go back at once, nothing of it counts any more."""
-        core = self._core
-        core.advance(core.now if now is None else now)
-        core.workers.revoked.add(worker_id)
-        core.workers.forget(worker_id)
-        core.leases.forget_worker(worker_id)
-        core.reservations.release_worker(worker_id)
-        for attempts in tuple(core.book.attempts.values()):
-            for row in tuple(attempts.values()):
-                if row.worker == worker_id and row.state != "ended":
-                    self._revoke(row)
+        self._core.advance(self._core.now if now is None else now)
+        withdrawing.revoke(self._core, worker_id)
 
     def take_back(self, worker_id: str, now: float) -> None:
         """Whatever a worker holds goes back to the queue at once; it is still trusted."""
-        core = self._core
-        core.advance(now)
-        core.leases.forget_worker(worker_id)
-        for attempt in tuple(core.book.held_by.get(worker_id, {}).values()):
-            self._revoke(attempt)
+        self._core.advance(now)
+        withdrawing.take_back(self._core, worker_id)
 
     def readmit(self, worker_id: str) -> None:
         """A worker that was revoked has joined anew under its old name."""
@@ -331,15 +320,15 @@ class Scheduler:
 
     def worker_left(self, worker_id: str) -> None:
         """The worker has ended in order, and handed back what it held: it counts no more."""
-        self._core.workers.forget(worker_id)
-        self._core.reservations.release_worker(worker_id)
+        withdrawing.leave(self._core, worker_id)
 
-    def _revoke(self, row: AttemptRow) -> None:
-        was_live = row.state == "live"
-        self._core.close_attempt(row, ended=True, outcome="revoked")
-        job = self._core.book.jobs[row.job]
-        if was_live and job.state == "leased":
-            self._core.requeue(msgspec.structs.replace(job, backoff_s=0.0))
+    def forget_line(self, job_id: str) -> None:
+        """Nothing is continued any more from what a job of a peer has left."""
+        withdrawing.forget_line(self._core, job_id)
+
+    def forget_lines(self, project: str, keys: Iterable[str]) -> None:
+        """Nothing goes on from these checkpoints any more; no job that has not ended may."""
+        withdrawing.forget_lines(self._core, project, keys)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -353,108 +342,6 @@ class Scheduler:
         core = self._core
         times = (core.leases.next_end(), core.queue.next_ready(), core.quarantine.next_end())
         return max(now, min(due)) if (due := [time for time in times if time is not None]) else None
-
-    # --- what is shown --------------------------------------------------------------------------
-
-    @property
-    def arrivals(self) -> int:
-        """Grows whenever a job may have become available: wakes requests that wait for work."""
-        return self._core.queue.arrivals
-
-    def explain(self, job_id: str, offers: Iterable[tuple[WorkerInfo, Offer]] | None = None) -> str:
-        """Why the job does not run now, in one sentence; by default from the offers seen lately.
-
-        Raises:
-            NotFound: The job is not known.
-        """
-        return explain.explain(self._core, job_id, offers)
-
-    def job_view(self, job_id: str) -> JobView:
-        """The job as shown; its path is the engine's to add.
-
-        Raises:
-            NotFound: The job is not known.
-        """
-        return explain.view(self._core, job_id)
-
-    def closely(self, shown: JobView) -> JobView:
-        """A ``job_view`` with what is shown of one job alone: kinds of workers, measured rates."""
-        return kinds.closely(self._core, shown)
-
-    def forget_line(self, job_id: str) -> None:
-        """Nothing is continued any more from what a job of a peer has left."""
-        row = self._core.book.jobs.get(job_id)
-        if row is not None and row.spec is not None:
-            self._core.book.checkpoints.pop((row.project, row.spec.checkpoint_key), None)
-
-    def sign_of(self, job_id: str) -> Beat | None:
-        """What the live attempt of a job told last, if there is one."""
-        live = self._core.book.live(job_id)
-        lease = self._core.leases.get(live.id) if live else None
-        if live is None or lease is None:
-            return None
-        return Beat(live.id, lease.seq, lease.progress, lease.log_tail or None, lease.log_end)
-
-    def newest_checkpoint(self, job_id: str) -> CheckpointRef | None:
-        """The checkpoint from which a job would go on now."""
-        row = self._core.book.jobs.get(job_id)
-        return self._core.newest(row) if row else None
-
-    def parts_of(self, job_id: str) -> int:
-        """How many parts of a job's work have been begun."""
-        row = self._core.book.jobs.get(job_id)
-        return (
-            self._core.line(row.project, row.spec.checkpoint_key).started if row and row.spec else 0
-        )
-
-    def cores_of(self, worker_id: str) -> int:
-        """How many cores a worker's attempts hold."""
-        return sum(row.cores for row in self._core.book.held_by.get(worker_id, {}).values())
-
-    def attempt_rows(self, job_id: str) -> list[AttemptRow]:
-        """The attempts of a job that is known, by number."""
-        attempts = self._core.book.attempts.get(job_id, {})
-        return [attempts[number] for number in sorted(attempts)]
-
-    def job_row(self, job_id: str) -> JobRow | None:
-        """The row of a job, if it is known."""
-        return self._core.book.jobs.get(job_id)
-
-    def attempt_records(self, job_id: str) -> tuple[AttemptRecord, ...]:
-        """The attempts of a job of which anything was ever heard, oldest first."""
-        return self._core.book.records(job_id)
-
-    def queue_sizes(self) -> dict[str, int]:
-        """How many queued jobs are offered, wait for a back-off, or are kept back."""
-        return self._core.queue.sizes()
-
-    def lease_count(self) -> int:
-        """How many attempts are held by workers."""
-        return sum(map(len, self._core.book.held_by.values()))
-
-    def jobs_of(self, project: str) -> list[JobRow]:
-        """The jobs of a project that are in memory."""
-        return [row for row in self._core.book.jobs.values() if row.project == project]
-
-    def attempts_at(self, job_id: str) -> list[AttemptRow]:
-        """The attempts of a job that is in memory, by number."""
-        made = self._core.book.attempts.get(job_id, {})
-        return [made[number] for number in sorted(made)]
-
-    def checkpoints_of(self, project: str) -> list[CheckpointRow]:
-        """What the project's work can continue from."""
-        return [row for row in self._core.book.checkpoints.values() if row.project == project]
-
-    def forget_lines(self, project: str, keys: Iterable[str]) -> None:
-        """Nothing goes on from these checkpoints any more; no job that has not ended may."""
-        for key in keys:
-            line = self._core.line(project, key)
-            self._core.book.dropped.extend(line.refs)
-            self._core.book.put(msgspec.structs.replace(line, refs=()))
-
-    def attempts_of(self, worker_id: str) -> list[str]:
-        """The attempts that a worker holds."""
-        return list(self._core.book.held_by.get(worker_id, ()))
 
     # --- what is to be stored and told ----------------------------------------------------------
 

@@ -87,7 +87,7 @@ def reproduction(batch: Batch, project: Project, job: str) -> ReproductionView:
         expected=made.outputs,
         outputs=row.outputs or {},
         first=made.attempts,
-        second=tuple(record_of(attempt) for attempt in scheduler.attempts_at(row.id)),
+        second=tuple(record_of(attempt) for attempt in scheduler.attempt_rows(row.id)),
         failure=row.failure,
         why=shown.why,
     )

@@ -71,7 +71,7 @@ def _kept(batch: Batch, project: Project, files: FileRights) -> retention.Kept:
     lines = scheduler.checkpoints_of(name)
     named = set(files.so_far(name))
     named.update(hashes_in([row.spec for row in live]))
-    named.update(hashes_in([scheduler.attempts_at(row.id) for row in live]))
+    named.update(hashes_in([scheduler.attempt_rows(row.id) for row in live]))
     named.update(hashes_in([line for line in lines if line.key in keys]))
     named.update(hashes_in([entry.event for owner, entry in batch.entries if owner == name]))
     sources = files.in_sources(name)

@@ -39,7 +39,7 @@ def snapshot(batch: Batch, project: Project, server: str) -> Snapshot:
     """What belongs together; everything before it is in the journal already."""
     record, scheduler = project.record, batch.holdings.scheduler
     jobs = [row for row in scheduler.jobs_of(record.id) if row.state not in ENDED]
-    attempts = [attempt for row in jobs for attempt in scheduler.attempts_at(row.id)]
+    attempts = [attempt for row in jobs for attempt in scheduler.attempt_rows(row.id)]
     return Snapshot(
         SavedHead(
             format=SAVED_FORMAT,
