@@ -28,6 +28,11 @@ def facts(match):
     return match.span(), match.groups(), match.groupdict()
 
 
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch):
+    monkeypatch.setattr("copernicus.worker.patterns.PATIENCE_S", 0.4)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "log").write_text(f"step 1\n{TEXT}step 20\n")
@@ -74,11 +79,13 @@ def test_what_is_no_expression_is_said():
         find("(", "x")
 
 
-def test_progress_that_takes_too_long_is_given_up(folder, monkeypatch):
-    reader = ProgressReader(folder, Progress("log", EVIL))
+def test_progress_that_takes_too_long_is_given_up(folder, tmp_path):
+    evil = Progress("log", rf"{EVIL}\nstep (?P<step>\d+)")
+    reader = ProgressReader(folder, evil)
     assert reader.read() is None
-    monkeypatch.setattr("copernicus.worker.numbers.find_all", None)
-    assert reader.read() is None
+    (tmp_path / "log").write_text("a\nstep 30\n")
+    assert reader.read() is None, "it was tried again"
+    assert ProgressReader(folder, evil).read().step == 30
 
 
 def test_a_number_that_takes_too_long_is_no_number(folder):

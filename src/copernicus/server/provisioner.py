@@ -91,11 +91,12 @@ class Provisioner:
         memory, desk = Memory(), DeskProcess()
         try:
             while name in self._site.runtime.holdings.pools.by_name:
+                # Before the look: what is changed while it lasts wants one more.
+                self._wakes[name].clear()
                 try:
                     await self._look(name, memory, desk)
                 except (CopernicusError, OSError) as error:
                     _LOG.warning("a pool was not looked at", pool=name, reason=str(error))
-                self._wakes[name].clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(
                         self._wakes[name].wait(), self._site.settings.provision_s

@@ -57,6 +57,6 @@ def find(expression: str, text: str) -> regex.Match[str] | None:
 
 def _too_slow(expression: str) -> TooSlow:
     return TooSlow(
-        f"the regular expression {expression!r} did not come to an end within {PATIENCE_S:.0f} s "
+        f"the regular expression {expression!r} did not come to an end within {PATIENCE_S:g} s "
         "of computing: it can match the same text in too many ways, as (a|aa)+ does"
     )
