@@ -142,10 +142,10 @@ def test_who_has_sent_a_file_is_kept_until_they_go_or_it_is_long_ago(store):
     first, second = "1" * 64, "2" * 64
     with store.transaction() as tx:
         tx.add_user(user("eve"))
-        tx.note_upload(sender_of("user", "eve"), first, 10.0)
-        tx.note_upload(sender_of("user", "eve"), second, 10.0)
-        tx.note_upload(sender_of("worker", "eve"), first, 10.0)
-        tx.note_upload(sender_of("user", "eve"), first, 20.0)
+        tx.note_uploads(sender_of("user", "eve"), [first], 10.0)
+        tx.note_uploads(sender_of("user", "eve"), [second], 10.0)
+        tx.note_uploads(sender_of("worker", "eve"), [first], 10.0)
+        tx.note_uploads(sender_of("user", "eve"), [first], 20.0)
     assert store.has_sent("user eve", first)
     assert not store.has_sent("worker eve", second)
     with store.transaction() as tx:

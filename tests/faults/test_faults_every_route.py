@@ -117,7 +117,7 @@ SILENT = {
     **{
         f"{where}{what}": "only bytes that nothing names yet"
         for where in ("/v1/projects/{project}", "/v1/loads")
-        for what in ("/blobs/missing", "/chunks/{sha256}", "/blobs")
+        for what in ("/blobs/missing", "/blobs/small", "/chunks/{sha256}", "/blobs")
     },
 }
 """Routes that are no GET and leave no entry, with the reason."""

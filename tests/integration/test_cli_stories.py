@@ -4,6 +4,7 @@ import pytest
 
 from copernicus import Client
 from copernicus.client import WorkFailed
+from copernicus.errors import Conflict
 from support.cli_world import COUNT, counting, until, worker
 
 
@@ -206,6 +207,43 @@ def test_a_file_that_grew_sends_only_its_new_end(cpc, lab):
         assert sent == [1 << 20, 3, 7]
         assert (first.size, second.size) == ((2 << 20) + 3, (2 << 20) + 7)
         assert told[-1] == ("big", second.size, second.size)
+
+
+def test_small_files_are_sent_many_in_one_request_and_each_once(cpc, lab):
+    paths = [cpc.file(f"small{i}", b"%d" % (i // 2)) for i in range(2002)]
+    paths.append(cpc.file("larger", b"x" * ((64 << 10) + 1)))
+    sent, told = [], []
+    with Client(config=cpc.config) as client:
+        made = client.create_project("many-small")
+        send = made._transport.send
+        made._transport.send = lambda method, path, *body: (
+            sent.append(path.partition("/blobs")[2]),
+            send(method, path, *body),
+        )
+        stored = made.files.upload(paths, lambda *seen: told.append(seen))
+
+        # 1,001 contents: 1,000 in a message at most.
+        assert sent == ["", "/small", "/small"]
+        assert stored == made.files.described(paths)
+        assert {name for name, done, size in told if done == size} == {path.name for path in paths}
+        sent.clear()
+        made.files.upload(paths)
+        assert sent == []
+
+
+def test_a_small_file_that_changes_while_it_is_sent_is_refused(cpc, lab):
+    small = cpc.file("small", b"as it was")
+    with Client(config=cpc.config) as client:
+        made = client.create_project("changing")
+        ask = made._transport.post
+
+        def changing(*question):
+            small.write_bytes(b"as it is!")
+            return ask(*question)
+
+        made._transport.post = changing
+        with pytest.raises(Conflict, match="small changed while it was sent"):
+            made.files.upload([small])
 
 
 def test_events_go_on_from_any_position(cpc, lab):

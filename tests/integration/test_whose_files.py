@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import random
@@ -117,6 +118,21 @@ def test_a_hash_in_an_edit_is_not_enough_and_tells_nothing(ann, bob):
     assert ann.call("POST", "/v1/loads/blobs/missing", asked) == nothing
     bob.edit(of_bob, set_input("one.in.data", bob.upload(of_bob, SECRET)))
     assert fetch(bob, of_bob, SECRET) == 200
+
+
+def test_small_files_that_came_whole_are_of_who_sent_them_only(ann, bob):
+    of_ann, of_bob = project(ann), project(bob)
+    files = [b"the first of ann's small ones", b"her second", b""]
+    contents = [base64.b64encode(data).decode() for data in [*files, files[0]]]
+    ann.call("POST", f"/v1/projects/{of_ann}/blobs/small", {"contents": contents})
+    ann.edit(of_ann, set_input("one.in.note", [plain(data) for data in files]))
+    assert [fetch(ann, of_ann, data) for data in files] == [200] * 3
+    for data in files:
+        assert "upload it first" in refused(bob, of_bob, plain(data))
+    bob.call("POST", "/v1/loads/blobs/small", {"contents": contents[:1]})
+    bob.edit(of_bob, set_input("one.in.data", plain(files[0])))
+    assert fetch(bob, of_bob, files[0]) == 200
+    assert "upload it first" in refused(bob, of_bob, plain(files[1]))
 
 
 def test_what_only_looks_like_a_hash_in_a_value_gives_no_file(ann, bob):

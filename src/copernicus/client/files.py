@@ -15,7 +15,14 @@ from copernicus.errors import (
     ServerUnreachable,
 )
 from copernicus.model.values import File
-from copernicus.protocol import BlobManifest, ChunkRef, MissingReply, MissingRequest
+from copernicus.protocol import (
+    BlobManifest,
+    ChunkRef,
+    MissingReply,
+    MissingRequest,
+    SmallBlobs,
+)
+from copernicus.protocol.common import SMALL_BLOB, SMALL_BLOBS, SMALL_BLOBS_AT_ONCE
 
 if TYPE_CHECKING:
     from copernicus.client.transport import Transport
@@ -65,13 +72,26 @@ class BlobPort:
         """
         absent = self._missing([source.manifest for source in sources])
         blobs, chunks = set(absent.blobs), set(absent.chunks)
+        small = []
         for source in sources:
             tell = telling(progress, source.name, source.manifest.size)
-            if source.manifest.sha256 in blobs:
+            if source.manifest.sha256 not in blobs:
+                tell(source.manifest.size)
+            elif source.manifest.size <= SMALL_BLOB:
+                small.append(source)
+                blobs.discard(source.manifest.sha256)
+            else:
                 self._send(source, chunks, tell)
                 self._commit(source, tell)
-            else:
-                tell(source.manifest.size)
+        for some in _batches(small):
+            self._send_small(some, progress)
+
+    def _send_small(self, sources: Sequence[Source], progress: Progress | None) -> None:
+        """Several in one message: a request for each would cost more than what is in it."""
+        contents = tuple(_whole(source) for source in sources)
+        self._transport.send("POST", f"{self._base}/blobs/small", SmallBlobs(contents))
+        for source in sources:
+            telling(progress, source.name, source.manifest.size)(source.manifest.size)
 
     def _commit(self, source: Source, tell: Callable[[int], None]) -> None:
         """The server may have forgotten since who sent what (it was restarted): send it again."""
@@ -148,13 +168,36 @@ class BlobPort:
             for chunk in source.manifest.chunks:
                 if chunk.sha256 in lacking:
                     stream.seek(done)
-                    content = stream.read(chunk.size)
-                    if hashlib.sha256(content).hexdigest() != chunk.sha256:
-                        raise Conflict(f"{source.name} changed while it was sent: send it again")
+                    content = _checked(stream.read(chunk.size), chunk.sha256, source)
                     self._transport.put_bytes(f"{self._base}/chunks/{chunk.sha256}", content)
                     lacking.discard(chunk.sha256)
                 done += chunk.size
                 tell(done)
+
+
+def _whole(source: Source) -> bytes:
+    with source.open() as stream:
+        return _checked(stream.read(source.manifest.size), source.manifest.sha256, source)
+
+
+def _checked(content: bytes, sha256: str, source: Source) -> bytes:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Conflict(f"{source.name} changed while it was sent: send it again")
+    return content
+
+
+def _batches(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    """These, as many together as one message may hold."""
+    batch: list[Source] = []
+    size = 0
+    for source in sources:
+        size += source.manifest.size
+        if batch and (size > SMALL_BLOBS or len(batch) == SMALL_BLOBS_AT_ONCE):
+            yield batch
+            batch, size = [], source.manifest.size
+        batch.append(source)
+    if batch:
+        yield batch
 
 
 def safe_name(name: str) -> str:

@@ -13,6 +13,7 @@ from copernicus.protocol.common import (
     ErrorBody,
     MissingReply,
     MissingRequest,
+    SmallBlobs,
 )
 from copernicus.protocol.jobs import AttemptView, JobPage, JobView, KindView, PartialView, RateView
 from copernicus.protocol.joining import (
@@ -164,6 +165,7 @@ __all__ = [
     "RevisionView",
     "Share",
     "ShareChange",
+    "SmallBlobs",
     "Trace",
     "TraceStep",
     "UserView",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from copernicus.errors import UpgradeNeeded
@@ -59,6 +61,18 @@ class BlobManifest(msgspec.Struct, frozen=True):
     sha256: str
     size: int
     chunks: tuple[ChunkRef, ...]
+
+
+SMALL_BLOB = 64 << 10
+SMALL_BLOBS = 1 << 20
+SMALL_BLOBS_AT_ONCE = 1000
+"""Of this size in bytes at most, in all and in number, blobs are sent several in one message."""
+
+
+class SmallBlobs(msgspec.Struct, frozen=True):
+    """Blobs that are sent whole; each is named by what is in it."""
+
+    contents: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=SMALL_BLOBS_AT_ONCE)]
 
 
 class MissingRequest(msgspec.Struct, frozen=True):

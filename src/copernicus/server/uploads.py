@@ -11,8 +11,9 @@ not name is missing for them.
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,6 +93,18 @@ class Uploads:
         """
         self._blobs.put_chunk(sha256, data)
         self.chunks.note(sender.name, sha256)
+
+    def put_whole(self, sender: Sender, blobs: Sequence[bytes]) -> list[str]:
+        """Keep blobs that came whole: their names, each once.
+
+        Raises:
+            ServerBusy: there is no space left.
+        """
+        self._blobs.put_all(blobs)
+        names = list(dict.fromkeys(hashlib.sha256(data).hexdigest() for data in blobs))
+        for name in names:
+            self.chunks.note(sender.name, name)
+        return names
 
     def missing(self, sender: Sender, asked: MissingRequest) -> MissingReply:
         """What of these they have to send: what is not here, and what is not theirs to name."""

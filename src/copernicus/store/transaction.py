@@ -192,9 +192,10 @@ class Transaction:
         """Remove expired sessions; how many there were."""
         return self._remove(SESSIONS, SESSIONS.c.expires <= now)
 
-    def note_upload(self, sender: str, sha256: str, at: float) -> None:
-        """Keep that somebody has sent all bytes of a blob."""
-        upsert(self._connection, UPLOADS, [{"sender": sender, "sha256": sha256, "at": at}])
+    def note_uploads(self, sender: str, blobs: Iterable[str], at: float) -> None:
+        """Keep that somebody has sent all bytes of these blobs."""
+        rows = [{"sender": sender, "sha256": blob, "at": at} for blob in blobs]
+        upsert(self._connection, UPLOADS, rows)
 
     def sweep_uploads(self, before: float) -> int:
         """Forget what was sent before this time; how many there were."""

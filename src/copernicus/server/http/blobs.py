@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from litestar.response import Stream
 
 from copernicus.blobs import CHUNK_SIZE
 from copernicus.errors import BadValue, NotFound
-from copernicus.protocol import BlobManifest, MissingReply, MissingRequest
+from copernicus.protocol import BlobManifest, MissingReply, MissingRequest, SmallBlobs
 from copernicus.security.policy import Action
 from copernicus.server.files import Referred, hashes_in
 from copernicus.server.http.access import (
@@ -65,6 +65,13 @@ async def put_chunk(request: AnyRequest, sha256: FromPath[str]) -> None:
 async def commit(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
     """Make a blob of chunks that are here."""
     await commit_blob(request, user_sender(request), data)
+
+
+@post("/blobs/small", opt=does(Action.EDIT_PROJECT), status_code=204)
+async def put_small(request: AnyRequest, data: JSONBody[SmallBlobs]) -> None:
+    """Upload many small files at once, each whole (base64)."""
+    site_of(request).room.refuse_if_low()
+    await keep_small(request, user_sender(request), data)
 
 
 @get("/blobs/{sha256:str}", opt=does(Action.DOWNLOAD), media_type="application/octet-stream")
@@ -138,8 +145,19 @@ async def commit_blob(request: AnyRequest, sender: Sender, data: BlobManifest) -
     """Make a blob, and keep who has sent it."""
     site = site_of(request)
     await asyncio.to_thread(site.uploads.commit, sender, data)
+    await _note_sent(site, sender, [data.sha256])
+
+
+async def keep_small(request: AnyRequest, sender: Sender, data: SmallBlobs) -> None:
+    """Keep blobs that came whole, and who has sent them."""
+    site = site_of(request)
+    names = await asyncio.to_thread(site.uploads.put_whole, sender, data.contents)
+    await _note_sent(site, sender, names)
+
+
+async def _note_sent(site: Site, sender: Sender, blobs: Sequence[str]) -> None:
     await site.runtime.do(
-        lambda batch: batch.write(lambda tx: tx.note_upload(sender.name, data.sha256, batch.now))
+        lambda batch: batch.write(lambda tx: tx.note_uploads(sender.name, blobs, batch.now))
     )
 
 
@@ -236,7 +254,7 @@ def _range(header: str, size: int) -> tuple[int, int, bool]:
 
 USER_BLOB_ROUTES = Router(
     "/v1/projects/{project:str}",
-    route_handlers=[missing, put_chunk, commit, download],
+    route_handlers=[missing, put_chunk, commit, put_small, download],
     tags=["files"],
 )
 WORKER_BLOB_ROUTES = Router(

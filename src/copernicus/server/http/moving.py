@@ -10,7 +10,13 @@ from litestar.response import Stream
 
 from copernicus.blobs import CHUNK_SIZE
 from copernicus.errors import Conflict
-from copernicus.protocol import BlobManifest, MissingReply, MissingRequest, ProjectView
+from copernicus.protocol import (
+    BlobManifest,
+    MissingReply,
+    MissingRequest,
+    ProjectView,
+    SmallBlobs,
+)
 from copernicus.protocol.saved import LoadRequest
 from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
@@ -22,7 +28,13 @@ from copernicus.server.http.access import (
     does,
     site_of,
 )
-from copernicus.server.http.blobs import commit_blob, keep_chunk, missing_for, user_sender
+from copernicus.server.http.blobs import (
+    commit_blob,
+    keep_chunk,
+    keep_small,
+    missing_for,
+    user_sender,
+)
 from copernicus.server.http.projects import check_name, new_project_id
 from copernicus.server.loading import Saved, as_new, only_theirs, read_saved
 from copernicus.server.saving import Snapshot, saved_frames, snapshot
@@ -68,6 +80,13 @@ async def put_chunk_for_load(request: AnyRequest, sha256: FromPath[str]) -> None
 async def commit_for_load(request: AnyRequest, data: JSONBody[BlobManifest]) -> None:
     """Make a blob of chunks that are here."""
     await commit_blob(request, user_sender(request), data)
+
+
+@post("/blobs/small", opt=does(Action.CREATE_PROJECT), status_code=204)
+async def put_small_for_load(request: AnyRequest, data: JSONBody[SmallBlobs]) -> None:
+    """Upload many small files at once, each whole (base64)."""
+    site_of(request).room.refuse_if_low()
+    await keep_small(request, user_sender(request), data)
 
 
 @post("/", opt=does(Action.CREATE_PROJECT))
@@ -117,6 +136,12 @@ def _not_here(absent: set[str]) -> Conflict:
 SAVE_ROUTES = Router("/v1/projects/{project:str}", route_handlers=[save_project], tags=["projects"])
 LOAD_ROUTES = Router(
     "/v1/loads",
-    route_handlers=[missing_for_load, put_chunk_for_load, commit_for_load, load_project],
+    route_handlers=[
+        missing_for_load,
+        put_chunk_for_load,
+        commit_for_load,
+        put_small_for_load,
+        load_project,
+    ],
     tags=["projects"],
 )
