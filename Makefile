@@ -46,7 +46,7 @@ test: $(VENV)/.dev $(PARTS) lint  ## Check everything: style, types, layers, all
 test-fast: $(VENV)/.dev  ## Run the quick tests (less than a minute)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --quick tests/architecture tests/unit tests/property
 
-soak: $(VENV)/.dev fault-tools  ## Simulate servers for 10,000 hours, drive the engine through storms, kill, cut power
+soak: $(VENV)/.dev fault-tools  ## Simulate servers for 10,000 hours, drive the engine through storms, kill, cut power, fail disks
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_simulation.py --sim-hours $(SIM_HOURS)
 	$(BIN)/python -m pytest -n $(JOBS) tests/property/test_engine_storm.py \
 		tests/property/test_engine_storm_alone.py --dist loadfile --storm-steps $(STEPS)
@@ -54,7 +54,8 @@ soak: $(VENV)/.dev fault-tools  ## Simulate servers for 10,000 hours, drive the 
 	$(BIN)/python -m pytest tests/property/test_parsers_fuzzed.py tests/integration/test_api_fuzzed.py \
 		--fuzz-inputs 20000 --timeout 14400
 	$(BIN)/python -m pytest --timeout 7200 tests/faults/test_faults_kills.py \
-		tests/faults/test_faults_power.py --kills $(KILLS) --power-cuts $(POWER_CUTS)
+		tests/faults/test_faults_power.py tests/faults/test_faults_failing_disk.py \
+		--kills $(KILLS) --power-cuts $(POWER_CUTS) --every-failure
 
 mutations: $(VENV)/.dev fault-tools  ## Take safety rules out of a copy: their tests must fail
 	cd tests && ../$(BIN)/python -m mutations.run

@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fuzz-inputs", type=int, default=1000, help="generated requests and texts, about so many"
     )
     parser.addoption("--kills", type=int, help="kill -9 so often in the crash test")
+    parser.addoption("--every-failure", action="store_true", help="each call to a disk fails once")
     parser.addoption("--power-cuts", type=int, help="so many images of cut power")
     parser.addoption("--storm-seed", type=int, help="repeat the random storm of this seed only")
     parser.addoption("--sim-hours", type=int, help="so many hours of simulated servers")

@@ -14,9 +14,6 @@ import pytest
 from copernicus.blobs import BlobStore
 from copernicus.store import Store
 from support import power, shims
-from support.crashes import check_made_once
-from support.e2e import Env, wait_until
-from support.e2e_programs import count, programs_file
 from support.power_writer import LAST, content
 from support.store_writer import last_committed
 
@@ -94,38 +91,3 @@ def test_a_power_cut_shows_a_store_that_does_not_sync(library: Path, tmp_path: P
 def luckless(operation: power.Operation) -> bool:
     """Keep the syncs of folders, so that something is there to be opened."""
     return not operation.path.endswith(("-wal", ".db"))
-
-
-@pytest.mark.parametrize("fail", ["sync:9", "sync:14", "sync:23"])
-def test_fault_06_a_failed_sync_or_write_ends_the_server_at_once(
-    env: Env, library: Path, fail: str
-) -> None:
-    project = env.open()
-    env.start_worker("w", "--programs", programs_file(env), "--retry", 0.3)
-    count(env, "before", 20)
-    wait_until(lambda: project.instance_detail("before").summary.state == "done", "it is done")
-    env.kill_server()
-    process = env.launch_server(**power.variables(library, env.server, fail=fail))
-    number = iter(range(1000))
-
-    def ended() -> bool:
-        if env.running_server() and process.poll() is None:
-            try:
-                source = env.write("source", random.Random(fail).randbytes(70_000))
-                env.project().add(f"more{next(number)}", "slow.count")
-                env.client.project("p").upload(source)
-            except Exception:  # noqa: BLE001  # the server is dying
-                return False
-        return process.poll() is not None
-
-    wait_until(ended, "the server ends", 60)
-    assert process.returncode != 0
-    assert "disk" in env.server_log.lower() or "input/output" in env.server_log.lower()
-    env.start_server()
-    assert env.project().get("before.out.result") == 20
-    count(env, "after", 20)
-    project = env.project()
-    wait_until(lambda: project.instance_detail("after").summary.state == "done", "it goes on")
-    env.workers[0].end()
-    assert env.stop_server() == 0
-    check_made_once(env)

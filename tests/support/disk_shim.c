@@ -1,8 +1,12 @@
 /* Preloaded under a process: a record of all that it does to files below SHIM_ROOT, in order, from
  * which the images after a power cut are made (support/power.py); and failures at the n-th call.
  *
- * SHIM_ROOT  absolute folder; SHIM_LOG  the record; SHIM_FAIL  "sync:7" or "write:12": from the
- * call of that number on, every such call gives EIO.
+ * SHIM_ROOT  absolute folder; SHIM_LOG  the record; SHIM_FAIL  "sync:7", "write:12:ENOSPC",
+ * "any:30:EIO:once": from the call of that number on every such call gives the error (EIO unless
+ * said otherwise), or just that one. Kinds: write, sync, rename, create, truncate, folder, any;
+ * and none, which lets all calls happen. Standard error tells of each call that fails (of none:
+ * of each). What goes there and to standard output is not counted, and a process that is started
+ * by this one has no failures. A process that forks may call shim_arm to begin to count anew.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +28,18 @@ static int log_fd = -1;
 static char root[PATH_MAX];
 static size_t root_length;
 static char fail_what[16];
-static long fail_at, syncs, writes;
+static long fail_at, calls;
+static int fail_with, fail_once;
+
+/* Begin to count, up to this failure; an empty text is none. */
+void shim_arm(const char *fail) {
+    char error[16] = "", once[16] = "";
+    fail_what[0] = 0;
+    fail_at = calls = 0;
+    sscanf(fail, "%15[^:]:%ld:%15[^:]:%15s", fail_what, &fail_at, error, once);
+    fail_with = strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
+    fail_once = strcmp(once, "once") == 0;
+}
 
 __attribute__((constructor)) static void begin(void) {
     const char *where = getenv("SHIM_ROOT"), *to = getenv("SHIM_LOG"), *fail = getenv("SHIM_FAIL");
@@ -33,7 +48,10 @@ __attribute__((constructor)) static void begin(void) {
         root_length = strlen(root);
     }
     if (to) log_fd = syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (fail) sscanf(fail, "%15[^:]:%ld", fail_what, &fail_at);
+    if (fail) {
+        shim_arm(fail);
+        unsetenv("SHIM_FAIL");
+    }
 }
 
 static int below(const char *path) {
@@ -42,6 +60,7 @@ static int below(const char *path) {
 
 static int path_of(int fd, char *path) {
     char link[64];
+    if (fd == STDOUT_FILENO || fd == STDERR_FILENO) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, PATH_MAX - 1);
     if (length < 0) return 0;
@@ -79,52 +98,42 @@ static uint64_t inode_of(int fd) {
     return fstat(fd, &found) == 0 ? found.st_ino : 0;
 }
 
-static int fails(const char *what, long *count) {
-    if (!fail_at || strcmp(what, fail_what) != 0) return 0;
-    if (++*count < fail_at) return 0;
-    errno = EIO;
+static int fails(const char *what, const char *path) {
+    if (strcmp(fail_what, "none") == 0) dprintf(STDERR_FILENO, "shim: call %s %s\n", what, path);
+    if (!fail_at || (strcmp(fail_what, "any") != 0 && strcmp(what, fail_what) != 0)) return 0;
+    if (++calls < fail_at || (fail_once && calls > fail_at)) return 0;
+    dprintf(STDERR_FILENO, "shim: call %ld fails: %s %s\n", calls, what, path);
+    errno = fail_with;
     return 1;
 }
 
-static int opened(int fd, int dir, const char *path, int flags) {
+static int opened(int dir, const char *path, int flags, mode_t mode) {
     char full[PATH_MAX];
-    if (fd >= 0 && absolute(dir, path, full)) {
-        if (flags & O_CREAT) note('C', inode_of(fd), full, "", 0, NULL, 0);
-        if (flags & O_TRUNC) note('T', inode_of(fd), full, "", 0, NULL, 0);
+    int ours = absolute(dir, path, full);
+    pthread_mutex_lock(&guard);
+    int fd = -1;
+    if (!ours || !(flags & O_CREAT) || !fails("create", full)) {
+        fd = syscall(SYS_openat, dir, path, flags, mode);
+        if (fd >= 0 && ours && (flags & O_CREAT)) note('C', inode_of(fd), full, "", 0, NULL, 0);
+        if (fd >= 0 && ours && (flags & O_TRUNC)) note('T', inode_of(fd), full, "", 0, NULL, 0);
     }
+    int kept = errno; pthread_mutex_unlock(&guard); errno = kept;
     return fd;
 }
 
-#define OPEN(name)                                                              \
-    int name(const char *path, int flags, ...) {                                \
-        va_list more; va_start(more, flags); mode_t mode = va_arg(more, mode_t); va_end(more); \
-        pthread_mutex_lock(&guard);                                             \
-        int fd = syscall(SYS_openat, AT_FDCWD, path, flags, mode);              \
-        opened(fd, AT_FDCWD, path, flags);                                      \
-        int kept = errno; pthread_mutex_unlock(&guard); errno = kept;           \
-        return fd;                                                              \
-    }
-OPEN(open)
-OPEN(open64)
-
-#define OPENAT(name)                                                            \
-    int name(int dir, const char *path, int flags, ...) {                       \
-        va_list more; va_start(more, flags); mode_t mode = va_arg(more, mode_t); va_end(more); \
-        pthread_mutex_lock(&guard);                                             \
-        int fd = syscall(SYS_openat, dir, path, flags, mode);                   \
-        opened(fd, dir, path, flags);                                           \
-        int kept = errno; pthread_mutex_unlock(&guard); errno = kept;           \
-        return fd;                                                              \
-    }
-OPENAT(openat)
-OPENAT(openat64)
+#define MODE                                                                    \
+    va_list more; va_start(more, flags); mode_t mode = va_arg(more, mode_t); va_end(more);
+int open(const char *path, int flags, ...) { MODE return opened(AT_FDCWD, path, flags, mode); }
+int open64(const char *path, int flags, ...) { MODE return opened(AT_FDCWD, path, flags, mode); }
+int openat(int dir, const char *path, int flags, ...) { MODE return opened(dir, path, flags, mode); }
+int openat64(int dir, const char *path, int flags, ...) { MODE return opened(dir, path, flags, mode); }
 
 ssize_t write(int fd, const void *data, size_t size) {
     char path[PATH_MAX];
     if (!root_length || !path_of(fd, path)) return syscall(SYS_write, fd, data, size);
     pthread_mutex_lock(&guard);
     ssize_t done = -1;
-    if (!fails("write", &writes)) {
+    if (!fails("write", path)) {
         off_t at = (fcntl(fd, F_GETFL) & O_APPEND) ? lseek(fd, 0, SEEK_END) : lseek(fd, 0, SEEK_CUR);
         done = syscall(SYS_write, fd, data, size);
         if (done > 0) note('W', inode_of(fd), path, "", at, data, done);
@@ -138,7 +147,7 @@ static ssize_t written_at(int fd, const void *data, size_t size, off_t at) {
     if (!root_length || !path_of(fd, path)) return syscall(SYS_pwrite64, fd, data, size, at);
     pthread_mutex_lock(&guard);
     ssize_t done = -1;
-    if (!fails("write", &writes)) {
+    if (!fails("write", path)) {
         done = syscall(SYS_pwrite64, fd, data, size, at);
         if (done > 0) note('W', inode_of(fd), path, "", at, data, done);
     }
@@ -148,11 +157,21 @@ static ssize_t written_at(int fd, const void *data, size_t size, off_t at) {
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return written_at(fd, data, size, at); }
 ssize_t pwrite64(int fd, const void *data, size_t size, off_t at) { return written_at(fd, data, size, at); }
 
+/* Copies that pass by the memory of the process: those who try them go on with read and write. */
+static ssize_t sent(int out, int in, off_t *at, size_t size) {
+    char path[PATH_MAX];
+    if (!root_length || !path_of(out, path)) return syscall(SYS_sendfile, out, in, at, size);
+    errno = EINVAL;
+    return -1;
+}
+ssize_t sendfile(int out, int in, off_t *at, size_t size) { return sent(out, in, at, size); }
+ssize_t sendfile64(int out, int in, off_t *at, size_t size) { return sent(out, in, at, size); }
+
 static int cut_to(int fd, off_t size) {
     char path[PATH_MAX];
     if (!root_length || !path_of(fd, path)) return syscall(SYS_ftruncate, fd, size);
     pthread_mutex_lock(&guard);
-    int done = syscall(SYS_ftruncate, fd, size);
+    int done = fails("truncate", path) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
     if (done == 0) note('T', inode_of(fd), path, "", size, NULL, 0);
     int kept = errno; pthread_mutex_unlock(&guard); errno = kept;
     return done;
@@ -164,7 +183,7 @@ static int synced(int fd, long number) {
     char path[PATH_MAX];
     if (!root_length || !path_of(fd, path)) return syscall(number, fd);
     pthread_mutex_lock(&guard);
-    int done = fails("sync", &syncs) ? -1 : (int)syscall(number, fd);
+    int done = fails("sync", path) ? -1 : (int)syscall(number, fd);
     if (done == 0) note('S', inode_of(fd), path, "", 0, NULL, 0);
     int kept = errno; pthread_mutex_unlock(&guard); errno = kept;
     return done;
@@ -176,7 +195,8 @@ static int renamed(int from_dir, const char *from, int to_dir, const char *to) {
     char one[PATH_MAX] = "", two[PATH_MAX] = "";
     int ours = absolute(from_dir, from, one) | absolute(to_dir, to, two);
     pthread_mutex_lock(&guard);
-    int done = syscall(SYS_renameat, from_dir, from, to_dir, to);
+    int done = ours && fails("rename", two) ? -1
+                                            : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
     if (done == 0 && ours) note('R', 0, one, two, 0, NULL, 0);
     int kept = errno; pthread_mutex_unlock(&guard); errno = kept;
     return done;
@@ -201,7 +221,7 @@ static int made(int dir, const char *path, mode_t mode) {
     char full[PATH_MAX];
     int ours = absolute(dir, path, full);
     pthread_mutex_lock(&guard);
-    int done = syscall(SYS_mkdirat, dir, path, mode);
+    int done = ours && fails("folder", full) ? -1 : (int)syscall(SYS_mkdirat, dir, path, mode);
     if (done == 0 && ours) note('M', 0, full, "", 0, NULL, 0);
     int kept = errno; pthread_mutex_unlock(&guard); errno = kept;
     return done;

@@ -101,8 +101,7 @@ class Folder(Objects):
         self._durable = durable
         self._temporary = self.path / _TEMPORARY
         self._anchored: set[Path] = set()
-        with room_in(self.path):
-            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(LocalStore(self.path))
 
     def publish(self, key: str, data: bytes) -> None:
@@ -129,7 +128,7 @@ class Folder(Objects):
         """
         if not self._durable:
             return
-        with self._watched():
+        with self._watched(), room_in(self.path):
             for folder in sorted({(self.path / key).parent for key in keys}):
                 sync_folder(folder)
                 if folder not in self._anchored:
@@ -151,7 +150,7 @@ class Folder(Objects):
             if self._durable:
                 handle = os.open(path, os.O_RDONLY)
                 try:
-                    with self._watched():
+                    with self._watched(), room_in(self.path):
                         _sync_content(handle)
                 finally:
                     os.close(handle)
@@ -186,6 +185,8 @@ class Folder(Objects):
         try:
             yield
         except OSError as error:
+            if error.filename is None:  # a write and a sync know their file by a number only
+                error.filename = str(self.path)
             if error.errno == errno.EIO and self._on_failure is not None:
                 self._on_failure(error)
             raise

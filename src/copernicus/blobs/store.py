@@ -19,7 +19,7 @@ from copernicus.blobs.chunks import (
     pieces_of,
     split,
 )
-from copernicus.blobs.folder import Folder, export_file, sync_folder
+from copernicus.blobs.folder import Folder, export_file, room_in, sync_folder
 from copernicus.blobs.objects import FRESH_SECONDS, Objects
 from copernicus.blobs.recent import Recent
 from copernicus.blobs.upkeep import Damage, Sweep, Swept, all_blobs, find_damage
@@ -75,11 +75,22 @@ class BlobStore:
         """The store in this folder, which is made if it is not there.
 
         ``on_failure`` is told of a write or a sync at which the disk failed.
+
+        Raises:
+            BadSettings: the folder cannot be made.
+            ServerBusy: there is no space left.
         """
-        if not path.is_dir():
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_folder(path.parent)
-        return cls(LocalStore(path), durable=durable, on_failure=on_failure)
+        try:
+            with room_in(path):
+                if not path.is_dir():
+                    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    sync_folder(path.parent)
+                return cls(LocalStore(path), durable=durable, on_failure=on_failure)
+        except OSError as error:
+            raise BadSettings(
+                f"cannot use the folder {path} for files: {error.strerror}; check its "
+                "permissions and its disk"
+            ) from error
 
     def put_chunk(self, digest: str, data: bytes) -> None:
         """Store one chunk; storing it again changes nothing, and mends it if it was damaged.

@@ -84,8 +84,7 @@ def copy_database(file: Path, destination: Path) -> None:
             copy.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, '1')", (RESTORED,))
             copy.commit()
         check_database(temporary)
-        temporary.replace(destination)
-        sync_folder(destination.parent)
+        _name(temporary, destination)
     except (OSError, sqlite3.Error) as error:
         temporary.unlink(missing_ok=True)
         raise BadSettings(f"cannot copy {file} to {destination}: {error}") from error
@@ -128,14 +127,43 @@ def backup_folder(
             passing("backup.copied")
             _copy_tree(folder, temporary, link_files=link_files)
             finish(temporary)
-            os.sync()
+            _settle(temporary)
             passing("backup.whole")
-            temporary.replace(destination)
-            sync_folder(destination.parent)
+            _name(temporary, destination)
         except OSError as error:
-            raise BadSettings(f"cannot back up {folder} to {destination}: {error}") from error
+            raise BadSettings(
+                f"cannot back up {folder} to {destination}: {_reason(error)}; there is no "
+                "backup: check both disks, then try again"
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name(temporary: Path, destination: Path) -> None:
+    """Give a copy that is whole its name: on the disk, or not at all."""
+    temporary.replace(destination)
+    try:
+        sync_folder(destination.parent)
+    except OSError:
+        destination.replace(temporary)
+        raise
+
+
+def _settle(folder: Path) -> None:
+    """Have everything below on the disk. It is asked of each, for a sync of all hides failures."""
+    os.sync()
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            continue
+        sync_folder(path)
+
+
+def _reason(error: OSError) -> str:
+    """Of a copy of many files that failed, what the first failed of."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        source, _, reason = error.args[0][0]
+        return f"{source}: {reason}"
+    return str(error)
 
 
 def _copy_tree(folder: Path, destination: Path, *, link_files: bool) -> None:

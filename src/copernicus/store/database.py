@@ -90,7 +90,8 @@ def failure_of(error: DBAPIError, file: Path) -> CopernicusError:
     code = getattr(cause, "sqlite_errorcode", 0) or 0
     if code in _FULL_CODES:
         return ServerBusy(
-            f"the disk of {file} is full; nothing was changed: free some space, then try again"
+            f"the disk of {file} is full ({cause}); nothing was changed: free some space, then "
+            "try again"
         )
     if code & _PRIMARY in _BUSY_CODES:
         return ServerBusy(
@@ -100,7 +101,7 @@ def failure_of(error: DBAPIError, file: Path) -> CopernicusError:
     if code & _PRIMARY in _SHORT_CODES:
         return ServerBusy(
             f"{file} cannot be used just now ({cause}); nothing was changed: memory or open files "
-            "have run out (see 'ulimit -n'), try again"
+            "have run out (see 'ulimit -n'), or the disk takes no new file; try again"
         )
     return StoreFailed(
         f"{file} cannot be used any more ({getattr(cause, 'sqlite_errorname', '')}: {cause}): "

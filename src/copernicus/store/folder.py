@@ -112,7 +112,7 @@ def write_epoch(folder: Path, epoch: int) -> None:
     """Note the epoch outside the database, which tells when an older database was put back.
 
     Raises:
-        ServerBusy: it cannot be written, most likely because the disk is full.
+        ServerBusy: it cannot be written: the disk is full, or fails.
     """
     temporary = folder / f"{EPOCH}.new"
     try:
@@ -125,12 +125,13 @@ def write_epoch(folder: Path, epoch: int) -> None:
         sync_folder(folder)
     except OSError as error:
         raise ServerBusy(
-            f"cannot write {temporary}: {error.strerror}; nothing was lost: make room, try again"
+            f"cannot write {temporary}: {error.strerror}; nothing was lost: make room, or check "
+            "the disk, then try again"
         ) from error
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable, or of a file its bytes."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
