@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import httpx2
 import msgspec
 
 from copernicus.blobs import DamagedBlob
 from copernicus.calling.clocks import refusal
+from copernicus.calling.wire import Answer, Lines
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -23,8 +22,7 @@ from copernicus.errors import (
     error_for_code,
 )
 from copernicus.protocol import ErrorBody
-from copernicus.security.sockets import DEAD_PEER_OPTIONS
-from copernicus.security.tls import server_name_extension
+from copernicus.security.certificates import tls_name
 
 T = TypeVar("T")
 
@@ -39,19 +37,19 @@ _encoder = msgspec.msgpack.Encoder()
 class _Session:
     """The connections made with one certificate."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.transport = _Transport(context)
+    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+        self.lines = Lines(context, server_name)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[httpx2.AsyncHTTPTransport]:
+    def used(self) -> Iterator[Lines]:
         """Keep it open meanwhile."""
         self._users += 1
         self._unused.clear()
         try:
-            yield self.transport
+            yield self.lines
         finally:
             self._users -= 1
             if not self._users:
@@ -60,7 +58,7 @@ class _Session:
     async def close_when_unused(self) -> None:
         """Close it when the last request has been answered."""
         await self._unused.wait()
-        await self.transport.aclose()
+        await self.lines.close()
 
 
 class Link:
@@ -76,14 +74,13 @@ class Link:
         self._longest_delay_s = max(longest_delay_s, FIRST_DELAY_S)
         self._urls = [url.rstrip("/") for url in urls]
         self._server_id = server_id
-        self._extensions = server_name_extension(server_id)
-        self._session = _Session(context)
+        self._session = _Session(context, tls_name(server_id))
         self._closing: set[asyncio.Task[None]] = set()
         self.on_answer: Callable[[], None] = lambda: None
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Use a new certificate from the next request on; those under way end undisturbed."""
-        old, self._session = self._session, _Session(context)
+        old, self._session = self._session, _Session(context, tls_name(self._server_id))
         closing = asyncio.create_task(old.close_when_unused())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -92,7 +89,7 @@ class Link:
         """Close every connection."""
         for task in self._closing:
             task.cancel()
-        await self._session.transport.aclose()
+        await self._session.lines.close()
 
     async def send(
         self,
@@ -102,51 +99,40 @@ class Link:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
-    ) -> httpx2.Response:
+    ) -> Answer:
         """One request, tried once at each address.
 
         Raises:
             ServerUnreachable: No address answers; the message says what each of them did.
             CopernicusError: The server refused, by its class in ``errors``.
         """
-        with self._session.used() as transport:
-            response = await self._try_each(transport, method, path, content, headers, timeout_s)
-        if response.status_code >= 400:
-            raise _refusal(response)
+        with self._session.used() as lines:
+            answer = await self._try_each(lines, method, path, headers, content, timeout_s)
+        if answer.status_code >= 400:
+            raise _refusal(answer, path)
         self.on_answer()
-        return response
+        return answer
 
     async def _try_each(
         self,
-        transport: httpx2.AsyncHTTPTransport,
+        lines: Lines,
         method: str,
         path: str,
-        content: bytes | None,
         headers: Mapping[str, str] | None,
+        content: bytes | None,
         timeout_s: float,
-    ) -> httpx2.Response:
+    ) -> Answer:
         problems = []
-        timeouts = {"connect": 10.0, "read": timeout_s, "write": 60.0, "pool": 60.0}
         for url in list(self._urls):
             try:
-                request = httpx2.Request(
-                    method,
-                    _parsed(url + path),
-                    content=content,
-                    headers=headers,
-                    extensions={**self._extensions, "timeout": timeouts},
-                )
-                response = await transport.handle_async_request(request)
-                response.request = request
-                await response.aread()
-                await response.aclose()
-            except (httpx2.TransportError, ssl.SSLError, OSError) as error:
+                answer = await lines.ask(url, method, path, headers, content, timeout_s)
+            except OSError as error:
                 problems.append(f"{url}: {str(error) or type(error).__name__}")
                 continue
             if url != self._urls[0]:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
-            return response
+            return answer
         raise ServerUnreachable(
             f"server {self._server_id} cannot be reached ({'; '.join(problems)})"
         )
@@ -213,38 +199,7 @@ def decode(data: bytes, form: type[T]) -> T:
     return found
 
 
-class _Transport(httpx2.AsyncHTTPTransport):
-    """The layer below a client: no cookies, redirects, logins or proxies, at 2/3 of the time."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        limits = httpx2.Limits(
-            max_connections=64, max_keepalive_connections=32, keepalive_expiry=60.0
-        )
-        super().__init__(
-            verify=context, limits=limits, trust_env=False, socket_options=DEAD_PEER_OPTIONS
-        )
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """As its parent, whose one gap it fills.
-
-        Raises:
-            httpx2.ConnectError: Also when the other side has closed the connection again before
-                the socket's options were set: uvloop then has no socket to set them on.
-        """
-        try:
-            return await super().handle_async_request(request)
-        except AttributeError as error:
-            if error.obj is None and error.name == "setsockopt":
-                raise httpx2.ConnectError("the connection was closed at once") from error
-            raise
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(url: str) -> httpx2.URL:
-    return httpx2.URL(url)
-
-
-def _refusal(response: httpx2.Response) -> CopernicusError:
+def _refusal(response: Answer, path: str) -> CopernicusError:
     status, message = response.status_code, ""
     known: type[CopernicusError] | None = None
     for decoder in (msgspec.msgpack.decode, msgspec.json.decode):
@@ -262,7 +217,7 @@ def _refusal(response: httpx2.Response) -> CopernicusError:
         message = message or "the server does not accept this worker's certificate."
         return refusal(message, response.headers)
     if known in (None, CopernicusError):
-        return InternalError(message or f"the server answers {status} to {response.url.path}")
+        return InternalError(message or f"the server answers {status} to {path.partition('?')[0]}")
     assert known is not None
     return known(message)
 
