@@ -67,8 +67,7 @@ def cli() -> str:
 
 
 def _command(entry: Entry) -> str:
-    module, _, name = entry.target.partition(":")
-    function = getattr(import_module(module), name)
+    function = entry.load()
     hints = typing.get_type_hints(function, include_extras=True)
     documented = _arguments_of(function.__doc__ or "")
     words, rows = [f"cpc {entry.name}"], []

@@ -54,6 +54,9 @@ class ServerSettings:
         quarantine_max_s: but never longer than that.
         peer_patience_s: how long a job that a peer lent waits here for a worker before it is handed
             back.
+        tell_peers: what peers are told for ``cpc network``: ``nothing``; ``counts``, how many
+            workers and cores there are here, and behind this server in all; or ``names``, the
+            servers behind it with their names, too.
         max_wait_s: how long a worker's request for work may wait for some.
         evaluators: processes that run module code.
         describe_timeout_s: for one program function's description.
@@ -102,6 +105,7 @@ class ServerSettings:
     quarantine_s: float = 300.0
     quarantine_max_s: float = 4 * 3600.0
     peer_patience_s: float = 30.0
+    tell_peers: str = "counts"
     max_wait_s: float = 60.0
     evaluators: int = 2
     describe_timeout_s: float = 30.0
@@ -150,8 +154,7 @@ class ServerSettings:
         unknown = sorted(set(self.provision) - set(PROVIDERS))
         if unknown:
             raise _wrong("provision", self.provision, f"some of {', '.join(PROVIDERS)}")
-        if self.log_level not in ("debug", "info", "warning", "error"):
-            raise _wrong("log_level", self.log_level, "debug, info, warning or error")
+        _check_choices(self)
 
 
 def load_settings(
@@ -207,6 +210,17 @@ def with_setting(text: str, name: str, value: Any) -> str:
     raise BadSettings(f"set {name} in {SETTINGS_FILE} by hand to {_toml(value)}")
 
 
+def _check_choices(settings: ServerSettings) -> None:
+    for name, (*others, last) in _CHOICES.items():
+        value = getattr(settings, name)
+        if value not in (*others, last):
+            raise _wrong(name, value, f"{', '.join(others)} or {last}")
+
+
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "tell_peers": ("nothing", "counts", "names"),
+}
 _FIELDS = {field.name: field for field in dataclasses.fields(ServerSettings)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,59 +16,12 @@ from copernicus.protocol.peers import PeerJoin
 from copernicus.security.identity import Authority, create_authority, make_key_and_csr
 from copernicus.security.peering import prove, read_invitation
 from copernicus.server.clock import wall
-from copernicus.server.embedded import EmbeddedServer
 from support.e2e import wait_until
+from support.places import Place, places
 from support.server_client import (
-    PASSWORD,
     ScriptedWorker,
     User,
-    add,
-    define,
-    echo_function,
-    set_input,
 )
-
-SETTINGS = {"lease_s": 60.0, "heartbeat_s": 1.0}
-
-
-class Place:
-    """A server with its administrator."""
-
-    def __init__(self, server: EmbeddedServer) -> None:
-        self.server = server
-        self.id = server.running.server_id
-        self.admin = User(server, "admin")
-
-    def invitation(self) -> str:
-        return self.admin.call("POST", "/v1/peers/invitations", {})["token"]
-
-    def works_for(self, other: Place) -> None:
-        body = {"url": other.server.user_url, "token": other.invitation()}
-        self.admin.call("POST", "/v1/peers", body)
-
-    def peer(self, other: str) -> dict:
-        return next(one for one in self.admin.get("/v1/peers") if one["id"] == other)
-
-    def give_work(self, project: str, count: int) -> None:
-        self.admin.call("POST", "/v1/projects", {"name": project})
-        edits = [define(echo_function())]
-        for number in range(count):
-            edits += [add(f"one{number}"), set_input(f"one{number}.in.text", "hello")]
-        self.admin.edit(project, *edits)
-
-    def jobs(self, project: str) -> list[dict]:
-        return self.admin.get(f"/v1/projects/{project}/jobs")
-
-
-@contextlib.contextmanager
-def places(root: Path, count: int) -> Iterator[list[Place]]:
-    with contextlib.ExitStack() as stack:
-        made = []
-        for number in range(count):
-            _, server = EmbeddedServer.make(root / f"s{number}", PASSWORD, SETTINGS)
-            made.append(Place(stack.enter_context(server)))
-            stack.callback(made[-1].admin.close)
-        yield made
 
 
 class FakePeer(ScriptedWorker):

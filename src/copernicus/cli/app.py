@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App, Group, Parameter
 
-from copernicus.cli.entries import ACCOUNT, BUILD, LOOK, MACHINES, PROJECTS, TITLES, Entry
+from copernicus.cli.entries import ACCOUNT, LOOK, MACHINES, PROJECTS, TITLES, Entry
 from copernicus.cli.table import accounts, building, look, machines, peers, projects, shares, steer
 from copernicus.version import __version__
 
@@ -17,7 +17,7 @@ _ABOUT = (
 GROUPS: dict[str, tuple[str, str]] = {
     "project": ("Make, choose, share and delete projects.", PROJECTS),
     "module": ("Make modules, and see those that are installed.", PROJECTS),
-    "network": ("A project's network as a file.", BUILD),
+    "network": ("Also: a project's network as a file.", MACHINES),
     "functions": ("What can be placed in a project.", PROJECTS),
     "job": ("One job: what it does, or why it does not run.", LOOK),
     "server": ("Make and run a server.", MACHINES),
@@ -62,12 +62,19 @@ def build() -> App:
     for entry in COMMANDS:
         owner, _, name = entry.name.rpartition(" ")
         word = "Examples" if len(entry.examples) > 1 else "Example"
+        epilogue = f"{word}:\n" + "\n".join(f"  {line}" for line in entry.examples)
+        if entry.name in GROUPS:
+            # A group that is a command as well: cyclopts cannot load such a one when it is wanted.
+            groups[entry.name].default(entry.load())
+            groups[entry.name].help = f"{entry.summary} {GROUPS[entry.name][0]}"
+            groups[entry.name].help_epilogue = epilogue
+            continue
         (groups[owner] if owner else app).command(
             entry.target,
             name=name,
             help=entry.summary,
             group=panels.get(entry.group),
-            help_epilogue=f"{word}:\n" + "\n".join(f"  {line}" for line in entry.examples),
+            help_epilogue=epilogue,
             help_format="plaintext",
         )
     return app

@@ -100,7 +100,7 @@ def _command(before: Sequence[str]) -> tuple[Entry | None, Sequence[str]]:
     by_name = {entry.name: entry for entry in COMMANDS}
     for length in range(1, len(before) + 1):
         name = " ".join(before[:length])
-        if name in by_name:
+        if name in by_name and name not in GROUPS:
             return by_name[name], before[length:]
         if name not in GROUPS:
             break
@@ -110,7 +110,8 @@ def _command(before: Sequence[str]) -> tuple[Entry | None, Sequence[str]]:
 def _commands(before: Sequence[str]) -> list[Offer]:
     group = " ".join(before)
     named = [(entry.name, entry.summary) for entry in COMMANDS]
-    named += [(name, summary) for name, (summary, _) in GROUPS.items()]
+    commands = {entry.name for entry in COMMANDS}
+    named += [(name, said) for name, (said, _) in GROUPS.items() if name not in commands]
     found = [
         (name.rpartition(" ")[2], summary)
         for name, summary in named
@@ -120,8 +121,7 @@ def _commands(before: Sequence[str]) -> list[Offer]:
 
 
 def _parameters(entry: Entry) -> list[inspect.Parameter]:
-    module, _, name = entry.target.partition(":")
-    function = getattr(import_module(module), name)
+    function = entry.load()
     hints = typing.get_type_hints(function, include_extras=True)
     return [
         parameter.replace(annotation=hints.get(parameter.name, Any))
@@ -163,8 +163,7 @@ def _takes_value(parameter: inspect.Parameter) -> bool:
 
 
 def _documented(entry: Entry, options: dict[str, inspect.Parameter]) -> list[Offer]:
-    module, _, name = entry.target.partition(":")
-    doc = inspect.getdoc(getattr(import_module(module), name)) or ""
+    doc = inspect.getdoc(entry.load()) or ""
     said = dict(
         line.strip().split(": ", 1) for line in doc.splitlines() if ": " in line and line[0] == " "
     )

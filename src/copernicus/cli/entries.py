@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple, cast
 
 BUILD, LOOK, STEER, PROJECTS, MACHINES, ACCOUNT = TITLES = (
     "Build a project",
@@ -22,3 +24,8 @@ class Entry(NamedTuple):
     summary: str
     examples: tuple[str, ...]
     group: str = ""
+
+    def load(self) -> Callable[..., Any]:
+        """The function itself; imports its module."""
+        module, _, name = self.target.partition(":")
+        return cast("Callable[..., Any]", getattr(import_module(module), name))

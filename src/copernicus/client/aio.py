@@ -302,6 +302,7 @@ class AsyncClient(_Wrapping[Client]):
     join_tokens = in_thread(Client.join_tokens)
     revoke_join_token = in_thread(Client.revoke_join_token)
     peers = in_thread(Client.peers)
+    servers = in_thread(Client.servers)
     invite_peer = in_thread(Client.invite_peer)
     add_peer = in_thread(Client.add_peer)
     trust_peer = in_thread(Client.trust_peer)

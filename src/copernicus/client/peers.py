@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from copernicus.client.transport import Transport
 from copernicus.protocol.peers import PeerAdd, PeerChange, PeerInvitation, PeerInvite, PeerView
+from copernicus.protocol.servers import ServersPicture
 
 
 class Peering:
@@ -17,6 +18,10 @@ class Peering:
     def peers(self) -> list[PeerView]:
         """All peers: what was agreed with them, and what is and was lent."""
         return self._transport.get("/v1/peers", list[PeerView])
+
+    def servers(self) -> ServersPicture:
+        """The server, its workers and its peers, with what these have told of themselves."""
+        return self._transport.get("/v1/servers", ServersPicture)
 
     def invite_peer(self, days: float = 7.0) -> PeerInvitation:
         """An invitation with which one other server may work for this one."""

@@ -37,7 +37,7 @@ def peer_view(batch: Batch, peer: PeerRecord) -> PeerView:
         holdings.scheduler.cores_of(peer.id),
         _usage(batch, "lent", peer.id),
         _usage(batch, "borrowed", peer.id),
-        contact.trouble,
+        contact.trouble or contact.away,
     )
 
 

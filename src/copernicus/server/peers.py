@@ -13,6 +13,7 @@ import msgspec
 
 from copernicus.errors import Conflict, NotFound
 from copernicus.protocol.peers import PeerState
+from copernicus.protocol.servers import ServerCounts
 from copernicus.scheduling.lending import Lender, Lent, refused_to
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
@@ -71,10 +72,18 @@ class Used(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(slots=True)
 class Contact:
-    """When a peer was last heard of, and why nothing comes from it: not stored."""
+    """When a peer was last heard of, and why nothing comes from it: not stored.
+
+    ``away`` is why it could not be told how much there is here, ``unreachable`` whether because
+    nothing answered. ``told`` is what it said of itself.
+    """
 
     at: float = 0.0
     trouble: str = ""
+    away: str = ""
+    unreachable: bool = False
+    told: ServerCounts | None = None
+    told_at: float = 0.0
 
 
 UseKey = tuple[str, str, str]

@@ -132,12 +132,14 @@ COMMANDS: tuple[Entry, ...] = (
         f"{_REVISIONS}:export_network",
         "Write the network as TOML.",
         ("cpc network export ala.toml", "cpc network export ala.toml --with-files files"),
+        BUILD,
     ),
     Entry(
         "network import",
         f"{_REVISIONS}:import_network",
         "Make the network of a file.",
         ("cpc network import ala.toml --dry-run", "cpc network import ala.toml --files files"),
+        BUILD,
     ),
     Entry(
         "define",

@@ -9,6 +9,12 @@ _ID = "srd5cbzgqmk2xnxuhpfwkoz7a4"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry(
+        "network",
+        "copernicus.cli.servers:network",
+        "Draw the servers and workers: who works for whom, and how busy they are.",
+        ("cpc network", "cpc network --json"),
+    ),
+    Entry(
         "peer list",
         f"{_PEERS}:list_all",
         "The peers: what is lent to them and by them.",

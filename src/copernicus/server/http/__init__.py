@@ -4,6 +4,7 @@ Machine port (mutual TLS, ``application/msgpack``)::
 
     POST /v1/work/lease               LeaseRequest       -> LeaseReply
     POST /v1/work/leave               nothing            -> 204
+    POST /v1/work/tell                ServerCounts       -> ServerCounts  (peers only)
     POST /v1/work/heartbeat           HeartbeatRequest   -> HeartbeatReply
     POST /v1/work/checkpoint          CheckpointRequest  -> 204
     POST /v1/work/partial             PartialRequest     -> 204
@@ -44,6 +45,7 @@ User port (TLS, ``application/json``; ``Authorization: Bearer TOKEN`` but for th
     GET  /v1/workers                                     -> [WorkerView]
     POST /v1/workers/{id}/drain                          -> 204
     DELETE /v1/workers/{id}           (revoke)           -> 204
+    GET  /v1/servers                  (with peers)       -> ServersPicture
     GET  /v1/pools                                       -> [PoolView]
     PUT  /v1/pools/{name}             PoolChange         -> [PoolView]
     GET  /v1/functions                                   -> [FunctionView]

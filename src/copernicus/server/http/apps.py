@@ -30,6 +30,7 @@ from copernicus.server.http.projects import PROJECT_ROUTES
 from copernicus.server.http.refusals import PAGE_HEADERS, refusal_handlers
 from copernicus.server.http.retention import RETENTION_ROUTES
 from copernicus.server.http.schema import StructSchemas
+from copernicus.server.http.servers import SERVERS_ROUTES, TELLING_ROUTES
 from copernicus.server.http.session import SESSION_ROUTES
 from copernicus.server.http.shares import SHARES_ROUTES
 from copernicus.server.http.tokens import TOKEN_ROUTES
@@ -55,6 +56,7 @@ def user_app(site: Site) -> ASGIApp:
         SHARES_ROUTES,
         RETENTION_ROUTES,
         PEER_ROUTES,
+        SERVERS_ROUTES,
         USER_BLOB_ROUTES,
         SAVE_ROUTES,
         LOAD_ROUTES,
@@ -78,7 +80,7 @@ def user_app(site: Site) -> ASGIApp:
 
 def machine_app(site: Site) -> ASGIApp:
     """The application of the machine port."""
-    routes = [WORK_ROUTES, WORKER_BLOB_ROUTES, RENEWAL_ROUTES]
+    routes = [WORK_ROUTES, TELLING_ROUTES, WORKER_BLOB_ROUTES, RENEWAL_ROUTES]
     app = _app(site, routes, MediaType.MESSAGEPACK, None, site.settings.max_result_body)
     return Counted(TimedBodies(app), site.metrics, "machine")
 

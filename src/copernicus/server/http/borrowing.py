@@ -29,9 +29,7 @@ def peer_asks(
     """
     peers, own = site.runtime.holdings.peers, site.authority.server_id
     peers.contact(peer.id).at = site.clock.now()
-    room = peers.may_have(peer, site.runtime.holdings.scheduler.cores_of(peer.id))
-    if isinstance(room, str):
-        raise NotAllowed(f"Server {own} gives no work to {peer.name}: {room}.")
+    room = check_peer(site, peer)
     if own in wanted.via or len(wanted.via) > HOP_LIMIT:
         raise NotAllowed(
             f"Server {own} gives no work to this offer, which has passed "
@@ -43,6 +41,20 @@ def peer_asks(
         offer = msgspec.structs.replace(offer, cores=room)
     asked = msgspec.structs.replace(worker, peer=True, refused=tuple(sorted(refused)))
     return asked, msgspec.structs.replace(wanted, offer=offer, ahead=())
+
+
+def check_peer(site: Site, peer: PeerRecord) -> int | None:
+    """How many more cores a peer may get now (``None``: any number).
+
+    Raises:
+        NotAllowed: it gets nothing; says why.
+    """
+    held = site.runtime.holdings.scheduler.cores_of(peer.id)
+    room = site.runtime.holdings.peers.may_have(peer, held)
+    if isinstance(room, str):
+        own = site.authority.server_id
+        raise NotAllowed(f"Server {own} gives no work to {peer.name}: {room}.")
+    return room
 
 
 def for_peer(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from copernicus.scheduling.lending import Ask, Idle, lent_of, may_pass, plan
 from copernicus.server.peers import Peers
 from copernicus.server.relay import jobs
 from copernicus.server.relay.errand import Errand
+from copernicus.server.relay.telling import tell
 from copernicus.server.relay.way import Way
 from copernicus.server.site import Site
 from copernicus.telemetry import get_logger
@@ -27,6 +29,7 @@ _LOG = get_logger("relay")
 _ROUND_S = 5.0
 _LONG_POLL_S = 20.0
 _MOST_KINDS = 4
+_TELL_S = 3.0
 _REFUSED = (NotAuthenticated, NotAllowed, NotFound)
 
 
@@ -39,6 +42,7 @@ class Relay:
         self._errands: dict[str, Errand] = {}
         self._taking: dict[str, Assignment] = {}
         self._beating: set[str] = set()
+        self._tell_at: dict[str, float] = {}
         self._idle = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,6 +55,7 @@ class Relay:
                 self._carry(Errand(self._site, self.way_to(lent.peer), lent))
             while True:
                 self._spawn(self._round())
+                self._tell_all()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), self._pause)
                 self._idle.clear()
@@ -80,6 +85,7 @@ class Relay:
 
     def look_again(self) -> None:
         """The peers, or what may be done with them, have changed."""
+        self._tell_at.clear()
         for way in self._ways.values():
             way.rested()
         self._idle.set()
@@ -182,6 +188,17 @@ class Relay:
                 self._errands.pop(errand.lent.job, None)
         if errand.lent.job in self._peers.lent and known is errand:
             self._carry(errand)
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def _tell_all(self) -> None:
+        """Tell every peer that this server works for how much there is, now and then."""
+        now = time.monotonic()
+        for peer in self._peers.records.values():
+            due = self._tell_at.get(peer.id, 0.0)
+            if peer.lends and not peer.suspended and now >= due:
+                self._tell_at[peer.id] = now + _TELL_S
+                self._spawn(tell(self._site, self.way_to(peer.id)))
 
     # --- carrying out ---------------------------------------------------------------------------
 
