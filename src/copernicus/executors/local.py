@@ -35,11 +35,15 @@ class WardenLost(ServerBusy):
 
 
 class Process:
-    """A program that was started; ``await ended()`` is its exit code (negative: its signal)."""
+    """A program that was started; ``await ended()`` is its exit code (negative: its signal).
+
+    ``alone``: it has ended, and certainly nothing that it has started is left.
+    """
 
     def __init__(self, executor: LocalExecutor, number: int) -> None:
         self._executor = executor
         self.number = number
+        self.alone = False
         self.over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def ended(self) -> int:
@@ -175,6 +179,7 @@ class LocalExecutor:
             if isinstance(report, NotStarted):
                 process.over.set_exception(ProgramNotStarted(report.reason))
             else:
+                process.alone = report.alone
                 self.ended(process, report.code)
 
     def _lose_warden(self) -> None:

@@ -37,10 +37,14 @@ class Signal(msgspec.Struct, frozen=True, tag="signal"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """The program is over: its exit code, or the signal that ended it as a negative number."""
+    """The program is over: its exit code, or the signal that ended it as a negative number.
+
+    ``alone``: certainly nothing that it has started is left.
+    """
 
     number: int
     code: int
+    alone: bool = False
 
 
 class NotStarted(msgspec.Struct, frozen=True, tag="not_started"):

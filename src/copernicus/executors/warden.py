@@ -52,6 +52,7 @@ class Warden:
         self._all_cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self._environment = dict(os.environ)
         self._sweep_due: float | None = None
+        self._children = Path(f"/proc/self/task/{os.getpid()}/children")
         self._wake, wake_end = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_end, False)
@@ -152,19 +153,21 @@ class Warden:
             program = self._running.pop(number)
             self._staying.discard(number)
             program.returncode = os.waitstatus_to_exitcode(status)
-            if self._may_have_strays():
+            alone = not self._may_have_strays()
+            if not alone:
                 self._sweep_due = self._sweep_due or time.monotonic() + _SWEEP_S
-            self._report(Ended(number, program.returncode))
+            self._report(Ended(number, program.returncode, alone))
 
     def _may_have_strays(self) -> bool:
-        """Whether there may be children that no program running now accounts for."""
-        if self._running:
-            return True
+        """Whether there may be children that no program running now accounts for.
+
+        None can leave the kernel's list while it is read: only this thread reaps them.
+        """
         try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return False
-        return True
+            children = self._children.read_bytes().split()
+        except OSError:
+            return True
+        return any(int(pid) not in self._numbers for pid in children)
 
     def _sweep(self) -> None:
         """Kill what detached itself from programs that are over."""

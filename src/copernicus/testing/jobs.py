@@ -16,6 +16,7 @@ from copernicus.model.values import File, files_in
 from copernicus.protocol import Assignment
 from copernicus.worker.bench import Bench, Tools
 from copernicus.worker.folder import JobFolder
+from copernicus.worker.grounds import Grounds
 from copernicus.worker.hostwire import Order, Raised, Returned
 from copernicus.worker.outcome import explain_error
 from copernicus.worker.probe import Taken
@@ -124,7 +125,9 @@ class Jobs:
             return Done(path, spec.function, folder, {}, _no_program(spec, self._programs))
         if self._executor is None:
             self._executor = LocalExecutor()
-        tools = Tools(self._executor, _AtHand(self._blobs), self._programs, (), _GRACE_S)
+        grounds = Grounds(home / "spare", 0)
+        at_hand = _AtHand(self._blobs)
+        tools = Tools(self._executor, at_hand, self._programs, (), _GRACE_S, grounds)
         assignment = Assignment(path, path, 1, "test", spec, spec.resources.cores, 60.0, 60.0)
         bench = Bench(assignment, Taken((), (), 0), tools, home)
         try:

@@ -34,6 +34,7 @@ from copernicus.worker.bench import Tools
 from copernicus.worker.console import Console, counted_cores
 from copernicus.worker.crew import Crew
 from copernicus.worker.delivery import Delivery
+from copernicus.worker.grounds import Grounds
 from copernicus.worker.heartbeats import Heartbeats
 from copernicus.worker.identity import Identity, diagnose, obtain_identity, renew
 from copernicus.worker.leasing import Leasing
@@ -50,6 +51,7 @@ INTERRUPTED = 130
 LEAVE_S = 5.0
 _RENEW_AGAIN_S = 10.0
 _LOOK_AT_CLOCK_S = 60.0
+_SPARE = 64
 
 
 def run_worker(settings: WorkerSettings) -> int:
@@ -176,17 +178,20 @@ class Agent:
         self._executor = executor
         self._cache = BlobStore.in_folder(settings.work_dir / "cache", durable=False)
         transfer = Transfer(self._link, self._cache, self._trouble)
+        # What is left of a program elsewhere is not known here.
+        grounds = Grounds(settings.work_dir / "spare", _SPARE if machine.pins else 0)
         tools = Tools(
             self._executor,
             transfer,
             programs,
             machine.gpus,
             settings.grace_s,
+            grounds,
             settings.job_disk_mb,
             machine.pins,
         )
         self._spool = Spool(settings.work_dir / "spool")
-        delivery = Delivery(self._link, transfer, self._spool, console, self._give_up)
+        delivery = Delivery(self._link, transfer, grounds, self._spool, console, self._give_up)
         self._crew = Crew(
             settings, machine, identity.worker_id, self._link, tools, delivery, console
         )

@@ -226,6 +226,7 @@ class Attempt:
                 if self._last is None or snapshot.files != self._last.files:
                     files += snapshot.pending
         await self._measure_rate()
+        beside = self._snapshots is not None or self._sharing is not None
         series: dict[str, Any] = {}
         if self._sharing and not self.discarded:
             series, tables = await asyncio.to_thread(self._sharing.last_series)
@@ -241,7 +242,9 @@ class Attempt:
             record=self._record(outcome, checkpoint, series),
             inline=inline,
         )
-        return Finished(result, tuple(uploads), str(self.bench.home))
+        # What looks into the folder while a job runs may go on for a moment, in a thread.
+        vacant = self.bench.vacant and not beside
+        return Finished(result, tuple(uploads), str(self.bench.home), vacant)
 
     async def _split(self, files: list[Pending]) -> tuple[dict[str, bytes], list[Pending]]:
         if not files:

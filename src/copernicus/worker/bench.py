@@ -15,13 +15,12 @@ from copernicus.model.resources import ranks_of
 from copernicus.protocol import Assignment, ProgressReport
 from copernicus.worker.folder import LOG, JobFolder
 from copernicus.worker.gpus import told_to_programs
+from copernicus.worker.grounds import WORK, Grounds
 from copernicus.worker.joblog import JobLog
 from copernicus.worker.meter import Meter
 from copernicus.worker.probe import Taken
 from copernicus.worker.programs import Programs
 from copernicus.worker.transfer import Transfer
-
-WORK = "work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class Tools:
     programs: Programs
     gpus: tuple[Gpu, ...]
     grace_s: float
+    grounds: Grounds
     job_disk_mb: int | None = None
     pins: bool = True
 
@@ -58,7 +58,10 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -
 
 @dataclass(slots=True)
 class Bench:
-    """One attempt's place of work. The folders are made by who needs them."""
+    """One attempt's place of work. The folders are made by who needs them.
+
+    ``vacant``: it has ended, and no process that it has started can be in them any more.
+    """
 
     assignment: Assignment
     taken: Taken
@@ -68,6 +71,7 @@ class Bench:
     log_folder: Callable[[], Path] | None = None
     progress: Callable[[], ProgressReport | None] = lambda: None
     aside: Callable[[tuple[str, ...]], Awaitable[int]] | None = None
+    vacant: bool = False
     meter: Meter = field(default_factory=Meter)
     started: float = field(default_factory=time.monotonic)
 

@@ -16,6 +16,7 @@ from copernicus.executors.local import Process
 from copernicus.model.jobs import Command, Line
 from copernicus.model.values import File, file_of
 from copernicus.worker.bench import Bench, unless_stopped
+from copernicus.worker.grounds import layout_for
 from copernicus.worker.joblog import LogPipe
 from copernicus.worker.lines import Places, argv_of, fill
 from copernicus.worker.numbers import ProgressReader, read_number
@@ -39,6 +40,7 @@ class ProgramRun:
         self._process: Process | None = None
         self._stop = asyncio.Event()
         self._suspended = False
+        self._alone = True
         self._last_code: int | None = None
         self._killer: asyncio.TimerHandle | None = None
         self._resuming = Resuming(bench, command.checkpoint)
@@ -81,9 +83,10 @@ class ProgramRun:
             AttemptFailed: The job failed.
             OSError, CopernicusError: Something around it did.
         """
-        self._bench.home.mkdir(mode=0o700)
-        self._bench.folder.path.mkdir(mode=0o700)
-        needs_files = self._command.files or self._bench.assignment.checkpoint
+        bench = self._bench
+        layout = layout_for(placed.path for placed in self._command.files)
+        bench.tools.grounds.lay_out(bench.home, layout)
+        needs_files = self._command.files or bench.assignment.checkpoint
         if needs_files and not await unless_stopped(self._stage_in(), self._stop):
             return Outcome("stopped")
         limit = self._command.timeout_s
@@ -97,6 +100,7 @@ class ProgramRun:
                 self._killer.cancel()
         if not complete:
             return Outcome("stopped", exit_code=self._last_code)
+        bench.vacant = self._alone
         outputs, files = await self._collect()
         return Outcome("completed", outputs, files, exit_code=self._last_code)
 
@@ -292,6 +296,7 @@ class ProgramRun:
             except asyncio.CancelledError:
                 self._process.kill()
                 raise
+            self._alone &= self._process.alone
             pipe.drain()
         finally:
             self._process = bench.meter.program = None

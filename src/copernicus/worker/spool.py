@@ -15,11 +15,15 @@ from copernicus.worker.transfer import Pending
 
 
 class Finished(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A result, and the files to upload before it; ``folder`` holds them until it is taken."""
+    """A result, and the files to upload before it; ``folder`` holds them until it is taken.
+
+    ``vacant``: no process can be in that folder any more.
+    """
 
     result: ResultRequest
     uploads: tuple[Pending, ...] = ()
     folder: str = ""
+    vacant: bool = False
 
 
 class Spool:
