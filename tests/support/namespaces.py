@@ -12,7 +12,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from support.mounts import needs_root, run_as_root
@@ -111,6 +111,38 @@ def closed_cluster() -> Iterator[Cluster]:
         new = ("-p", "tcp", "--syn", "-j", "DROP")
         head.run("iptables", "-w", "-A", "INPUT", "-i", head.device, *new)
         yield Cluster(net.server, head, inner, gate)
+
+
+@contextmanager
+def neighbours(count: int) -> Iterator[list[Side]]:
+    """So many namespaces without any cable yet (``connect``), gone at the end.
+
+    Each has one address, whichever of its cables a packet takes; none passes packets on.
+    """
+    needs_root("network namespaces")
+    tag = secrets.token_hex(3)
+    with ExitStack() as stack:
+        sides = [Side(f"cpc-{tag}-{i}", f"10.213.9.{i + 1}", "lo") for i in range(count)]
+        for side in sides:
+            run_as_root(["ip", "netns", "add", side.name], "making a network namespace")
+            stack.callback(_remove, side.name)
+            side.run("ip", "link", "set", "lo", "up")
+            side.run("ip", "addr", "add", f"{side.address}/32", "dev", "lo")
+            side.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+        yield sides
+
+
+def connect(one: Side, other: Side) -> tuple[Side, Side]:
+    """A cable between two neighbours; what is lost on it is said by either of its ends."""
+    tag = secrets.token_hex(4)
+    ends = (replace(one, device=f"a{tag}"), replace(other, device=f"b{tag}"))
+    made = ["ip", "link", "add", ends[0].device, "netns", one.name, "type", "veth"]
+    run_as_root([*made, "peer", "name", ends[1].device, "netns", other.name], "making a cable")
+    for end in ends:
+        end.cable("up")
+    for end, far in zip(ends, reversed(ends), strict=True):
+        end.run("ip", "route", "add", far.address, "dev", end.device, "src", end.address)
+    return ends
 
 
 def _remove(name: str) -> None:

@@ -215,6 +215,11 @@ def record_of(lent: Lent, attempts: Sequence[AttemptRow], outcome: str) -> Attem
     )
 
 
+def is_work(result: ResultRequest) -> bool:
+    """Whether a result belongs in the books of both sides: not if no worker had begun."""
+    return result.outcome != "stopped" or result.record is not None
+
+
 def core_seconds(record: AttemptRecord | None, granted_cores: int, held_s: float) -> float:
     """What an attempt cost, by its record; never more than the time for which it was held."""
     if record is None:

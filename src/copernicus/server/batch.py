@@ -314,7 +314,14 @@ class Batch:
     # --- workers ----------------------------------------------------------------------------
 
     def lease(self, worker: WorkerInfo, request: LeaseRequest) -> list[Assignment]:
-        """Work for a worker, if there is some."""
+        """Work for a worker, if there is some.
+
+        What a peer may not get is asked anew each time: jobs that have passed it may have come
+        while it waited.
+        """
+        if worker.peer:
+            refused = self.holdings.peers.refused_to((worker.id, *request.via))
+            worker = msgspec.structs.replace(worker, refused=refused)
         return self.holdings.scheduler.lease(worker, request, self.now)
 
     def heartbeat(self, worker_id: str, request: HeartbeatRequest) -> list[Directive]:

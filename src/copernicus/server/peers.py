@@ -6,7 +6,7 @@ worker as well (``machines``), whose id is that of its server.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -134,9 +134,13 @@ class Peers:
         """The jobs of a peer that are here."""
         return [lent for lent in self.lent.values() if lent.peer == peer]
 
-    def refused_to(self, peer: str) -> tuple[str, ...]:
-        """The projects here of which a peer gets nothing: they came by way of it, or too far."""
-        return refused_to(peer, self.lent_projects())
+    def refused_to(self, passed: Iterable[str]) -> tuple[str, ...]:
+        """The projects here of which an offer gets nothing that has passed these servers.
+
+        They came by way of one of them, or too far.
+        """
+        lent = self.lent_projects()
+        return tuple(sorted({name for one in passed for name in refused_to(one, lent)}))
 
     def hours_of(self, way: str, peer: str) -> float:
         """The core-hours that were delivered in one direction."""

@@ -122,7 +122,7 @@ class Runtime:
         waiting.reply = reply
 
         def first_try(batch: Batch) -> object:
-            self._room.release(waiting.worker.id)
+            self._room.give_way(waiting)
             if reply.done():
                 return []
             grants = batch.lease(waiting.worker, waiting.request)

@@ -9,6 +9,11 @@ from typing import Any
 from copernicus.protocol import Assignment, LeaseRequest
 from copernicus.scheduling.workers import WorkerInfo
 
+Place = tuple[str, Any]
+
+MOST_OF_A_PEER = 16
+"""How many requests of one peer may wait; the newest do."""
+
 
 class Waiting:
     """One worker's request for work."""
@@ -32,40 +37,52 @@ class Waiting:
 
 
 class WaitingRoom:
-    """Those who wait, first come first served; one place per worker."""
+    """Those who wait; one place per worker, and for each kind of worker that a peer asks for.
+
+    A job goes to the nearest: first to the own workers, then to those whose offers have passed the
+    fewest servers. Among these, first come first served.
+    """
 
     def __init__(self) -> None:
-        self._by_worker: dict[str, Waiting] = {}
+        self._places: dict[Place, Waiting] = {}
         self._fruitless: set[Any] = set()
 
     def add(self, waiting: Waiting) -> None:
         """Wait, until ``wait_s`` is over at the latest."""
-        self._by_worker[waiting.worker.id] = waiting
+        self._places[_place(waiting)] = waiting
         loop = asyncio.get_running_loop()
         waiting.timer = loop.call_later(waiting.wait_s, self._give_up, waiting)
+        if waiting.worker.peer:
+            for older in self._of(waiting.worker.id)[:-MOST_OF_A_PEER]:
+                self._give_up(older)
 
-    def release(self, worker_id: str) -> None:
-        """Answer a request of this worker, whose newer one has come, or whose trust has ended."""
-        older = self._by_worker.get(worker_id)
+    def give_way(self, newer: Waiting) -> None:
+        """Answer the request in whose place a newer one has come."""
+        older = self._places.get(_place(newer))
         if older is not None:
             self._give_up(older)
+
+    def release(self, worker_id: str) -> None:
+        """Answer all requests of a worker, whose trust has ended."""
+        for waiting in self._of(worker_id):
+            self._give_up(waiting)
 
     def leave(self, waiting: Waiting) -> None:
         """Wait no more."""
         if waiting.timer is not None:
             waiting.timer.cancel()
             waiting.timer = None
-        if self._by_worker.get(waiting.worker.id) is waiting:
-            del self._by_worker[waiting.worker.id]
+        if self._places.get(_place(waiting)) is waiting:
+            del self._places[_place(waiting)]
 
     def all(self) -> list[Waiting]:
-        """All who wait, those who came first at the front."""
-        return list(self._by_worker.values())
+        """All who wait, in the order in which they are served."""
+        return sorted(self._places.values(), key=lambda one: len(one.request.via))
 
     def in_order(self) -> Iterator[Waiting]:
         """One after another, leaving out whoever offers just what found nothing this time."""
         self._fruitless = set()
-        for waiting in list(self._by_worker.values()):
+        for waiting in self.all():
             if _likeness(waiting) not in self._fruitless:
                 yield waiting
 
@@ -75,8 +92,11 @@ class WaitingRoom:
 
     def release_all(self) -> None:
         """Send everybody away without work."""
-        for waiting in list(self._by_worker.values()):
+        for waiting in list(self._places.values()):
             self._give_up(waiting)
+
+    def _of(self, worker_id: str) -> list[Waiting]:
+        return [one for one in self._places.values() if one.worker.id == worker_id]
 
     def _give_up(self, waiting: Waiting) -> None:
         self.leave(waiting)
@@ -84,4 +104,9 @@ class WaitingRoom:
 
 
 def _likeness(waiting: Waiting) -> Any:
-    return (waiting.worker.pool, waiting.request.offer)
+    return (waiting.worker.pool, waiting.request.offer, waiting.request.via)
+
+
+def _place(waiting: Waiting) -> Place:
+    kind = (waiting.request.via, waiting.request.offer) if waiting.worker.peer else None
+    return (waiting.worker.id, kind)

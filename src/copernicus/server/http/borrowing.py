@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.errors import NotAllowed
 from copernicus.protocol import Assignment, LeaseRequest, ResultRequest
-from copernicus.scheduling.lending import HOP_LIMIT, core_seconds
+from copernicus.scheduling.lending import HOP_LIMIT, core_seconds, is_work
 from copernicus.scheduling.messages import Verdict
 from copernicus.scheduling.rows import job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
@@ -35,11 +35,10 @@ def peer_asks(
             f"Server {own} gives no work to this offer, which has passed "
             f"{' and '.join(wanted.via)}: it came this way before, or passed more than {HOP_LIMIT}."
         )
-    refused = {name for one in {peer.id, *wanted.via} for name in peers.refused_to(one)}
     offer = wanted.offer
     if room is not None and room < offer.cores:
         offer = msgspec.structs.replace(offer, cores=room)
-    asked = msgspec.structs.replace(worker, peer=True, refused=tuple(sorted(refused)))
+    asked = msgspec.structs.replace(worker, peer=True)
     return asked, msgspec.structs.replace(wanted, offer=offer, ahead=())
 
 
@@ -81,7 +80,7 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
     rows = batch.holdings.scheduler.attempt_rows(place[0])
     verdict = batch.result(worker, ended)
     attempt = next((row for row in rows if row.id == ended.attempt), None)
-    if verdict == "accepted" and attempt is not None:
+    if verdict == "accepted" and attempt is not None and is_work(ended):
         held_s = batch.now - attempt.granted + _TOLERANCE_S
         took = core_seconds(ended.record, attempt.cores, held_s)
         lent = peers.lent.get(place[0])

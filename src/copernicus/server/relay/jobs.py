@@ -10,7 +10,7 @@ import msgspec
 from copernicus.model.jobs import CheckpointRef
 from copernicus.model.values import File, files_in
 from copernicus.protocol import Assignment, Beat, ResultRequest
-from copernicus.scheduling.lending import Lent, core_seconds, taken
+from copernicus.scheduling.lending import Lent, core_seconds, is_work, taken
 from copernicus.scheduling.rows import AttemptRow, JobRow
 from copernicus.server.batch import Batch
 from copernicus.server.files import hashes_in
@@ -107,7 +107,7 @@ def forget(batch: Batch, lent: Lent) -> None:
 
 def delivered(batch: Batch, lent: Lent, result: ResultRequest, *, counts: bool) -> None:
     """The peer has the result; it ``counts`` unless the peer had no use of it."""
-    if counts and lent.job in batch.holdings.peers.lent:
+    if counts and is_work(result) and lent.job in batch.holdings.peers.lent:
         took = core_seconds(result.record, lent.cores, _FOR_EVER)
         key, used = batch.holdings.peers.use("lent", lent.peer, lent.project, took)
         batch.write(lambda tx: keep_used(tx, key, used))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from copernicus.calling.clocks import ClockIsOff
 from copernicus.errors import CopernicusError, NotAllowed, NotAuthenticated, NotFound
@@ -25,10 +25,12 @@ from copernicus.server.relay.way import Way
 from copernicus.server.site import Site
 from copernicus.telemetry import get_logger
 
+T = TypeVar("T")
+
 _LOG = get_logger("relay")
 _ROUND_S = 5.0
 _LONG_POLL_S = 20.0
-_MOST_KINDS = 4
+_MOST_KINDS = 8
 _TELL_S = 3.0
 _REFUSED = (NotAuthenticated, NotAllowed, NotFound)
 
@@ -43,8 +45,9 @@ class Relay:
         self._taking: dict[str, Assignment] = {}
         self._beating: set[str] = set()
         self._tell_at: dict[str, float] = {}
+        self._sought: set[tuple[Ask, ...]] = set()
         self._idle = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -54,7 +57,7 @@ class Relay:
             for lent in tuple(self._peers.lent.values()):
                 self._carry(Errand(self._site, self.way_to(lent.peer), lent))
             while True:
-                self._spawn(self._round())
+                self._look_for_work()
                 self._tell_all()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), self._pause)
@@ -130,17 +133,36 @@ class Relay:
         queued = sum(cores for cores, row in rows if row is not None and row.state == "queued")
         return queued + sum(given.cores for given in self._taking.values())
 
-    async def _round(self) -> None:
-        """Ask for each kind of worker; a long poll of the round before gives way to this one."""
-        kinds = self._plan()
-        if not kinds:
-            return
-        last = kinds[-1][-1]
-        wait_s = _LONG_POLL_S if len(kinds) == 1 else _ROUND_S
-        for asks in kinds:
+    def _is_waited_for(self, given: Assignment) -> bool:
+        """Whether those who wait and may have it hold all that was taken in for them."""
+        waiting = self._site.runtime.idle()
+        may = [one for one in waiting if not {one.worker.id, *one.request.via} & set(given.via)]
+        return self._claimed() <= sum(one.request.offer.cores for one in may)
+
+    def _look_for_work(self) -> None:
+        """Have each kind of worker that waits asked for, once at a time."""
+        for asks in self._plan():
+            kind = tuple(asks)
+            if kind not in self._sought:
+                self._sought.add(kind)
+                self._spawn(self._seek(kind))
+
+    async def _seek(self, asks: tuple[Ask, ...]) -> None:
+        """Ask who has work now, in order; if nobody has, wait at all of them for the first."""
+        begun = asyncio.get_running_loop().time()
+        try:
             for ask in asks:
-                if await self._ask(ask, wait_s if ask is last else 0.0):
-                    break
+                if await self._ask(ask, 0.0):
+                    return
+            # Those that are not waited for any more give way to the next that is asked there.
+            waits = [self._spawn(self._ask(ask, _LONG_POLL_S)) for ask in asks]
+            for asked in asyncio.as_completed(waits):
+                if await asked:
+                    return
+        finally:
+            self._sought.discard(asks)
+            if asyncio.get_running_loop().time() - begun >= _ROUND_S:
+                self._idle.set()
 
     async def _ask(self, ask: Ask, wait_s: float) -> bool:
         """Whether the peer has given anything."""
@@ -177,6 +199,8 @@ class Relay:
             self._beat_for(way)
             if not may_pass(self._site.authority.server_id, given.via):
                 raise NotAllowed("it has passed this server already, or too many others")
+            if not self._is_waited_for(given):
+                raise NotAllowed("no worker waits for it any more")
             await errand.fetch(given)
             await self._site.runtime.do(lambda batch: jobs.take_in(batch, way.peer, given))
         except CopernicusError as error:
@@ -188,6 +212,8 @@ class Relay:
                 self._errands.pop(errand.lent.job, None)
         if errand.lent.job in self._peers.lent and known is errand:
             self._carry(errand)
+            # Another worker may wait for the like.
+            self._idle.set()
 
     # --- telling ------------------------------------------------------------------------------
 
@@ -253,12 +279,13 @@ class Relay:
             if errand is not None:
                 errand.news.set()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("bug", exc_info=error)

@@ -75,7 +75,9 @@ class Way:
         return time.monotonic() < self._rest_until
 
     def rest(self) -> None:
-        """Do not ask it for a while, longer each time."""
+        """Do not ask it for a while, longer each time; several requests fail at the same time."""
+        if self.is_resting:
+            return
         self._rest_until = time.monotonic() + self._rest_s
         self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
 

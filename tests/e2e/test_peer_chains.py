@@ -1,0 +1,97 @@
+"""Four servers, each reaching only its neighbours: real simulations come to every worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from copernicus.client import Project
+from support.e2e import Worker, wait_until
+from support.e2e_gromacs import needs_gmx, steps_lasting
+from support.namespaces import inside
+from support.peer_chains import Place, books, give, held, join, left, row
+
+EACH = 3
+SIMULATIONS = 16
+
+Work = list[tuple[Place, Project]]
+
+
+@needs_gmx
+@pytest.mark.fault_tools
+@pytest.mark.timeout(900)
+def test_in_a_chain_and_in_a_ring_every_worker_has_work_until_two_projects_are_done(
+    tmp_path: Path,
+) -> None:
+    steps = steps_lasting(0.7)
+    with row(tmp_path, "one", "two", "three", "four") as (places, _):
+        one, two, three, four = places
+        workers = [
+            worker
+            for place in places
+            for worker in place.start_workers("w1", "w2", "w3", wait=False)
+        ]
+        # In the chain: from its end over three hops to its other end, then from both ends.
+        chain = [(one, one.new_project("a"))]
+        give(*chain[0], SIMULATIONS, steps)
+        with held(workers, "a simulation of one project at each of twelve workers"):
+            assert everybody(places) == [1] * 12
+            assert one.peer(two).borrowed >= 9
+            assert four.peer(three).lent >= 3
+            chain.append((four, four.new_project("b")))
+            give(*chain[1], SIMULATIONS, steps)
+        all_busy_until_done(places, workers, chain)
+        check_books(places, chain)
+
+        join(four, one)
+        ring = [(one, one.new_project("c")), (three, three.new_project("d"))]
+        give(*ring[0], SIMULATIONS, steps)
+        with held(workers, "a simulation of one project at each of twelve workers"):
+            assert everybody(places) == [1] * 12
+            # Nothing comes back, and both ways are used.
+            assert [one.peer(other).lent for other in (two, four)] == [0, 0]
+            assert two.peer(one).lent >= 3
+            assert four.peer(one).lent >= 3
+            give(*ring[1], SIMULATIONS, steps)
+        all_busy_until_done(places, workers, ring)
+        check_books(places, [*chain, *ring])
+
+
+def everybody(places: Sequence[Place]) -> list[int]:
+    return [count for place in places for count in place.running().values()]
+
+
+def all_busy_until_done(places: Sequence[Place], workers: Sequence[Worker], work: Work) -> None:
+    """Whoever has nothing gets something, as long as there are as many jobs as workers."""
+
+    def remaining() -> int:
+        return sum(left(*each) for each in work)
+
+    def busy() -> bool:
+        return all(everybody(places)) or remaining() < len(workers)
+
+    while remaining() >= len(workers):
+        wait_until(busy, "every worker to hold a lease", 60)
+    wait_until(lambda: remaining() == 0, "all simulations", 240)
+
+
+def check_books(places: Sequence[Place], work: Work) -> None:
+    """Each job was completed once, and is in the books of each peer that it has passed."""
+    agreed = books(places)
+    for place, project in work:
+        with inside(place.side):
+            shown = [project.job(job.id) for job in project.jobs()]
+        peers = {one.id for one in places}
+        ends = [one for job in shown for one in job.tries if one.outcome == "completed"]
+        assert len(ends) == len(shown) == SIMULATIONS + 1
+        by_peers = Counter(one.worker for one in ends if one.worker in peers)
+        project_id = shown[0].project
+        told = {
+            lender: used[project_id][0]
+            for (lender, borrower), used in agreed.items()
+            if borrower == place.id and project_id in used
+        }
+        assert told == by_peers
