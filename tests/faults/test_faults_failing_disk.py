@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 
 from copernicus.blobs import BlobStore
 from copernicus.store import Store
-from support import power, shims
+from support import power
 from support.crashes import check_made_once
 from support.e2e import Env, wait_until
 from support.e2e_programs import programs_file
@@ -29,7 +28,6 @@ from support.store_writer import last_committed
 pytestmark = pytest.mark.fault_tools
 
 TESTS = Path(__file__).parents[1]
-MEMORY = Path("/dev/shm")
 CALLS = {"EIO": (30, 60, 90), "ENOSPC": (40, 80)}
 """Which calls of a server fail: while it starts, while it answers."""
 
@@ -37,21 +35,6 @@ NAMED = re.compile(
     r"disk I/O error|Input/output error|No space left|no space left|is full|unable to open database"
     r"|readonly database"
 )
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shims.build("disk_shim", tmp_path_factory.mktemp("shim"))
-
-
-@pytest.fixture
-def quick_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: what a real disk does in a sync is not looked at."""
-    if not MEMORY.is_dir():
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=MEMORY) as found:
-        yield Path(found)
 
 
 def lives(library: Path, root: Path, error: str, which: str) -> Iterator[dict]:

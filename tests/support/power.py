@@ -105,6 +105,17 @@ class Disk:
         self._durable: dict[str, File | None] = {}
         self._waiting: dict[str, list[list[Change]]] = {}
 
+    @classmethod
+    def as_it_is(cls, root: Path) -> Disk:
+        """The disk below ``root`` with all that is there now, for a record that begins now."""
+        disk = cls(root)
+        for path in root.rglob("*"):
+            found = None if path.is_dir() else File(bytearray(path.read_bytes()))
+            disk._durable[str(path)] = found
+            if found is not None:
+                disk._now[str(path)] = disk._inodes[path.stat().st_ino] = found
+        return disk
+
     def do(self, op: Operation) -> None:
         """One more operation."""
         match op.kind:
@@ -145,15 +156,16 @@ class Disk:
         for waiting in self._waiting.values():
             for changes in waiting[: luck.randint(0, len(waiting))]:
                 self._settle(names, changes)
-        to.mkdir()
+        to.mkdir(mode=0o700)
         for name in sorted(names):
             target = to / os.path.relpath(name, self.root)
             if not target.parent.is_dir() or name.endswith("-shm"):
                 continue
             file = names[name]
             if file is None:
-                target.mkdir()
+                target.mkdir(mode=0o700)
             else:
+                target.touch(mode=0o600)
                 target.write_bytes(file.after_cut(luck))
 
     def _rename(self, *changes: Change) -> None:

@@ -36,10 +36,10 @@ class Promise:
 class Asker:
     """Asks for one thing after the other; only what was answered is a promise."""
 
-    def __init__(self, env: Env, on_promise: Callable[[int], object] = lambda count: None) -> None:
+    def __init__(self, env: Env) -> None:
         self.env = env
+        self.on_promise: Callable[[int], object] = lambda count: None
         self.promises: list[Promise] = []
-        self._on_promise = on_promise
         self._numbers = iter(range(10**6))
         self._asked: list[str] = []
         env.project().define(env.write("count.toml", COUNT_TOML))
@@ -79,7 +79,7 @@ class Asker:
 
     def _keep(self, promise: Promise) -> None:
         self.promises.append(promise)
-        self._on_promise(len(self.promises))
+        self.on_promise(len(self.promises))
 
     @contextlib.contextmanager
     def _answered(self) -> Iterator[None]:
