@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from copernicus.errors import BadValue
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from hashlib import _Hash
+
 CHUNK_SIZE = 1 << 20
 """Bytes in every chunk of a blob but its last."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+# Hashing a piece of this size lets another core work for longer than it takes to ask it.
+_WORTH_A_THREAD = 256 << 10
+_beside = ThreadPoolExecutor(2, thread_name_prefix="hash")
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -106,6 +115,17 @@ def pieces_of(stream: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
+def hash_beside(whole: _Hash, data: bytes) -> Callable[[], object]:
+    """Add ``data`` to a hash, on another core if it is much; call what is returned to wait for it.
+
+    What a blob is made of takes two hashes of every byte, which do not need each other.
+    """
+    if len(data) < _WORTH_A_THREAD:
+        whole.update(data)
+        return lambda: None
+    return _beside.submit(whole.update, data).result
+
+
 class GrowingManifest:
     """The manifest of bytes that keep being appended to, at the cost of the new bytes only."""
 
@@ -122,7 +142,7 @@ class GrowingManifest:
 
     def update(self, data: bytes) -> None:
         """Append ``data``."""
-        self._whole.update(data)
+        hashed = hash_beside(self._whole, data)
         rest = memoryview(data)
         while len(rest):
             part = rest[: CHUNK_SIZE - self._tail_size]
@@ -132,6 +152,7 @@ class GrowingManifest:
             if self._tail_size == CHUNK_SIZE:
                 self._full.append(Chunk(self._tail.hexdigest(), CHUNK_SIZE))
                 self._tail, self._tail_size = sha256(), 0
+        hashed()
 
     def read_on(self, stream: IO[bytes]) -> Manifest:
         """Append what a seekable stream holds beyond ``size`` and return the new manifest."""

@@ -16,6 +16,7 @@ from copernicus.blobs.chunks import (
     Manifest,
     check_manifest,
     checked_sha256,
+    hash_beside,
     pieces_of,
     split,
 )
@@ -30,6 +31,7 @@ from copernicus.blobs.verify import (
     manifest_key,
     read_chunk,
     read_manifest,
+    whole_sha256,
 )
 from copernicus.crashpoints import passing
 from copernicus.errors import BadSettings, BadValue, Conflict, NotFound
@@ -140,13 +142,9 @@ class BlobStore:
                 f"blob {manifest.sha256} lacks {len(missing)} of its chunks, first {missing[0]}; "
                 "send them, then commit again"
             )
-        whole = sha256()
-        for index in range(len(manifest.chunks)):
-            whole.update(read_chunk(self._objects, manifest, index))
-        if whole.hexdigest() != manifest.sha256:
-            raise BadValue(
-                f"the chunks of blob {manifest.sha256} make up another one, {whole.hexdigest()}"
-            )
+        found = whole_sha256(self._objects, manifest)
+        if found != manifest.sha256:
+            raise BadValue(f"the chunks of blob {manifest.sha256} make up another one, {found}")
         self._write_manifest(manifest)
 
     def has(self, digest: str) -> bool:
@@ -176,11 +174,17 @@ class BlobStore:
             BadValue: the range is not inside the blob (an ``end`` beyond it is cut).
             DamagedBlob: a chunk is missing or wrong; also while iterating.
         """
-        manifest = self.manifest(digest)
+        return self.read_from(self.manifest(digest), start, end)
+
+    def read_from(
+        self, manifest: Manifest, start: int = 0, end: int | None = None
+    ) -> Iterator[bytes]:
+        """As ``read``, of a blob that is known already."""
         stop = manifest.size if end is None else min(end, manifest.size)
         if not 0 <= start <= manifest.size or (end is not None and end < start):
             raise BadValue(
-                f"blob {digest} has {manifest.size} bytes; there is no range {start} to {end}"
+                f"blob {manifest.sha256} has {manifest.size} bytes; there is no range {start} to "
+                f"{end}"
             )
         return self._range(manifest, start, stop)
 
@@ -213,10 +217,11 @@ class BlobStore:
         whole = sha256()
         chunks: list[Chunk] = []
         for data in split(pieces):
+            hashed = hash_beside(whole, data)
             chunk = Chunk(sha256(data).hexdigest(), len(data))
-            whole.update(data)
             self._keep(chunk_key(chunk.sha256), data)
             chunks.append(chunk)
+            hashed()
         size = sum(chunk.size for chunk in chunks)
         manifest = Manifest(whole.hexdigest(), size, tuple(chunks))
         self._settle([chunk_key(chunk.sha256) for chunk in chunks])

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from copernicus.blobs import CHUNK_SIZE, BlobStore, Manifest
 from copernicus.calling.link import Link
-from copernicus.errors import Conflict, CopernicusError, ServerBusy
+from copernicus.errors import BadValue, Conflict, CopernicusError, ServerBusy
 from copernicus.protocol import MissingReply, MissingRequest
 
 _AT_ONCE = 4
@@ -32,11 +32,7 @@ class Sendable(Protocol):
         ...
 
     def chunk(self, index: int) -> bytes:
-        """One of its chunks.
-
-        Raises:
-            FileChanged: It is not what it was.
-        """
+        """What is there of one of its chunks now."""
         ...
 
 
@@ -150,7 +146,13 @@ class Carrier:
             async with room:
                 data = await asyncio.to_thread(file.chunk, index)
                 path = _with_attempt(f"/v1/work/chunks/{digest}", attempt)
-                await self._link.send("PUT", path, content=data)
+                try:
+                    await self._link.send("PUT", path, content=data)
+                except BadValue as error:
+                    # The server hashes what comes; that what goes is right need not be seen first.
+                    raise FileChanged(
+                        f"a file changed while it was sent: {error.message}"
+                    ) from None
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -23,6 +23,7 @@ from copernicus.security.sockets import DEAD_PEER_OPTIONS
 CONNECT_S = 10.0
 IDLE_S = 60.0
 _MOST = 64
+_WORTH_A_COPY = 64 << 10
 # The next address is tried, too, if the one before does not answer soon: many machines have an IPv6
 # address that leads nowhere.
 _NEXT_ADDRESS_S = 0.25
@@ -62,7 +63,10 @@ class Line(asyncio.Protocol):
         self._answer = self._loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._headers, self._body = {}, []
-        self._transport.write(head + body if body else head)
+        if body and len(body) > _WORTH_A_COPY:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head + body if body else head)
         self._unsent = self._transport.get_write_buffer_size()
         self._listen(silence_s)
         try:

@@ -41,16 +41,8 @@ class Pending(msgspec.Struct, frozen=True):
             return file.read(size)
 
     def chunk(self, index: int) -> bytes:
-        """One of its chunks.
-
-        Raises:
-            FileChanged: It is not what it was.
-        """
-        chunk = self.manifest.chunks[index]
-        data = self.bytes_at(index * CHUNK_SIZE, chunk.size)
-        if sha256(data).hexdigest() != chunk.sha256:
-            raise FileChanged(f"{self.path} changed while it was sent")
-        return data
+        """What is there of one of its chunks now."""
+        return self.bytes_at(index * CHUNK_SIZE, self.manifest.chunks[index].size)
 
 
 class Transfer(Carrier):

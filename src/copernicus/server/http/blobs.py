@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 from urllib.parse import quote
 
-from litestar import Router, get, post, put
+from litestar import Response, Router, get, post, put
 from litestar.enums import MediaType
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
@@ -75,16 +76,21 @@ async def put_small(request: AnyRequest, data: JSONBody[SmallBlobs]) -> None:
 
 
 @get("/blobs/{sha256:str}", opt=does(Action.DOWNLOAD), media_type="application/octet-stream")
-async def download(request: AnyRequest, sha256: FromPath[str], name: Name = "") -> Stream:
+async def download(
+    request: AnyRequest, sha256: FromPath[str], name: Name = ""
+) -> Response[bytes] | Stream:
     """The bytes of a file that the project refers to, or a ``Range`` of them."""
     site, project = site_of(request), project_of(request)
     owner = project.record.id
-    if not await asyncio.to_thread(site.files.refers, owner, sha256):
-        at = site.files.gone(owner, sha256)
-        if at is not None:
-            raise gone_file(project, sha256, at)
-        raise NotFound(f"Project {project.record.name!r} refers to no file {sha256[:80]!r}.")
-    return await _send(request, sha256, name)
+
+    def refuse_other() -> None:
+        if not site.files.refers(owner, sha256):
+            at = site.files.gone(owner, sha256)
+            if at is not None:
+                raise gone_file(project, sha256, at)
+            raise NotFound(f"Project {project.record.name!r} refers to no file {sha256[:80]!r}.")
+
+    return await _send(request, sha256, name, refuse_other)
 
 
 # --- workers ------------------------------------------------------------------------------------
@@ -118,13 +124,17 @@ async def commit_of_worker(request: AnyRequest) -> None:
 @get(
     "/blobs/{sha256:str}", opt=does(Action.READ_ATTEMPT_BLOB), media_type="application/octet-stream"
 )
-async def download_of_worker(request: AnyRequest, sha256: FromPath[str]) -> Stream:
+async def download_of_worker(
+    request: AnyRequest, sha256: FromPath[str]
+) -> Response[bytes] | Stream:
     """The bytes of an input or checkpoint file of an attempt that the worker holds."""
     site, worker = site_of(request), worker_of(request)
-    held = _OfAttempts(site, worker.id)
-    if not await asyncio.to_thread(held.__contains__, sha256):
-        raise NotFound(f"No attempt that worker {worker.id} holds has a file {sha256[:80]!r}.")
-    return await _send(request, sha256, "")
+
+    def refuse_other() -> None:
+        if sha256 not in _OfAttempts(site, worker.id):
+            raise NotFound(f"No attempt that worker {worker.id} holds has a file {sha256[:80]!r}.")
+
+    return await _send(request, sha256, "", refuse_other)
 
 
 # --- both ---------------------------------------------------------------------------------------
@@ -207,35 +217,50 @@ class _OfAttempts:
         return found
 
 
-async def _send(request: AnyRequest, sha256: FromPath[str], name: str) -> Stream:
-    site = site_of(request)
-    size = (await asyncio.to_thread(site.blobs.manifest, sha256)).size
-    start, end, partial = _range(request.headers.get("range", ""), size)
+async def _send(
+    request: AnyRequest, sha256: str, name: str, refuse_other: Callable[[], None]
+) -> Response[bytes] | Stream:
+    """A range of a file that ``refuse_other`` does not refuse; a single piece in one answer."""
+    asked = request.headers.get("range", "")
+    # All that blocks in one visit to a thread, and before anything is said: what is damaged is
+    # refused, not broken off.
+    opened = await asyncio.to_thread(_open, site_of(request), sha256, asked, refuse_other)
     headers = {
         "Accept-Ranges": "bytes",
-        "Content-Length": str(end - start),
+        "Content-Length": str(opened.end - opened.start),
         "ETag": f'"{sha256}"',
         "X-Content-Type-Options": "nosniff",
         # Files come from jobs: never shown by a browser as a page of this server.
         "Content-Security-Policy": "sandbox",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name or sha256, safe='')}",
     }
-    if partial:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    pieces = _pieces(site, sha256, start, end)
-    # Looked at before anything is said: what is damaged is refused, not broken off.
-    first = await asyncio.to_thread(next, pieces, b"")
-    return Stream(
-        itertools.chain((first,), pieces),
-        status_code=206 if partial else 200,
-        media_type="application/octet-stream",
-        headers=headers,
-    )
+    if opened.partial:
+        headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
+    status = 206 if opened.partial else 200
+    if len(opened.first) == opened.end - opened.start:
+        return Response(opened.first, status_code=status, headers=headers)
+    pieces = itertools.chain((opened.first,), opened.rest)
+    return Stream(pieces, status_code=status, headers=headers)
 
 
-def _pieces(site: Site, sha256: str, start: int, end: int) -> Iterator[bytes]:
-    if end > start:
-        yield from site.blobs.read(sha256, start, end)
+@dataclass(frozen=True)
+class _Opened:
+    """A range of a file: its first piece, and how to come by the rest."""
+
+    size: int
+    start: int
+    end: int
+    partial: bool
+    first: bytes
+    rest: Iterator[bytes]
+
+
+def _open(site: Site, sha256: str, asked: str, refuse_other: Callable[[], None]) -> _Opened:
+    refuse_other()
+    manifest = site.blobs.manifest(sha256)
+    start, end, partial = _range(asked, manifest.size)
+    pieces = site.blobs.read_from(manifest, start, end)
+    return _Opened(manifest.size, start, end, partial, next(pieces, b""), pieces)
 
 
 def _range(header: str, size: int) -> tuple[int, int, bool]:
