@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from copernicus.client import Project
-from support.e2e import Worker, wait_until
+from copernicus.protocol import JobView
+from support.e2e import Worker, states, wait_until
 from support.e2e_gromacs import needs_gmx, steps_lasting
 from support.namespaces import inside
-from support.peer_chains import Place, books, give, held, join, left, row
+from support.peer_chains import Place, books, give, held, join, left, row, simulating
 
 EACH = 3
 SIMULATIONS = 16
@@ -95,3 +96,63 @@ def check_books(places: Sequence[Place], work: Work) -> None:
             if borrower == place.id and project_id in used
         }
         assert told == by_peers
+
+
+@needs_gmx
+@pytest.mark.fault_tools
+@pytest.mark.timeout(900)
+def test_in_a_chain_a_killed_relay_a_cut_line_and_a_removed_peer_cost_no_job(
+    tmp_path: Path,
+) -> None:
+    """All of it in the middle of two simulations at the far end, each completed once."""
+    steps, soon = steps_lasting(3), {"lease_s": 6.0, "peer_patience_s": 1.0}
+    with row(tmp_path, "one", "two", "three", two=soon) as (places, cables):
+        one, two, three = places
+        workers = three.start_workers("w1", "w2")
+        first = one.new_project("a")
+        give(one, first, 2, steps)
+        with held(workers, "both simulations at the far end"):
+            two.env.kill_server()
+            with inside(two.side):
+                two.env.start_server()
+            wait_until(lambda: two.peer(one).last_contact, "the relay to go on", 60)
+            wait_until(lambda: two.peer(three).last_contact, "its workers' server to go on", 60)
+            assert [len(job.tries) for job in runs(one, first)] == [1, 1]
+
+            cables[1].drop("INPUT")
+            cables[1].drop("OUTPUT")
+            wait_until(lambda: stand(one, first) == {"queued"}, "both to come back", 90)
+        cables[1].heal()
+        wait_until(lambda: left(one, first) == 0, "both simulations", 240)
+        for job in runs(one, first):
+            ends = [one_try.outcome for one_try in job.tries]
+            assert ends.count("completed") == 1
+            assert {one_try.worker for one_try in job.tries} == {two.id}
+        books(places)
+
+        second = one.new_project("b")
+        give(one, second, 2, steps)
+        with held(workers, "both simulations at the far end"):
+            with inside(one.side):
+                one.env.client.remove_peer(two.id)
+            assert stand(one, second) == {"queued"}
+        wait_until(lambda: not simulating(workers), "the workers to stop them", 60)
+        told = wait_until(lambda: two.peer(one).trouble, "the relay to hear why", 60)
+        assert "was removed here" in told
+        assert left(one, second) == 2
+        one.start_workers("own")
+        wait_until(lambda: left(one, second) == 0, "the own worker to finish them", 240)
+        for job in runs(one, second):
+            assert [one_try.outcome for one_try in job.tries] == ["revoked", "completed"]
+
+
+def stand(place: Place, project: Project) -> set[str]:
+    with inside(place.side):
+        return set(states(project, "run"))
+
+
+def runs(place: Place, project: Project) -> list[JobView]:
+    """The simulations, with their attempts."""
+    with inside(place.side):
+        found = [*project.jobs(), *project.ended_jobs().jobs]
+        return [project.job(job.id) for job in found if job.path.startswith("run")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from support.e2e_gromacs import ALA2, mdp_text, start
 from support.namespaces import Side, connect, inside, neighbours
 from support.peering import id_of, open_server, servers
 
-_SHORT = {"lease_s": 60.0}
+_LONG = {"lease_s": 60.0}
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,19 @@ class Place:
 
 
 @contextlib.contextmanager
-def row(root: Path, *names: str, **settings: Any) -> Iterator[tuple[list[Place], list[Side]]]:
+def row(
+    root: Path, *names: str, **settings: Mapping[str, Any]
+) -> Iterator[tuple[list[Place], list[Side]]]:
     """Running servers, each with a cable to the next one; and the far end of each cable.
 
-    Neighbours are peers, both ways.
+    Neighbours are peers, both ways. ``settings`` are those of a server, by its name.
     """
     with neighbours(len(names)) as sides, servers(root, *names) as envs:
         places = []
         for env, side in zip(envs, sides, strict=True):
             env.address = side.address
             with inside(side):
-                open_server(env, **{**_SHORT, **settings})
+                open_server(env, **{**_LONG, **settings.get(env.root.name, {})})
             places.append(Place(env, side))
         cables = [join(one, other) for one, other in itertools.pairwise(places)]
         yield places, cables
