@@ -112,12 +112,13 @@ def test_in_a_chain_a_killed_relay_a_cut_line_and_a_removed_peer_cost_no_job(
         first = one.new_project("a")
         give(one, first, 2, steps)
         with held(workers, "both simulations at the far end"):
+            before = [len(job.tries) for job in runs(one, first)]
             two.env.kill_server()
             with inside(two.side):
                 two.env.start_server()
             wait_until(lambda: two.peer(one).last_contact, "the relay to go on", 60)
             wait_until(lambda: two.peer(three).last_contact, "its workers' server to go on", 60)
-            assert [len(job.tries) for job in runs(one, first)] == [1, 1]
+            assert [len(job.tries) for job in runs(one, first)] == before
 
             cables[1].drop("INPUT")
             cables[1].drop("OUTPUT")
@@ -143,7 +144,9 @@ def test_in_a_chain_a_killed_relay_a_cut_line_and_a_removed_peer_cost_no_job(
         one.start_workers("own")
         wait_until(lambda: left(one, second) == 0, "the own worker to finish them", 240)
         for job in runs(one, second):
-            assert [one_try.outcome for one_try in job.tries] == ["revoked", "completed"]
+            outcomes = [one_try.outcome for one_try in job.tries]
+            assert outcomes[-2:] == ["revoked", "completed"]
+            assert outcomes.count("completed") == 1
 
 
 def stand(place: Place, project: Project) -> set[str]:

@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.errors import NotAllowed
 from copernicus.protocol import Assignment, LeaseRequest, ResultRequest
-from copernicus.scheduling.lending import HOP_LIMIT, core_seconds, is_work
+from copernicus.scheduling.lending import HOP_LIMIT, PREFIX, core_seconds, is_work
 from copernicus.scheduling.messages import Verdict
 from copernicus.scheduling.rows import job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
@@ -71,7 +71,10 @@ def for_peer(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
 
 
 def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
-    """Take a result; if a peer brings it, its work is counted with it."""
+    """Take a result; if a peer brings it, its work is counted with it.
+
+    What comes after its job went back to another peer is of no use here, so neither side counts it.
+    """
     place = job_of_attempt(ended.attempt)
     peers = batch.holdings.peers
     if worker not in peers.records or place is None:
@@ -79,11 +82,13 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
     batch.job_row(place[0])
     rows = batch.holdings.scheduler.attempt_rows(place[0])
     verdict = batch.result(worker, ended)
+    lent = peers.lent.get(place[0])
+    if lent is None and place[0].startswith(PREFIX):
+        return "superseded"
     attempt = next((row for row in rows if row.id == ended.attempt), None)
     if verdict == "accepted" and attempt is not None and is_work(ended):
         held_s = batch.now - attempt.granted + _TOLERANCE_S
         took = core_seconds(ended.record, attempt.cores, held_s)
-        lent = peers.lent.get(place[0])
         project = lent.project if lent is not None else place[0].partition(".")[0]
         key, used = peers.use("borrowed", worker, project, took)
         batch.write(lambda tx: keep_used(tx, key, used))
