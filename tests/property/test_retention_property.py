@@ -10,15 +10,17 @@ import msgspec
 
 from copernicus.engine import retention
 from copernicus.engine.retention import Kept
+from copernicus.engine.transaction import unwanted
 from copernicus.errors import UserError
 from copernicus.model import edits as ed
 from copernicus.model import events as ev
+from copernicus.model.effects import Effect, Evaluate
 from copernicus.model.retention import Retention
 from copernicus.model.values import File, files_in
 from copernicus.sdk import Net, workflow
 from support.world import World, task_spec
 
-STEPS, SEEDS = 80, 40
+STEPS, SEEDS = 80, 24
 RULES = (
     Retention(0.0),
     Retention(None, {"m.two": 0.0}),
@@ -34,13 +36,18 @@ _SOURCES = (ev.InputSet, ev.PinSet, ev.ItemAppended, ev.ItemReplaced)
 
 @workflow(outputs={"y": Any})
 async def loop(net: Net, n: int, x: Any):
-    """Steps, each from what the one before gave; every second one from what it was told of it."""
+    """Steps, each from what the one before gave; every second one from what it was told of it.
+
+    Of what is made of it besides, it is told too, and does nothing with that.
+    """
     last: Any = x
     for step in range(n):
         made = net.call("m.two", key=("step", step), x=last)
-        net.call("m.look", key=("look", step), x=made.out.b)
+        seen = net.call("m.look", key=("look", step), x=made.out.b)
         net.output(y=made.out.a)
-        last = await made.out.a if step % 2 else made.out.a
+        if step % 2:
+            await seen.out.y
+        last = await made.out.b if step % 2 else made.out.a
 
 
 def made_of(*things: object) -> dict[str, Any]:
@@ -69,6 +76,13 @@ class Disk(World):
             if isinstance(event, _SOURCES):
                 self.sources |= hashes(event)
 
+    def carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Evaluate(start):
+                told = [answer.value for answer in start.answers]
+                assert hashes(told) <= self.here, f"{start.path} is told of a file that went"
+        super().carry_out(effect)
+
     def give(self, value: Any) -> Any:
         self.here |= hashes(value)
         return value
@@ -91,20 +105,29 @@ class Disk(World):
         )
         since = {made.id: 0.0 for made in retention.unused(self.state, kept)}
         planned = retention.plan(self.state, rules, since, now, kept)
+        before = self.seen()
         if planned.going:
             self._took(retention.drop(self.state, planned, now))
             self.here -= planned.going.keys()
             self.went |= planned.going.keys()
-        assert not planned.going.keys() & self.seen(), "what is seen was removed"
+        assert not planned.going.keys() & (before | self.seen()), "what is seen was removed"
         assert self.sources <= self.here, "what was given was removed"
         again = retention.plan(self.state, rules, since, now, kept)
         assert again.going == {}, "one removal is all"
 
     def seen(self) -> set[str]:
-        """Every file of what stands: values and their makers' inputs, those of work under way."""
+        """Every file of what stands: values and their makers' inputs, those of work under way.
+
+        A value is what a user sees at the path, whoever has made it.
+        """
         found: set[str] = set()
-        for instance in self.state.instances.values():
-            for element in [] if instance.retired else instance.listed():
+        for path, instance in self.state.instances.items():
+            if unwanted(self.state, instance):
+                continue
+            if not instance.mapped:
+                for port in self.state.spec(instance).outputs:
+                    found |= hashes(self.value(f"{path}.out.{port.name}"))
+            for element in instance.listed():
                 for name in (element.success, element.open, element.ended):
                     if name is not None:
                         made = self.state.activations[name]
@@ -121,10 +144,15 @@ def change(random: Random, worlds: list[Disk]) -> None:
     elif pick < 0.4:
         edits = (ed.SetInput("many.in.x", random.sample([1, 2, 3, 4, 5], random.randint(1, 4))),)
     elif pick < 0.55:
-        edits = (ed.SetInput("loop.in.n", random.randint(1, 5)),)
+        edits = (ed.SetInput("loop.in.n", random.choice([1, 1, 2, 3, 5])),)
+        if random.random() < 0.5:
+            # What it gave is shown, and stale, though its step may be retired.
+            edits += (ed.SetInput("loop.in.x", value),)
     elif pick < 0.65:
         edits = (ed.SetInput("loop.in.x", value),)
-    elif pick < 0.75:
+    elif pick < 0.7:
+        edits = (ed.SetInput("loops.in.x", random.sample([1, 2, 3], random.randint(1, 3))),)
+    elif pick < 0.76:
         name = random.choice(["late", "look"])
         there = name in worlds[0].state.instances
         edits = (
@@ -136,8 +164,9 @@ def change(random: Random, worlds: list[Disk]) -> None:
             )
         )
     else:
+        count = random.randint(1, 8)
         for world in worlds:
-            for name in list(world.queue)[: 1 + int(pick * 10) % 3]:
+            for name in list(world.queue)[:count]:
                 world.finish(name)
         return
     reuse = random.random() < 0.5
@@ -165,6 +194,7 @@ def test_nothing_that_is_used_goes_and_all_comes_to_the_same_end():
             world.add("many", "m.two", x=[1, 2, 3], mapped=["x"])
             world.add("both", "m.both", x="one.out.a", z="many.out.b")
             world.add("loop", "w.loop", n=2, x="one.out.b")
+            world.add("loops", "w.loop", n=4, x=[1, 2], mapped=["x"])
         random, rules = Random(seed), RULES[seed % len(RULES)]
         frugal, generous = worlds
         for step in range(STEPS):
@@ -179,5 +209,5 @@ def test_nothing_that_is_used_goes_and_all_comes_to_the_same_end():
         frugal.check()
         went += len(frugal.went)
         again += len(frugal.state.activations) - len(generous.state.activations)
-    assert went > 20 * SEEDS, "files went"
+    assert went > 10 * SEEDS, "files went"
     assert again > 0, "and some were made again"
