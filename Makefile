@@ -27,7 +27,8 @@ PARTS := gromacs environment-modules fault-tools postgresql openmpi slurm crate-
 
 # The stories that servers go through on a PostgreSQL, too.
 ALSO_ON_POSTGRESQL := $(addprefix tests/e2e/test_,server_truth.py gromacs_stories.py \
-	worker_endings.py evaluators.py)
+	worker_endings.py evaluators.py \
+	how_to_disk.py::test_a_file_that_went_is_told_from_one_that_is_lost)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
