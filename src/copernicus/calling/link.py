@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import aiohttp
 import msgspec
 
 from copernicus.blobs import DamagedBlob
 from copernicus.calling.clocks import refusal
-from copernicus.calling.wire import Answer, Lines
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -23,42 +24,124 @@ from copernicus.errors import (
 )
 from copernicus.protocol import ErrorBody
 from copernicus.security.certificates import tls_name
+from copernicus.security.sockets import DEAD_PEER_OPTIONS
 
 T = TypeVar("T")
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 30.0
+_CONNECT_S = 10.0
+_IDLE_S = 60.0
+_MOST_CONNECTIONS = 64
+# A chunk over the slowest line that is of any use; who has stopped to read is given up then.
+_LONGEST_S = 300.0
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
 _MSGPACK = "application/msgpack"
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 _encoder = msgspec.msgpack.Encoder()
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What the server says, whatever that is."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
 class _Session:
-    """The connections made with one certificate."""
+    """The connections made with one certificate to servers of one name; kept for what follows."""
 
     def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
-        self.lines = Lines(context, server_name)
+        self._context = context
+        self._server_name = server_name
+        self._client: aiohttp.ClientSession | None = None
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
 
     @contextlib.contextmanager
-    def used(self) -> Iterator[Lines]:
+    def used(self) -> Iterator[_Session]:
         """Keep it open meanwhile."""
         self._users += 1
         self._unused.clear()
         try:
-            yield self.lines
+            yield self
         finally:
             self._users -= 1
             if not self._users:
                 self._unused.set()
 
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        content: bytes | None,
+        silence_s: float,
+    ) -> Answer:
+        """One request. ``silence_s``: how long nothing may be heard once it is sent.
+
+        Raises:
+            aiohttp.ClientError, OSError: No connection can be had, or it broke.
+        """
+        limits = aiohttp.ClientTimeout(
+            total=silence_s + _LONGEST_S, sock_connect=_CONNECT_S, sock_read=silence_s
+        )
+        async with self._opened().request(
+            method,
+            url,
+            data=content,
+            headers=headers,
+            timeout=limits,
+            server_hostname=self._server_name,
+            allow_redirects=False,
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._context,
+                    limit=_MOST_CONNECTIONS,
+                    keepalive_timeout=_IDLE_S,
+                    socket_factory=_socket,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            )
+        return self._client
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._client is not None:
+            await self._client.close()
+
     async def close_when_unused(self) -> None:
         """Close it when the last request has been answered."""
         await self._unused.wait()
-        await self.lines.close()
+        await self.close()
+
+
+class _Socket(socket.socket):
+    """A socket that is the event loop's to close, once the loop was given it.
+
+    uvloop closes the number of one that is reset at once, and lets go of the object afterwards: an
+    ordinary one would close its number again then, whoever has got that by now.
+    """
+
+    def __del__(self) -> None:
+        self.detach()
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol = address[:3]
+    made = _Socket(family, kind, protocol)
+    for option in DEAD_PEER_OPTIONS:
+        made.setsockopt(*option)
+    return made
 
 
 class Link:
@@ -89,7 +172,7 @@ class Link:
         """Close every connection."""
         for task in self._closing:
             task.cancel()
-        await self._session.lines.close()
+        await self._session.close()
 
     async def send(
         self,
@@ -106,8 +189,8 @@ class Link:
             ServerUnreachable: No address answers; the message says what each of them did.
             CopernicusError: The server refused, by its class in ``errors``.
         """
-        with self._session.used() as lines:
-            answer = await self._try_each(lines, method, path, headers, content, timeout_s)
+        with self._session.used() as session:
+            answer = await self._try_each(session, method, path, headers, content, timeout_s)
         if answer.status_code >= 400:
             raise _refusal(answer, path)
         self.on_answer()
@@ -115,7 +198,7 @@ class Link:
 
     async def _try_each(
         self,
-        lines: Lines,
+        session: _Session,
         method: str,
         path: str,
         headers: Mapping[str, str] | None,
@@ -125,9 +208,9 @@ class Link:
         problems = []
         for url in list(self._urls):
             try:
-                answer = await lines.ask(url, method, path, headers, content, timeout_s)
-            except OSError as error:
-                problems.append(f"{url}: {str(error) or type(error).__name__}")
+                answer = await session.ask(method, url + path, headers, content, timeout_s)
+            except (aiohttp.ClientError, OSError) as error:
+                problems.append(f"{url}: {_trouble(error, timeout_s)}")
                 continue
             if url != self._urls[0]:
                 self._urls.remove(url)
@@ -178,6 +261,21 @@ class Link:
                 on_trouble(error, wait)
                 await _pause(wait, until)
                 delay = min(delay * 2, self._longest_delay_s)
+
+
+def _trouble(error: Exception, silence_s: float) -> str:
+    """What went wrong, in words that do not name the library."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"no connection within {_CONNECT_S:g} s"
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return f"no answer within {silence_s:g} s"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "what answers does not speak HTTP"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return str(error.os_error)
+    return str(error) or type(error).__name__
 
 
 def decode(data: bytes, form: type[T]) -> T:
