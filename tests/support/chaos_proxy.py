@@ -26,6 +26,7 @@ class Way:
     Attributes:
         delay_s: for each piece, in order.
         cut_after: the connection that brings so many bytes more is reset, once.
+        cut_next: after each cut, the bytes until the next; after the last, all is ``held``.
         held: pieces wait until this is over, as in a partition that heals.
         lost: pieces vanish and nobody is told: the connection is half open for ever.
         bytes: that were passed on so far.
@@ -34,6 +35,7 @@ class Way:
 
     delay_s: float = 0.0
     cut_after: int | None = None
+    cut_next: list[int] = field(default_factory=list)
     held: bool = False
     lost: bool = False
     record: bool = False
@@ -72,7 +74,7 @@ class ChaosProxy:
         """All passes as it should; what was held back first."""
         for way in (self.up, self.down):
             way.held = way.lost = False
-            way.delay_s, way.cut_after = 0.0, None
+            way.delay_s, way.cut_after, way.cut_next = 0.0, None, []
         self.refuse = False
         self._loop.call_soon_threadsafe(self._stir)
 
@@ -225,6 +227,9 @@ class ChaosProxy:
     async def _cut(self, way: Way, piece: bytes, to: asyncio.StreamWriter) -> None:
         first = piece[: way.cut_after]
         way.cut_after = None
+        if way.cut_next:
+            way.cut_after = way.cut_next.pop(0)
+            way.held = not way.cut_next
         to.write(first)
         await to.drain()
         self._passed(way, len(first))
