@@ -215,6 +215,9 @@ class TestDurability:
             with pytest.raises(ServerBusy, match=r"no space left.*nothing was lost") as caught:
                 store.put_bytes(random.Random(2).randbytes(4 * CHUNK_SIZE))
             assert str(disk / "blobs") in caught.value.message
+            several = [random.Random(number).randbytes(60_000) for number in range(100)]
+            with pytest.raises(ServerBusy, match=r"no space left.*nothing was lost"):
+                store.put_all(several)
             with pytest.raises(ServerBusy, match=str(disk)):
                 store.export(first.sha256, disk / "copy")
             assert everything(store, first.sha256) == BIG
@@ -292,4 +295,6 @@ def test_other_failures_of_the_disk_are_not_called_a_full_one(local, monkeypatch
     monkeypatch.setattr("copernicus.blobs.folder._sync_content", fail)
     with pytest.raises(OSError, match="Input/output error"):
         local.put_bytes(SMALL)
+    with pytest.raises(OSError, match="Input/output error"):
+        local.put_all([b"one", b"two", b"three"])
     assert not any(path.is_file() for path in local._objects.path.rglob("*"))

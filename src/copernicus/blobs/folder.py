@@ -11,10 +11,12 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 from obstore.store import LocalStore
 
@@ -28,6 +30,10 @@ _sync_content = getattr(os, "fdatasync", os.fsync)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = "tmp"
+_AT_ONCE = 8
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -86,6 +92,15 @@ def export_file(path: Path, pieces: Iterable[bytes], *, durable: bool) -> None:
         sync_folder(folder)
 
 
+def _done(work: Callable[[T], R], thing: T) -> Future[R]:
+    over: Future[R] = Future()
+    try:
+        over.set_result(work(thing))
+    except Exception as error:  # noqa: BLE001 - for whoever asks for the result
+        over.set_exception(error)
+    return over
+
+
 class Folder(Objects):
     """Objects by key in a folder of this machine.
 
@@ -106,31 +121,56 @@ class Folder(Objects):
 
     def publish(self, key: str, data: bytes) -> None:
         """As ``Objects.publish``: the content is on the disk before the name is given."""
-        path = self.path / key
+        self.publish_all([(key, data)])
+
+    def publish_all(self, several: Sequence[tuple[str, bytes]]) -> None:
+        """As ``publish``; the disk is waited for once, not for one object after the other."""
         with self._watched(), room_in(self.path):
-            temporary = write_temporary(
-                self._temporary / "put", [data], mode=0o600, durable=self._durable
-            )
+            written = self._together(self._write, [data for _, data in several])
             try:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                passing("blob.written")
-                with self._guard:
-                    temporary.replace(path)
-                passing("blob.renamed")
+                for (key, _), temporary in zip(several, written, strict=True):
+                    self._name(temporary.result(), key)
             except BaseException:
-                temporary.unlink(missing_ok=True)
+                for temporary in written:
+                    if temporary.exception() is None:
+                        temporary.result().unlink(missing_ok=True)
                 raise
 
+    def _write(self, data: bytes) -> Path:
+        return write_temporary(self._temporary / "put", [data], mode=0o600, durable=self._durable)
+
+    def _name(self, temporary: Path, key: str) -> None:
+        path = self.path / key
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        passing("blob.written")
+        with self._guard:
+            temporary.replace(path)
+        passing("blob.renamed")
+
+    def _together(self, work: Callable[[T], R], things: Sequence[T]) -> list[Future[R]]:
+        """What came of doing this with each, when all are over."""
+        if len(things) == 1:
+            return [_done(work, things[0])]
+        over = [self._threads.submit(work, one) for one in things]
+        wait(over)
+        return over
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="blobs")
+
     def settle(self, keys: Iterable[str]) -> None:
-        """Fsync each folder that holds one of these names, once.
+        """Fsync each folder that holds one of these names, once, and all at the same time.
 
         The folders above it follow the first time: whoever made it may have died before that.
         """
         if not self._durable:
             return
         with self._watched(), room_in(self.path):
-            for folder in sorted({(self.path / key).parent for key in keys}):
-                sync_folder(folder)
+            folders = sorted({(self.path / key).parent for key in keys})
+            for synced in self._together(sync_folder, folders):
+                synced.result()
+            for folder in folders:
                 if folder not in self._anchored:
                     for above in folder.relative_to(self.path).parents:
                         sync_folder(self.path / above)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,11 @@ class Objects:
         """Store an object whole, replacing any; its *name* may need ``settle`` to last."""
         with _answering():
             self._store.put(key, data, use_multipart=False)
+
+    def publish_all(self, several: Sequence[tuple[str, bytes]]) -> None:
+        """Store some objects, as ``publish`` does each."""
+        for key, data in several:
+            self.publish(key, data)
 
     def settle(self, keys: Iterable[str]) -> None:
         """Return when the names of these objects are durable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Set
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 from obstore.store import LocalStore, ObjectStore
@@ -202,15 +202,17 @@ class BlobStore:
 
         Raises ``ServerBusy`` if there is no space left.
         """
-        kept: dict[str, bool] = {}
+        small: dict[str, bytes] = {}
         for data in several:
             if len(data) > CHUNK_SIZE:
                 self.put_bytes(data)
-                continue
-            key = chunk_key(sha256(data).hexdigest())
-            if key not in kept:
-                kept[key] = self._keep(key, data)
-        self._settle([key for key, is_new in kept.items() if is_new])
+            else:
+                small[chunk_key(sha256(data).hexdigest())] = data
+        standing = {key: self._standing(key, data) for key, data in small.items()}
+        self._objects.publish_all(
+            [(key, data) for key, data in small.items() if standing[key] == "absent"]
+        )
+        self._settle([key for key, found in standing.items() if found != "settled"])
 
     def put_stream(self, pieces: Iterable[bytes]) -> Manifest:
         """Store what an iterator yields as a blob. Raises ``ServerBusy`` if there is no space."""
@@ -285,7 +287,14 @@ class BlobStore:
                 yield piece
 
     def _keep(self, key: str, data: bytes) -> bool:
-        """Have this object; whether its name has to be settled.
+        """Have this object; whether its name has to be settled."""
+        standing = self._standing(key, data)
+        if standing == "absent":
+            self._objects.publish(key, data)
+        return standing != "settled"
+
+    def _standing(self, key: str, data: bytes) -> Literal["settled", "present", "absent"]:
+        """Whether this object is here, and whether its name is known to be durable.
 
         What is there is compared, not believed: it may have rotted, or be what a power cut left
         of a store that is not durable. What was settled a moment ago need not be synced again.
@@ -295,10 +304,8 @@ class BlobStore:
         except FileNotFoundError:
             same = False
         if same and self._recent.within(key, FRESH_SECONDS):
-            return False
-        if not (same and self._objects.revive(key)):
-            self._objects.publish(key, data)
-        return True
+            return "settled"
+        return "present" if same and self._objects.revive(key) else "absent"
 
     def _settle(self, keys: list[str]) -> None:
         self._objects.settle(keys)
