@@ -44,8 +44,8 @@ def cli() -> str:
         "# Commands",
         "All commands have `--help` and `--json` (one JSON document on standard output; errors as "
         '`{"error": {"code", "message"}}` on standard error). Commands that ask a server have '
-        "`--profile NAME` (`CPC_PROFILE`), those about a project `--project NAME` (`-p`, "
-        "`CPC_PROJECT`).",
+        "`--profile NAME` (`CPC_PROFILE`) and `--on PEER` (`CPC_ON`), those about a project "
+        "`--project NAME` (`-p`, `CPC_PROJECT`).",
         "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no login, 4 the server does not "
         "answer. `CPC_CONFIG_DIR` is the folder with the logins, `CPC_SERVER_DIR` the default "
         "folder of a server, `CPC_WORK_DIR` that of a worker; `CPC_DEBUG=1` shows where an error "

@@ -137,6 +137,10 @@ class Env:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("CPC_")}
         return {**kept, "CPC_CONFIG_DIR": str(self.config), **self.variables, **more}
 
+    def command(self) -> list[str]:
+        """What ``cpc`` is, to be run by the test itself with ``environment``."""
+        return list(_cpc("", ""))
+
     def run(
         self, *arguments: object, stdin: str = "", python: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:

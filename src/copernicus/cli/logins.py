@@ -11,13 +11,13 @@ from cyclopts import Parameter
 from copernicus.cli.options import AT_SERVER, LOCAL, AtServer, Local
 from copernicus.cli.output import emit, note
 from copernicus.cli.session import client_for, confirm, read_password
-from copernicus.errors import CopernicusError, UserError
+from copernicus.errors import BadValue, CopernicusError, UserError
 
 PasswordFile = Annotated[Path | None, Parameter(name="--password-file", allow_leading_hyphen=True)]
 
 
 def login(
-    server: str,
+    server: str | None = None,
     /,
     *,
     user: Annotated[str | None, Parameter(name=["--user", "-u"])] = None,
@@ -27,12 +27,15 @@ def login(
         Path | None, Parameter(name="--token-file", allow_leading_hyphen=True)
     ] = None,
     profile: str | None = None,
+    on: Annotated[str | None, Parameter(env_var="CPC_ON", show_env_var=False)] = None,
     options: Local = LOCAL,
 ) -> None:
     """Log in.
 
     Args:
         server: The server's client bundle (client.cpc), or its address: https://host:14807
+        on: In place of an address, the whole id of a peer of the current server, through which it
+            is reached.
         user: Your name at that server; default: asked for.
         server_id: The id that the server must have; its administrator knows it.
         password_file: A file with the password (- is standard input); default: asked for.
@@ -41,14 +44,22 @@ def login(
         options: Common ones.
     """
     from copernicus.client import Client
+    from copernicus.client.profiles import Profiles
 
-    if token_file is not None:
+    if (server is None) == (on is None):
+        raise BadValue("say where: a bundle or an address, or the id of a peer with --on")
+    if on is not None and token_file is not None:
+        raise BadValue("through another server, log in with name and password")
+    if token_file is not None and server is not None:
         token = read_password(token_file)
         client = Client.with_token(server, token, server_id, profile=profile)
     else:
         name = user or _ask_user()
         password = read_password(password_file, f"Password of {name}: ")
-        client = Client.login(server, name, password, server_id, profile=profile)
+        through = None if on is None else Profiles().get()[0]
+        client = Client.login(
+            server or on or "", name, password, server_id, profile=profile, through=through
+        )
     data = {
         "user": client.profile.user,
         "admin": client.profile.admin,

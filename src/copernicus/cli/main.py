@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 USAGE = 2
 INTERRUPTED = 130
 COMPLETE = "__complete"
+ON, ON_VARIABLE = "--on", "CPC_ON"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +63,8 @@ def _run(tokens: list[str]) -> int:
 
     from copernicus.cli.app import build
 
+    if tokens[:1] == [ON] and len(tokens) > 1:
+        return _on(tokens[1], tokens[2:])
     app = build()
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
@@ -69,6 +72,19 @@ def _run(tokens: list[str]) -> int:
         _say(tokens, "usage", _misuse(tokens, error))
         return USAGE
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _on(peer: str, tokens: list[str]) -> int:
+    """A command at a peer: ``cpc --on PEER ...``, before or after the command's name."""
+    before = os.environ.get(ON_VARIABLE)
+    os.environ[ON_VARIABLE] = peer
+    try:
+        return _run(tokens)
+    finally:
+        if before is None:
+            del os.environ[ON_VARIABLE]
+        else:
+            os.environ[ON_VARIABLE] = before
 
 
 def _offer(words: list[str]) -> int:

@@ -27,6 +27,9 @@ class AtServer(Local):
     profile: Annotated[str | None, Parameter(env_var="CPC_PROFILE", show_env_var=False)] = None
     """Login to use (cpc profile list); default: the current one."""
 
+    on: Annotated[str | None, Parameter(env_var="CPC_ON", show_env_var=False)] = None
+    """A peer of that server (its id): work there, through the server."""
+
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True)

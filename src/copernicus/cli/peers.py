@@ -88,6 +88,7 @@ def _show(options: AtServer, peer: PeerView) -> None:
         ("cores", str(peer.cores or "no limit")),
         ("core-hours", f"{peer.hours:g}" if peer.hours else "no limit"),
         ("may run", ", ".join(peer.projects) or "all projects"),
+        ("people let through", str(peer.clients or "nobody")),
         ("lent now", _held(peer.lent, peer.lent_cores)),
         ("borrowed now", _held(peer.borrowed, peer.borrowed_cores)),
         *(("lent", _told(usage)) for usage in peer.lent_usage),
@@ -233,6 +234,7 @@ def limit(
     cores: int | None = None,
     hours: float | None = None,
     projects: Annotated[str | None, Parameter(show_default=False)] = None,
+    clients: int | None = None,
     options: AtServer = AT_SERVER,
 ) -> None:
     """Limit what is lent to a peer, and by it.
@@ -242,10 +244,11 @@ def limit(
         cores: The most at a time, in each direction; 0: no limit.
         hours: Core-hours in all, in each direction, after which nothing more is lent; 0: no limit.
         projects: The only ones of this server whose jobs it may run, with commas; all: any.
+        clients: The most connections of people let through at a time, either way; 0: none.
         options: Common ones.
     """
-    if cores is None and hours is None and projects is None:
-        raise BadValue("say what to limit: --cores, --hours or --projects")
+    if all(one is None for one in (cores, hours, projects, clients)):
+        raise BadValue("say what to limit: --cores, --hours, --projects or --clients")
     named = None if projects is None else [one.strip() for one in projects.split(",")]
     client = client_for(options)
     made = client.change_peer(
@@ -253,6 +256,7 @@ def limit(
         cores=cores,
         hours=hours,
         projects=[] if named == ["all"] else named,
+        clients=clients,
     )
     _show(options, made)
 

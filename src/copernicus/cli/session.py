@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def client_for(options: AtServer) -> Client:
-    """The server of the chosen (or current) profile."""
+    """The server of the chosen (or current) profile, or a peer of it (``--on``)."""
     from copernicus.client import Client
 
-    return Client(options.profile)
+    return Client(options.profile, on=options.on)
 
 
 def project_for(options: InProject) -> Project:

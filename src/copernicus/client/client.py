@@ -12,12 +12,13 @@ import msgspec
 from copernicus.calling.addresses import server_url
 from copernicus.client.accounts import Administering
 from copernicus.client.files import Progress
-from copernicus.client.login import Confirm, find_server
+from copernicus.client.login import Confirm, find_server, find_through
 from copernicus.client.peers import Peering
 from copernicus.client.profiles import Profile, Profiles
 from copernicus.client.project import Project
+from copernicus.client.through import Gateway
 from copernicus.client.transport import Transport
-from copernicus.errors import CopernicusError, NotAuthenticated, NotFound
+from copernicus.errors import BadValue, CopernicusError, NotAuthenticated, NotFound
 from copernicus.model.pools import Provision
 from copernicus.protocol import (
     BundleReply,
@@ -45,14 +46,20 @@ class Client(Administering, Peering):
     Args:
         profile: the name of another one (``cpc profile list``).
         config: the folder with the profiles; default: ``CPC_CONFIG_DIR``, or the platform's.
+        on: the id (or its beginning) of a peer of that profile's server: work with the peer,
+            through the server, as the user that logged in there (``login(..., through=...)``).
 
     Raises:
         NotAuthenticated: there is no login.
     """
 
-    def __init__(self, profile: str | None = None, *, config: Path | None = None) -> None:
+    def __init__(
+        self, profile: str | None = None, *, config: Path | None = None, on: str | None = None
+    ) -> None:
         profiles = Profiles(config)
         name, stored = profiles.get(profile)
+        if on:
+            name, stored = profiles.through(name, on)
         if not stored.token:
             raise NotAuthenticated(f"You are logged out of {stored.urls[0]}: cpc login")
         self._start(stored, name, profiles)
@@ -67,8 +74,11 @@ class Client(Administering, Peering):
         self.profile = profile
         self.profile_name = name
         self._profiles = profiles
+        gateway = None
+        if profile.via:
+            gateway = _gateway(profiles or Profiles(), profile.via)
         self._transport = Transport(
-            profile.server_id, profile.urls, profile.ca_pem, profile.token, profile.user
+            profile.server_id, profile.urls, profile.ca_pem, profile.token, profile.user, gateway
         )
 
     @classmethod
@@ -83,6 +93,7 @@ class Client(Administering, Peering):
         config: Path | None = None,
         confirm: Confirm | None = None,
         save: bool = True,
+        through: str | None = None,
     ) -> Self:
         """Log in, and remember it as the current profile.
 
@@ -96,6 +107,8 @@ class Client(Administering, Peering):
             confirm: asked with (address, id) where neither bundle, nor ``server_id``, nor an
                 earlier login says which server it is; default: a question on the terminal.
             save: False keeps the login in this object only.
+            through: the profile at a server of which ``server``, given by its id, is a peer: it is
+                reached through that one, which stays the current profile.
 
         Raises:
             NotAuthenticated: wrong name or password.
@@ -104,13 +117,17 @@ class Client(Administering, Peering):
         """
         profiles = Profiles(config)
         expected = server_id or (profiles.known_id(_url(server)) if save else None)
-        bundle = find_server(server, expected, confirm)
-        transport = Transport(bundle.server_id, bundle.urls, bundle.ca_pem)
+        gateway = None if through is None else _gateway(profiles, through)
+        if gateway is None:
+            bundle = find_server(server, expected, confirm)
+        else:
+            bundle = find_through(gateway, str(server))
+        transport = Transport(bundle.server_id, bundle.urls, bundle.ca_pem, gateway=gateway)
         try:
             reply = transport.post("/v1/login", LoginRequest(user, password), LoginReply)
         finally:
             transport.close()
-        return cls._remember(bundle, reply, profiles, profile, save=save)
+        return cls._remember(bundle, reply, profiles, profile, save=save, via=through or "")
 
     @classmethod
     def with_token(
@@ -161,8 +178,10 @@ class Client(Administering, Peering):
         profile: str | None,
         *,
         save: bool,
+        via: str = "",
     ) -> Self:
-        name = profile or profiles.free_name(reply.user, bundle.urls[0], bundle.server_id)
+        url = f"https://{bundle.server_id[:8]}" if via else bundle.urls[0]
+        name = profile or profiles.free_name(reply.user, url, bundle.server_id)
         made = Profile(
             bundle.server_id,
             bundle.urls,
@@ -172,9 +191,10 @@ class Client(Administering, Peering):
             reply.expires,
             reply.admin,
             _kept_project(profiles, name, bundle.server_id) if save else "",
+            via,
         )
         if save:
-            profiles.put(name, made, current=True)
+            profiles.put(name, made, current=not via)
         return cls._of(made, name, profiles if save else None)
 
     def __repr__(self) -> str:
@@ -392,6 +412,27 @@ def _url(server: Any) -> str:
         return server_url(str(server))
     except CopernicusError:
         return ""
+
+
+def _gateway(profiles: Profiles, name: str) -> Gateway:
+    """The server of a profile as one that lets its users through; an address of it that answers.
+
+    Raises:
+        BadValue: that server is reached through another one itself.
+        CopernicusError: it is not known, there is no login, or it does not answer.
+    """
+    _, near = profiles.get(name)
+    if near.via:
+        raise BadValue(f"{name} is reached through another server itself: one in between is all")
+    if not near.token:
+        raise NotAuthenticated(f"You are logged out of {near.urls[0]}, in between: cpc login")
+    transport = Transport(near.server_id, near.urls, near.ca_pem)
+    try:
+        if len(near.urls) > 1:
+            transport.get("/v1/health", Health)
+        return Gateway(near.server_id, transport.url, near.ca_pem, near.token)
+    finally:
+        transport.close()
 
 
 def _kept_project(profiles: Profiles, name: str, server_id: str) -> str:

@@ -6,6 +6,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,6 +15,10 @@ from copernicus.errors import BadSettings, NotAllowed, ServerUnreachable, Upgrad
 from copernicus.protocol import PROTOCOL, USER_PORT, Health
 from copernicus.security.bundle import ClientBundle, read_client_bundle
 from copernicus.security.identity import server_id_of
+from copernicus.security.peering import check_server_id
+
+if TYPE_CHECKING:
+    from copernicus.client.through import Gateway
 
 Confirm = Callable[[str, str], bool]
 
@@ -56,6 +61,25 @@ def find_server(
     return ClientBundle(proven, (url,), health.ca_pem)
 
 
+def find_through(gateway: Gateway, server_id: str) -> ClientBundle:
+    """What is needed to talk to a peer of the server in between, whose id is known in full.
+
+    Raises:
+        BadValue: that is no id.
+        ServerUnreachable: another server answers.
+        CopernicusError: what the server in between says.
+    """
+    from copernicus.client.through import far_url
+
+    wanted = check_server_id(server_id)
+    url = far_url(wanted)
+    health = _ask_unverified(url, gateway)
+    proven = _proven_id(url, health)
+    if proven != wanted:
+        raise ServerUnreachable(f"What answers is the server {proven}, not {wanted}")
+    return ClientBundle(proven, (url,), health.ca_pem)
+
+
 def confirm_on_terminal(url: str, server_id: str) -> bool:
     """Show the id that the server proves, and ask; False where there is nobody to ask."""
     if not sys.stdin.isatty():
@@ -65,10 +89,11 @@ def confirm_on_terminal(url: str, server_id: str) -> bool:
     return input("Is this the right server? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _ask_unverified(url: str) -> Health:
+def _ask_unverified(url: str, gateway: Gateway | None = None) -> Health:
     """Ask who is there; nothing is believed, nothing secret is sent."""
     import httpx2
 
+    from copernicus.client.through import refused
     from copernicus.client.transport import unreachable
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -76,9 +101,13 @@ def _ask_unverified(url: str) -> Health:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with httpx2.Client(verify=context, timeout=10.0) as http:
+        proxy = None if gateway is None else gateway.proxy()
+        with httpx2.Client(verify=context, timeout=10.0, proxy=proxy) as http:
             response = http.get(f"{url}/v1/health")
         return msgspec.json.decode(response.content, type=Health)
+    except httpx2.ProxyError as error:
+        assert gateway is not None
+        raise refused(gateway, error) from error
     except httpx2.TransportError as error:
         raise unreachable(url, "", error) from error
     except msgspec.DecodeError:

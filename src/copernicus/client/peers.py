@@ -61,6 +61,7 @@ class Peering:
         cores: int | None = None,
         hours: float | None = None,
         projects: Sequence[str] | None = None,
+        clients: int | None = None,
     ) -> PeerView:
         """Change what was agreed; what is ``None`` stays.
 
@@ -70,9 +71,11 @@ class Peering:
             cores: the most that are lent at a time, in each direction; 0: any number.
             hours: the core-hours after which nothing more is lent, in each direction; 0: no end.
             projects: the only ones of this server whose jobs it may run; empty: all.
+            clients: how many connections of people are let through at a time, from here to it and
+                from it to here; 0: none.
         """
         named = None if projects is None else tuple(projects)
-        change = PeerChange(priority, cores, hours, named)
+        change = PeerChange(priority, cores, hours, named, clients)
         return self._transport.put(_path(peer), change, PeerView)
 
 

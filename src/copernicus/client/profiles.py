@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from copernicus.errors import BadSettings, NotAuthenticated, NotFound
+from copernicus.errors import BadSettings, BadValue, NotAuthenticated, NotFound
 from copernicus.protocol import USER_PORT
 from copernicus.security.files import make_private_folder, read_private, write_private
 
@@ -16,7 +16,11 @@ FILE = "profiles.json"
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One login at one server. ``urls`` are tried in order; ``project`` is the current one."""
+    """One login at one server. ``urls`` are tried in order; ``project`` is the current one.
+
+    ``via`` is the name of the profile at the server through which this one is reached; empty:
+    directly.
+    """
 
     server_id: str
     urls: tuple[str, ...]
@@ -26,6 +30,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     expires: float = 0.0
     admin: bool = False
     project: str = ""
+    via: str = ""
 
     def __repr__(self) -> str:
         return f"Profile(server_id={self.server_id!r}, urls={self.urls!r}, user={self.user!r})"
@@ -102,6 +107,34 @@ class Profiles:
             known = ", ".join(sorted(stored.profiles)) or "none"
             raise NotFound(f"There is no profile {wanted!r}; there are: {known} (cpc profile list)")
         return wanted, stored.profiles[wanted]
+
+    def through(self, via: str, server: str) -> tuple[str, Profile]:
+        """The login at a server that is reached through that of the profile ``via``.
+
+        Args:
+            via: the profile at the server in between.
+            server: the id of the far one, or the beginning of it.
+
+        Raises:
+            NotAuthenticated: There is none.
+            BadValue: There are several.
+        """
+        found = {
+            name: profile
+            for name, profile in self._load().profiles.items()
+            if profile.via == via and profile.server_id.startswith(server)
+        }
+        if not found:
+            raise NotAuthenticated(
+                f"You are not logged in at {server} through {via}: cpc --on {server} login "
+                "--user NAME"
+            )
+        if len(found) > 1:
+            raise BadValue(
+                f"{server!r} means several logins: choose one with --profile, of "
+                f"{', '.join(sorted(found))}"
+            )
+        return found.popitem()
 
     def known_id(self, url: str) -> str | None:
         """The id of the server that was met at this address before; None if there were several."""

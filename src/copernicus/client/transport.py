@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 import msgspec
 
+from copernicus.client.through import Gateway, refused
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -36,10 +37,19 @@ _REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
 
 class Transport:
-    """A connection to the server ``server_id``, whichever of ``urls`` answers."""
+    """A connection to the server ``server_id``, whichever of ``urls`` answers.
+
+    ``gateway``: the server through which it is reached, if not directly.
+    """
 
     def __init__(
-        self, server_id: str, urls: Sequence[str], ca_pem: str, token: str = "", user: str = ""
+        self,
+        server_id: str,
+        urls: Sequence[str],
+        ca_pem: str,
+        token: str = "",
+        user: str = "",
+        gateway: Gateway | None = None,
     ) -> None:
         self.server_id = server_id
         self.urls = tuple(url.rstrip("/") for url in urls)
@@ -47,8 +57,12 @@ class Transport:
         self._token = token
         self._ca_pem = ca_pem
         self._extensions = server_name_extension(server_id)
+        self._gateway = gateway
         self._http = httpx2.Client(
-            verify=client_context(ca_pem), timeout=_TIMEOUT, follow_redirects=False
+            verify=client_context(ca_pem),
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            proxy=None if gateway is None else gateway.proxy(),
         )
         self._working = 0
         # A client that nobody closed must not leave its connections to the garbage collector.
@@ -192,16 +206,20 @@ class Transport:
     def _translated(self, url: str) -> Iterator[None]:
         try:
             yield
+        except httpx2.ProxyError as error:
+            assert self._gateway is not None
+            raise refused(self._gateway, error) from error
         except httpx2.TransportError as error:
-            refused = _verification(error)
-            if refused is not None and refused.verify_code in _DATES:
+            cause = _verification(error)
+            if cause is not None and cause.verify_code in _DATES:
                 note = self._ask_for_clock(url)
                 if note:
                     raise ServerUnreachable(
                         f"The certificate of {url} is not valid now by the clock of this machine."
                         + note
                     ) from error
-            raise unreachable(url, self.server_id, error) from error
+            where = url if self._gateway is None else self._gateway.url
+            raise unreachable(where, self.server_id, error) from error
 
     def _ask_for_clock(self, url: str) -> str:
         """By how much the clocks differ, from the server itself, whatever its certificate's dates.
@@ -210,7 +228,8 @@ class Transport:
         """
         context = client_context(self._ca_pem, check_dates=False)
         with contextlib.suppress(httpx2.TransportError):
-            with httpx2.Client(verify=context, timeout=10.0) as http:
+            proxy = None if self._gateway is None else self._gateway.proxy()
+            with httpx2.Client(verify=context, timeout=10.0, proxy=proxy) as http:
                 reply = http.get(f"{url}/v1/health", extensions=self._extensions)
             return clock_note(reply.headers)
         return ""

@@ -40,12 +40,14 @@ class PeerChange(msgspec.Struct, frozen=True, omit_defaults=True):
     """What to change about a peer; ``None`` leaves it. ``cores`` and ``hours`` 0: no limit.
 
     ``projects``: the only ones of this server (names or ids) whose jobs it may run; empty: all.
+    ``clients``: how many connections of people are let through at a time; 0: none.
     """
 
     priority: int | None = None
     cores: int | None = None
     hours: float | None = None
     projects: tuple[str, ...] | None = None
+    clients: int | None = None
 
 
 class PeerJoin(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -110,3 +112,4 @@ class PeerView(msgspec.Struct, frozen=True):
     lent_usage: tuple[PeerUsage, ...] = ()
     borrowed_usage: tuple[PeerUsage, ...] = ()
     trouble: str = ""
+    clients: int = 0

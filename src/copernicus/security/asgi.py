@@ -9,8 +9,10 @@ protocol class and its ``app_state`` are half private. The ASGI TLS extension is
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import uvicorn
@@ -18,6 +20,39 @@ from uvicorn._types import ASGIApplication
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 PEER_CERTIFICATE = "peer_cert"
+_NOT_PRINTED = re.compile(r"[^\x20-\x7e]")
+_LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Somebody wants a tunnel (``CONNECT target``); exactly one of the two answers is to be given.
+
+    What they send meanwhile waits.
+    """
+
+    target: str
+    headers: Mapping[str, str]
+    certificate: bytes | None
+    address: str
+    transport: asyncio.Transport
+
+    def accept(self, end: asyncio.Protocol) -> None:
+        """Open: from now on the connection is that of ``end``."""
+        self.transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        self.transport.set_protocol(end)
+        self.transport.resume_reading()
+
+    def refuse(self, status: int, code: str, message: str) -> None:
+        """Say why not, and hang up. The reason is all that libraries show of such an answer."""
+        if not self.transport.is_closing():
+            reason = _NOT_PRINTED.sub("?", f"{code}: {message}"[:_LONGEST_REASON])
+            head = f"HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            self.transport.write(head.encode("ascii"))
+            self.transport.close()
+
+
+OnConnect = Callable[[Connect], None]
 
 
 class PeerCertificateProtocol(HttpToolsProtocol):
@@ -36,6 +71,7 @@ class PeerCertificateProtocol(HttpToolsProtocol):
     _heads = 0
     _in_message = False
     _head_bytes = 0
+    _is_tunnel = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Keep the certificate for the requests of this connection, and start its deadline."""
@@ -49,6 +85,8 @@ class PeerCertificateProtocol(HttpToolsProtocol):
         """Parse, and time and measure what is not yet a request."""
         heads, in_message = self._heads, self._in_message
         super().data_received(data)
+        if self._is_tunnel:
+            return
         if self._heads != heads or self._in_message or in_message:
             self._head_bytes = 0
         else:
@@ -68,12 +106,17 @@ class PeerCertificateProtocol(HttpToolsProtocol):
         """
         if sum(len(name) + len(value) for name, value in self.headers) > self.HEADER_LIMIT:
             raise ValueError("the head of the request is too long")
+        if self.parser.get_method() == b"CONNECT":
+            self._connect()
+            return
         self._heads += 1
         self._in_message = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that the next byte begins a new head."""
+        if self._is_tunnel:
+            return
         self._in_message = False
         super().on_message_complete()
 
@@ -81,6 +124,32 @@ class PeerCertificateProtocol(HttpToolsProtocol):
         """Stop the deadline with its connection."""
         self._stop_deadline()
         super().connection_lost(exc)
+
+    def _connect(self) -> None:
+        """The connection is HTTP no more, whoever is asked for it."""
+        busy = self._answering()
+        self._is_tunnel = True
+        self._stop_deadline()
+        self._unset_keepalive_if_required()
+        self.transport.pause_reading()
+        self.connections.discard(self)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        address = self.client[0] if self.client else ""
+        target = self.url.decode("latin-1")
+        asked = Connect(target, headers, self.certificate, address, self.transport)
+        if busy:
+            asked.refuse(400, "bad_request", "Another request on this connection is not done.")
+        else:
+            self.on_connect(asked)
+
+    def on_connect(self, asked: Connect) -> None:
+        """Somebody wants a tunnel; a port of which nothing else is said makes none."""
+        asked.refuse(405, "bad_request", "This port makes no tunnels.")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """What follows a ``CONNECT`` is none of the parser's business."""
+        if not self._is_tunnel:
+            super()._unsupported_upgrade_warning()
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -95,18 +164,27 @@ class PeerCertificateProtocol(HttpToolsProtocol):
 
 
 def server_config(
-    app: ASGIApplication, context: ssl.SSLContext, *, host: str, port: int
+    app: ASGIApplication,
+    context: ssl.SSLContext,
+    *,
+    host: str,
+    port: int,
+    on_connect: OnConnect | None = None,
 ) -> uvicorn.Config:
     """The configuration of one port; several servers may run in one event loop.
+
+    ``on_connect`` is told of everybody who wants a tunnel; without it, nobody gets one.
 
     Proxy headers are not believed: behind a proxy that ends TLS no certificate arrives, so pass
     TCP through. WebSockets are off: they would leave the deadlines of this protocol class.
     """
+    members = {} if on_connect is None else {"on_connect": lambda _, asked: on_connect(asked)}
+    protocol = type("PortProtocol", (PeerCertificateProtocol,), members)
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=PeerCertificateProtocol,
+        http=protocol,
         ws="none",
         ssl_context_factory=lambda _config, _default: context,
         proxy_headers=False,

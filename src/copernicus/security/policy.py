@@ -112,6 +112,7 @@ class Action(StrEnum):
     SEE_FUNCTIONS = "function.see"
     SEE_WORKERS = "worker.see"
     SEE_QUEUE = "queue.see"
+    REACH_PEER = "peer.reach"
 
     SEE_PROJECT = "project.see"
     DOWNLOAD = "project.download"
@@ -160,6 +161,7 @@ USER_ACTIONS = frozenset(
         Action.SEE_FUNCTIONS,
         Action.SEE_WORKERS,
         Action.SEE_QUEUE,
+        Action.REACH_PEER,
     }
 )
 ADMIN_ACTIONS = frozenset(
@@ -264,6 +266,7 @@ _WORDS = {
     Action.REMOVE_FILES: "change which files this project keeps",
     Action.MANAGE_OWN_ACCOUNT: "change its account",
     Action.CREATE_PROJECT: "make projects",
+    Action.REACH_PEER: "go through this server to a peer",
     Action.MANAGE_USERS: "manage users",
     Action.MANAGE_WORKERS: "manage workers",
     Action.MANAGE_POOLS: "manage pools",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from copernicus.errors import BadSettings
 from copernicus.security.certificates import tls_name
@@ -61,6 +62,34 @@ def load_server_leaf(context: ssl.SSLContext, folder: Path) -> None:
     _load_pair(context, folder / SERVER_CERTIFICATE, folder / SERVER_KEY)
 
 
+class _Named(ssl.SSLContext):
+    """Expects one name of whatever it calls, for callers that would expect the address."""
+
+    name = ""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As its parent, but for the name."""
+        return super().wrap_socket(*args, **{**options, "server_hostname": self.name})
+
+
+def gateway_context(ca_pem: str, server_id: str) -> ssl.SSLContext:
+    """The context with which to call this one server as a proxy: only its address can be given.
+
+    Raises:
+        BadSettings: an authority that cannot be used.
+    """
+    context = _Named(ssl.PROTOCOL_TLS_CLIENT)
+    context.name = tls_name(server_id)
+    return _trusting(context, ca_pem)
+
+
+def _trusting(context: ssl.SSLContext, ca_pem: str) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    _trust(context, ca_pem, "The authority's certificate")
+    return context
+
+
 def client_context(
     ca_pem: str,
     *,
@@ -80,12 +109,9 @@ def client_context(
     Raises:
         BadSettings: an authority, certificate or key that cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context = _trusting(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ca_pem)
     if not check_dates:
         context.verify_flags |= _NO_CHECK_TIME
-    _trust(context, ca_pem, "The authority's certificate")
     if cert_file is not None and key_file is not None:
         check_private(key_file)
         _load_pair(context, cert_file, key_file)

@@ -47,6 +47,7 @@ from copernicus.server.folder import (
 )
 from copernicus.server.holdings import Holdings
 from copernicus.server.http.apps import machine_app, user_app
+from copernicus.server.http.tunnels import Tunnels
 from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
 from copernicus.server.previews import Previews
@@ -265,9 +266,18 @@ async def _listen(
         server_context(identity, require_client_certificate=False),
     ]
     apps = [machine_app(site), user_app(site)]
+    site.tunnels = tunnels = Tunnels(site)
     ports = []
-    for app, context in zip(apps, contexts, strict=True):
-        config = server_config(app, context, host=site.settings.host, port=0)  # type: ignore[arg-type]
+    for app, context, on_connect in zip(
+        apps, contexts, (tunnels.at_machine_port, tunnels.at_user_port), strict=True
+    ):
+        config = server_config(
+            app,  # type: ignore[arg-type]
+            context,
+            host=site.settings.host,
+            port=0,
+            on_connect=on_connect,
+        )
         config.timeout_graceful_shutdown = _GRACE_S
         ports.append(_Port(config))
     site.connections = lambda: [one for port in ports for one in port.server_state.connections]
@@ -282,6 +292,7 @@ async def _listen(
         asyncio.create_task(_sweeping(site, folder)),
         asyncio.create_task(_snapshots(site)),
         asyncio.create_task(keep_room(site)),
+        asyncio.create_task(tunnels.run()),
     ]
     site.relay = Relay(site)
     try:

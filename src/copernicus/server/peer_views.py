@@ -38,6 +38,7 @@ def peer_view(batch: Batch, peer: PeerRecord) -> PeerView:
         _usage(batch, "lent", peer.id),
         _usage(batch, "borrowed", peer.id),
         contact.trouble or contact.away,
+        peer.clients,
     )
 
 

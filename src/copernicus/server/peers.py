@@ -30,7 +30,8 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     ``lends``: this server works for it. ``borrows``: it works for this server. ``suspended``:
     neither does, for now. ``waits``: its administrator has yet to say yes to this server's work;
     ``asks``: this server's administrator has yet to say yes to its work. ``cores`` and ``hours``
-    bound either direction; 0: no limit.
+    bound either direction; 0: no limit. ``clients``: how many connections of people are let through
+    at a time, in either direction; 0: none.
     """
 
     id: str
@@ -47,6 +48,7 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     cores: int = 0
     hours: float = 0.0
     added: float = 0.0
+    clients: int = 0
 
     @property
     def state(self) -> PeerState:

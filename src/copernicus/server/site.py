@@ -21,6 +21,7 @@ from copernicus.settings import ServerSettings
 from copernicus.store.store import Store
 
 if TYPE_CHECKING:
+    from copernicus.server.http.tunnels import Tunnels
     from copernicus.server.previews import Previews
     from copernicus.server.provisioner import Provisioner
     from copernicus.server.relay.relay import Relay
@@ -48,6 +49,7 @@ class Site:
     room: Room
     metrics: Metrics
     relay: Relay | None = None
+    tunnels: Tunnels | None = None
     machine_port: int = 0
     user_port: int = 0
     provisioner: Provisioner = field(init=False)

@@ -173,7 +173,18 @@ def _authenticate(connection: Connection, site: Site) -> Caller:
         identity = holder_of(certificate, site)
         worker = machines.trusted(identity.worker_id)
         return Caller(Principal.worker(worker.id), address, worker=worker)
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if connection.client is not None and site.tunnels is not None:
+        address = site.tunnels.origin(*connection.client) or address
+    return session_caller(site, connection.headers.get("authorization", ""), address)
+
+
+def session_caller(site: Site, authorization: str, address: str) -> Caller:
+    """Who shows this ``Authorization`` header; nobody in particular without one.
+
+    Raises:
+        NotAuthenticated: the token is not known, or over.
+    """
+    scheme, _, token = authorization.partition(" ")
     if not token:
         return Caller(ANONYMOUS, address)
     if scheme.lower() != "bearer":

@@ -29,6 +29,7 @@ from copernicus.security.tokens import TokenKind, new_token, parse_token
 from copernicus.server.batch import Batch
 from copernicus.server.clock import wall
 from copernicus.server.http.access import AnyRequest, Caller, caller_of, does, site_of
+from copernicus.server.http.tunnels import Tunnels
 from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.machines import PEER
 from copernicus.server.peer_views import peer_view, peer_views
@@ -42,6 +43,7 @@ from copernicus.store.records import JoinTokenRecord, WorkerRecord
 _DAY_S = 86400.0
 _MANAGE = does(Action.MANAGE_PEERS)
 _MOST = 1_000_000
+_MOST_CLIENTS = 1000
 
 
 @get("/peers", opt=_MANAGE)
@@ -253,6 +255,7 @@ async def _suspend(request: AnyRequest, peer: str, *, suspended: bool) -> PeerVi
         return peer_view(batch, record)
 
     view = await site.runtime.do(change)
+    _tunnels(site).look_again()
     site.runtime.send_away(peer)
     if suspended:
         await _relay(site).give_back(peer)
@@ -270,6 +273,8 @@ async def change_peer(
         raise BadValue(f"cores is {data.cores}: it is 0 (no limit) to {_MOST}.")
     if data.hours is not None and not 0 <= data.hours < float("inf"):
         raise BadValue(f"hours is {data.hours}: it is 0 (no limit) or more.")
+    if data.clients is not None and not 0 <= data.clients <= _MOST_CLIENTS:
+        raise BadValue(f"clients is {data.clients}: it is 0 (nobody) to {_MOST_CLIENTS}.")
 
     def change(batch: Batch) -> PeerView:
         known = batch.holdings.peers.get(peer)
@@ -278,15 +283,18 @@ async def change_peer(
             priority=known.priority if data.priority is None else data.priority,
             cores=known.cores if data.cores is None else data.cores,
             hours=known.hours if data.hours is None else data.hours,
+            clients=known.clients if data.clients is None else data.clients,
         )
         _put(batch, record)
         if data.projects is not None:
             _serve(batch, record, data.projects)
         said = f"priority {record.priority} cores {record.cores} hours {record.hours:g}"
+        said += f" clients {record.clients}"
         batch.audit(caller.name, caller.address, "peer.change", f"{peer} {said}")
         return peer_view(batch, record)
 
     view = await site.runtime.do(change)
+    _tunnels(site).look_again()
     _relay(site).look_again()
     return view
 
@@ -328,6 +336,11 @@ def _remove(batch: Batch, caller: Caller, peer: str) -> None:
 def _put(batch: Batch, peer: PeerRecord) -> None:
     batch.holdings.peers.records[peer.id] = peer
     batch.write(lambda tx: keep_peer(tx, peer))
+
+
+def _tunnels(site: Site) -> Tunnels:
+    assert site.tunnels is not None
+    return site.tunnels
 
 
 def _relay(site: Site) -> Relay:

@@ -26,6 +26,8 @@ def withdraw(site: Site) -> None:
     not read any more are cut like the rest, a moment later.
     """
     site.feed.look_again()
+    if site.tunnels is not None:
+        site.tunnels.look_again()
     _cut(site, streams=False)
     asyncio.get_running_loop().call_later(_FAREWELL_S, _cut, site)
 
