@@ -59,7 +59,7 @@ def test_every_server_draws_what_it_knows_and_is_told_counts_only(tmp_path: Path
             assert ("hidden0" in said, "hidden1" in said) == (place is mine, False)
 
         draw(tmp_path, mine, there)
-        secret[0].refused(403, "tell", ServerCounts())
+        secret[0].refused(404, "tell", ServerCounts())
         stack.close()
         gone = wait_until(lambda: (o := pictured(middle, mine))["unreachable"] and o, "no answer")
         assert gone["peer"]["trouble"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from litestar import Router, get, post
 from litestar.enums import MediaType
 
-from copernicus.errors import NotAllowed
 from copernicus.protocol.servers import ServerCounts, ServersPicture
 from copernicus.security.policy import Action
 from copernicus.server.counts import bounded, picture, told_to
@@ -25,9 +24,7 @@ async def tell(request: AnyRequest) -> ServerCounts:
     """A peer that works here tells how much it has, and is told the same."""
     site, record = site_of(request), worker_of(request)
     peers = site.runtime.holdings.peers
-    peer = peers.records.get(record.id)
-    if peer is None:
-        raise NotAllowed("Only peers tell each other how much they have.")
+    peer = peers.get(record.id)
     check_peer(site, peer)
     told = bounded(await packed(request, ServerCounts))
     contact = peers.contact(peer.id)
