@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from copernicus.model.resources import Offer, ProgramOffer
-from copernicus.protocol import LeaseRequest, ResultRequest
+from copernicus.protocol import LeaseReply, LeaseRequest, ResultRequest
 from copernicus.protocol.peers import PeerJoin
 from copernicus.security.identity import Authority, create_authority, make_key_and_csr
 from copernicus.security.peering import prove, read_invitation
@@ -157,6 +157,35 @@ def test_fault_44_a_peer_that_hoards_is_held_to_its_limits(place: Place, tmp_pat
     refused = fake.refused(401, "lease", fake.asking())["message"]
     assert "was removed here" in refused
     place.admin.call("DELETE", "/v1/projects/hoard")
+    fake.close()
+
+
+def test_fault_44_a_wrong_result_of_a_peer_is_found_by_running_it_again_elsewhere(
+    place: Place, tmp_path: Path
+) -> None:
+    """The peer never gets the second run, under no request; nothing that was accepted changes."""
+    fake = FakePeer(place, tmp_path / "fake")
+    place.give_work("checked", 1)
+    (lie,) = fake.ask("lease", fake.asking(), LeaseReply).assignments
+    assert fake.complete(lie, {"said": "a lie"}) == "accepted"
+    path = "/v1/projects/checked"
+    body = {"path": "one0.out.said", "elsewhere": True}
+    run = place.admin.call("POST", f"{path}/reproductions", body)
+    for _ in range(3):
+        assert fake.ask("lease", fake.asking(name=f"again {_}"), LeaseReply).assignments == ()
+    honest = ScriptedWorker(place.server, place.admin, tmp_path / "own")
+    (given,) = honest.lease()
+    honest.complete(given, {"said": "hello"})
+    run = place.admin.get(f"{path}/reproductions/{run['job']}")
+    assert (run["state"], run["expected"], run["outputs"]) == (
+        "done",
+        {"said": "a lie"},
+        {"said": "hello"},
+    )
+    assert [one["worker"] for one in run["first"]] == [fake.id]
+    assert [one["worker"] for one in run["second"]] == [honest.id]
+    place.admin.call("DELETE", path)
+    honest.close()
     fake.close()
 
 

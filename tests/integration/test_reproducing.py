@@ -32,6 +32,7 @@ def lab(tmp_path):
         worker.complete(job, {"said": "hello!"})
         cpc = Terminal(tmp_path / "home").login(server)
         cpc("project", "use", "p")
+        worker.server = server
         yield admin, worker, cpc, job
         worker.close()
         admin.close()
@@ -90,6 +91,20 @@ def test_something_else_ends_with_5_and_says_what(lab):
     assert output["differences"] == [{"where": "said", "first": "hello!", "second": "other"}]
     assert [a["host"] for a in done.data["run"]["second"]] == ["node7"]
     assert picture(admin) == before
+
+
+def test_elsewhere_is_never_where_it_was_made(lab, tmp_path):
+    admin, worker, cpc, _ = lab
+    said = cpc.refused(1, "reproduce", "one", "--elsewhere", "--timeout", "0")
+    assert "is still queued" in said
+    assert worker.lease(wait_s=0.0) == []
+    (waiting,) = (job for job in cpc("jobs", "--json").data if job["state"] == "queued")
+    assert "elsewhere than on node7" in waiting["why"]
+    other = ScriptedWorker(worker.server, admin, tmp_path / "other", host="node8")
+    (job,) = other.lease(wait_s=20.0)
+    assert job.job == waiting["id"]
+    other.complete(job, {"said": "hello!"})
+    other.close()
 
 
 def test_what_did_not_end_well_is_not_reproduced(lab):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from copernicus.cli.options import IN_PROJECT, InProject
 from copernicus.cli.output import emit, note, one_line
@@ -27,6 +29,7 @@ def reproduce(
     *,
     tolerance: float = 0.0,
     timeout: float | None = None,
+    elsewhere: Annotated[bool, Parameter(show_default=False)] = False,
     options: InProject = IN_PROJECT,
 ) -> None:
     """Run something again and compare: ends with 0 if equal, 5 if it differs, 6 if it failed.
@@ -36,6 +39,7 @@ def reproduce(
             instance, or an activation (a12).
         tolerance: How far numbers may be apart, relative to the larger one: 1e-6.
         timeout: Seconds to wait at most; the run goes on, its result is then not looked at.
+        elsewhere: Not on the worker, nor at the peer, that made it.
         options: Common ones.
     """
     from copernicus.client.reproducing import compare, verdict_of
@@ -43,7 +47,7 @@ def reproduce(
     if not tolerance >= 0:
         raise BadValue(f"--tolerance must be 0 or more, not {tolerance}")
     project = project_for(options)
-    view = project.reproduce(path)
+    view = project.reproduce(path, elsewhere=elsewhere)
     if sys.stderr.isatty():
         note(f"{view.path} ({view.activation}) runs again as job {view.job.rpartition('.')[2]}")
     view = _awaited(project, view, timeout)

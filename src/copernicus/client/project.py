@@ -214,11 +214,15 @@ class Project(Drafting, Peeking):
         """Inputs inside workflows that somebody has set by hand."""
         return self._transport.get(f"{self._base}/pins", list[PinView])
 
-    def reproduce(self, path: str) -> ReproductionView:
-        """Run what made a value again, beside the project; nothing in the project changes."""
-        return self._transport.post(
-            f"{self._base}/reproductions", ReproduceRequest(path), ReproductionView
-        )
+    def reproduce(self, path: str, *, elsewhere: bool = False) -> ReproductionView:
+        """Run what made a value again, beside the project; nothing in the project changes.
+
+        Args:
+            path: of the value, or what else names an activation.
+            elsewhere: not on the worker, nor at the peer, that made it.
+        """
+        wanted = ReproduceRequest(path, elsewhere)
+        return self._transport.post(f"{self._base}/reproductions", wanted, ReproductionView)
 
     def reproduction(self, job: str) -> ReproductionView:
         """How far a repeated run is, and what it gave."""

@@ -10,9 +10,13 @@ from copernicus.model.jobs import AttemptRecord, Failure
 
 
 class ReproduceRequest(msgspec.Struct, frozen=True):
-    """Run what made the value at a path (or an instance, an element, an activation) again."""
+    """Run what made the value at a path (or an instance, an element, an activation) again.
+
+    ``elsewhere``: on another worker than that which made it, or at another peer.
+    """
 
     path: str
+    elsewhere: bool = False
 
 
 class ReproductionView(msgspec.Struct, frozen=True, omit_defaults=True):

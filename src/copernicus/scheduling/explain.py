@@ -100,7 +100,11 @@ def _unmatched(core: Core, row: JobRow, every: Offers) -> str:
     having = [found for found in offers if program_for(needs.program, needs.platform, found[1])]
     if not having:
         return _no_program(needs, offers)
-    labelled = [found for found in having if labels_fit(needs, found[1])]
+    elsewhere = [found for found in having if found[0].id not in needs.barred]
+    if not elsewhere:
+        hosts = ", ".join(sorted({found[0].host or found[0].id for found in having}))
+        return f"it is to run elsewhere than on {hosts}, and no other worker could run it"
+    labelled = [found for found in elsewhere if labels_fit(needs, found[1])]
     if not labelled:
         return f"no worker with {_program(needs)} has the labels {needs.labels}"
     totals = [(worker, offer, core.total_of(worker.id, offer)) for worker, offer in labelled]

@@ -82,7 +82,7 @@ class Filling:
     def _may_follow(self, needs: Needs, function: str) -> bool:
         return (
             needs.function == function
-            and self._worker.id not in needs.avoid
+            and self._worker.id not in (*needs.avoid, *needs.barred)
             and not self._market.reservations.job_for(self._worker.id)
         )
 

@@ -63,6 +63,8 @@ def _reason(core: Core, row: JobRow, needs: Needs, seen: Seen, total: Room) -> s
     always = list(obstacles(needs, worker, offer, total, share))
     if always:
         return "; ".join(always)
+    if worker.id in needs.barred:
+        return "made it first: it is to run elsewhere"
     if worker.id in needs.avoid and core.market.must_avoid(needs, row, worker.id, core.now):
         return "the job failed there: another worker is tried first"
     kept_for = core.reservations.job_for(worker.id)

@@ -122,7 +122,9 @@ class Market(msgspec.Struct, frozen=True):
         return serves(self.shares.known(worker), offer, project, self.shares.get(project))
 
     def must_avoid(self, needs: Needs, row: JobRow, worker: str, now: float) -> bool:
-        """Whether a job that failed on this worker can still hope for another one."""
+        """Whether a job that failed on this worker can still hope for another one, or must."""
+        if worker in needs.barred:
+            return True
         if worker not in needs.avoid or now - row.queued > self.settings.avoid_s:
             return False
         # All workers are looked at: not at every request of one of them.
@@ -139,7 +141,7 @@ class Market(msgspec.Struct, frozen=True):
     def _has_other(self, needs: Needs, now: float) -> bool:
         since = now - self.settings.worker_recent_s
         return any(
-            seen.worker.id not in needs.avoid
+            seen.worker.id not in (*needs.avoid, *needs.barred)
             and program_for(needs.program, needs.platform, seen.offer)
             and self.may_serve(seen.worker, seen.offer, needs.project)
             and can_ever_fit(needs, seen.offer, self.total_of(seen.worker.id, seen.offer))

@@ -34,6 +34,7 @@ class Needs(NamedTuple):
     function: str = ""
     platform: Platform = "smp"
     labels: str = ""
+    barred: tuple[str, ...] = ()
 
 
 _NO_GPU = GpuNeed()
@@ -59,6 +60,7 @@ def needs_of(row: JobRow) -> Needs:
         function=spec.function,
         platform=asked.platform,
         labels=asked.labels,
+        barred=row.barred,
     )
 
 

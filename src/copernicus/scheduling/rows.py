@@ -41,7 +41,7 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     ``memory_mb`` is what it asks for after it grew (0: as in the spec). ``backoff_s`` is how long
     it waits before it is offered again, ``avoid`` the workers that failed it. ``digest`` is that
     of ``outputs``; a cancelled job has both if its result came late. ``priority`` is the one that
-    a user has set (``None``: as in the spec).
+    a user has set (``None``: as in the spec). ``barred`` are workers that never get it.
     """
 
     id: str
@@ -69,6 +69,7 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str = ""
     checkpoint: CheckpointRef | None = None
     priority: int | None = None
+    barred: tuple[str, ...] = ()
 
     @property
     def activation(self) -> str:

@@ -143,16 +143,17 @@ class Scheduler(Shown):
         parent: str | None,
         on_hold: bool,
         now: float,
+        barred: tuple[str, ...] = (),
     ) -> None:
         """The job is wanted in the queue. Versions seen before change nothing.
 
-        ``parent`` is the activation's or job's id that it extends. A job that has ended is noted
-        as ended once more.
+        ``barred`` are workers (or peers) that never get it. ``parent`` is the activation's or
+        job's id that it extends. A job that has ended is noted as ended once more.
         """
         self._core.advance(now)
         if parent is not None and not parent.startswith(f"{project}."):
             parent = f"{project}.{parent}"
-        wish = wanted.Wish(job_id, project, version, spec, parent, on_hold)
+        wish = wanted.Wish(job_id, project, version, spec, parent, on_hold, barred)
         self._order += wanted.submit(self._core, wish, self._order)
 
     def cancel(self, job_id: str, version: int, checkpoint: bool, now: float) -> None:

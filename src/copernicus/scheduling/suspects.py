@@ -56,7 +56,7 @@ def _offered(core: Core) -> list[str]:
 def _has_waited(core: Core, worker: str, job: str) -> bool:
     """Whether it is this worker's turn to be emptied for the job."""
     row = core.book.jobs[job]
-    if core.now - row.queued < core.settings.reserve_after_s or worker in row.avoid:
+    if core.now - row.queued < core.settings.reserve_after_s or worker in (*row.avoid, *row.barred):
         return False
     seen = {seen.worker.id: seen for seen in core.workers.recent(_since(core))}
     assert row.spec is not None

@@ -21,6 +21,7 @@ class Wish(msgspec.Struct, frozen=True):
     spec: JobSpec
     parent: str | None
     on_hold: bool
+    barred: tuple[str, ...] = ()
 
 
 def submit(core: Core, wish: Wish, order: int) -> bool:
@@ -39,6 +40,7 @@ def submit(core: Core, wish: Wish, order: int) -> bool:
                 on_hold=wish.on_hold,
                 submitted=core.now,
                 queued=core.now,
+                barred=wish.barred,
             )
         )
         return True

@@ -25,8 +25,12 @@ from copernicus.server.holdings import Project
 _NAME = re.compile(r"(a\d+)x[0-9a-z]{26}")
 
 
-def reproduce(batch: Batch, project: Project, path: str) -> ReproductionView:
+def reproduce(
+    batch: Batch, project: Project, path: str, *, elsewhere: bool = False
+) -> ReproductionView:
     """Queue the job of an activation once more, from its start.
+
+    ``elsewhere``: never on a worker, nor at a peer, that has completed it before.
 
     Raises:
         NotFound: There is nothing computed at the path.
@@ -41,7 +45,10 @@ def reproduce(batch: Batch, project: Project, path: str) -> ReproductionView:
         label=f"{made.job.label} (reproduced)",
     )
     job, state = job_id(project.record.id, name), project.state
-    batch.holdings.scheduler.submit(job, project.record.id, 1, spec, None, state.paused, batch.now)
+    barred = {one.worker for one in made.attempts if one.outcome == "completed" and elsewhere}
+    batch.holdings.scheduler.submit(
+        job, project.record.id, 1, spec, None, state.paused, batch.now, tuple(sorted(barred))
+    )
     return reproduction(batch, project, job)
 
 

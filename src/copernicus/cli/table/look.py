@@ -83,7 +83,7 @@ COMMANDS: tuple[Entry, ...] = (
         "reproduce",
         "copernicus.cli.reproducing:reproduce",
         "Run what made a value again, and compare; the project stays as it is.",
-        ("cpc reproduce 'run.out.energy[2]' --tolerance 1e-6", "cpc reproduce a12"),
+        ("cpc reproduce 'run.out.energy[2]' --tolerance 1e-6", "cpc reproduce a12 --elsewhere"),
         LOOK,
     ),
     Entry(

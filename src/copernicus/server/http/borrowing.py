@@ -65,7 +65,9 @@ def for_peer(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
         losses = row.losses if row is not None else 0
         lent = holdings.peers.lent.get(grant.job)
         via, project = ((), grant.project) if lent is None else (lent.via, lent.project)
-        more = {"via": (*via, own), "project": project, "losses": losses}
+        # Who is barred must not get it by way of another peer either.
+        barred = () if row is None else [one for one in row.barred if one in holdings.peers.records]
+        more = {"via": (*via, *barred, own), "project": project, "losses": losses}
         found.append(msgspec.structs.replace(grant, **more))
     return found
 

@@ -158,7 +158,7 @@ async def reproduce_value(
 
     def begin(batch: Batch) -> ReproductionView:
         project = check_role(request, batch)
-        begun = reproduce(batch, project, data.path)
+        begun = reproduce(batch, project, data.path, elsewhere=data.elsewhere)
         thing = f"{project.record.name}: {begun.activation}"
         batch.audit(caller.name, caller.address, "project.reproduce", thing)
         return begun
