@@ -265,21 +265,8 @@ async def _listen(
         server_context(identity, require_client_certificate=True),
         server_context(identity, require_client_certificate=False),
     ]
-    apps = [machine_app(site), user_app(site)]
     site.tunnels = tunnels = Tunnels(site)
-    ports = []
-    for app, context, on_connect in zip(
-        apps, contexts, (tunnels.at_machine_port, tunnels.at_user_port), strict=True
-    ):
-        config = server_config(
-            app,  # type: ignore[arg-type]
-            context,
-            host=site.settings.host,
-            port=0,
-            on_connect=on_connect,
-        )
-        config.timeout_graceful_shutdown = _GRACE_S
-        ports.append(_Port(config))
+    ports = _ports(site, tunnels, contexts)
     site.connections = lambda: [one for port in ports for one in port.server_state.connections]
     tasks = [
         asyncio.create_task(port.serve(sockets=[sock]))
@@ -314,6 +301,20 @@ async def _listen(
         await asyncio.gather(*tasks)
         passing("stop.answered")
         _LOG.info("stopped")
+
+
+def _ports(site: Site, tunnels: Tunnels, contexts: list[ssl.SSLContext]) -> list[_Port]:
+    """The machine port and the user port, each with its own application."""
+    apps = [machine_app(site), user_app(site)]
+    ports = []
+    for app, context, on_connect in zip(
+        apps, contexts, (tunnels.at_machine_port, tunnels.at_user_port), strict=True
+    ):
+        host = site.settings.host
+        config = server_config(app, context, host=host, port=0, on_connect=on_connect)  # type: ignore[arg-type]
+        config.timeout_graceful_shutdown = _GRACE_S
+        ports.append(_Port(config))
+    return ports
 
 
 def _announce(folder: Path, site: Site, ready: Callable[[Running], None] | None) -> None:
