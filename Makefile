@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
+FUZZ_VENV := .venv-fuzz
 
 # How many test files run at once.
 JOBS ?= 2
@@ -13,6 +14,9 @@ STEPS ?= 20000000
 SIM_HOURS ?= 10000
 KILLS ?= 200
 POWER_CUTS ?= 1000
+
+# For how many seconds `make fuzz` goes on with each group of parsers.
+FUZZ_SECONDS ?= 1800
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 demo` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -32,7 +36,7 @@ ALSO_ON_POSTGRESQL := $(addprefix tests/e2e/test_,server_truth.py gromacs_storie
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast soak mutations lint format docs bench clean $(PARTS)
+.PHONY: help demo test test-fast soak fuzz mutations lint format docs bench clean $(PARTS)
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +62,11 @@ soak: $(VENV)/.dev fault-tools  ## Simulate servers for 10,000 hours, drive the 
 		tests/faults/test_faults_power.py tests/faults/test_faults_failing_disk.py \
 		--kills $(KILLS) --power-cuts $(POWER_CUTS) --every-failure
 
+	$(MAKE) fuzz
+
+fuzz: $(FUZZ_VENV)/.fuzz  ## Feed every parser what its own branches ask for (Python 3.11; FUZZ_SECONDS each group)
+	cd tests && ../$(FUZZ_VENV)/bin/python -m fuzz.run --seconds $(FUZZ_SECONDS)
+
 mutations: $(VENV)/.dev fault-tools  ## Take safety rules out of a copy: their tests must fail
 	cd tests && ../$(BIN)/python -m mutations.run
 
@@ -81,7 +90,7 @@ $(PARTS):
 	@.ci/$@
 
 clean:  ## Remove the environments and caches
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(FUZZ_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.demo: pyproject.toml
 	$(call make_venv,$(VENV))
@@ -97,6 +106,11 @@ $(VENV)/.dev: pyproject.toml
 $(BENCH_VENV)/.bench: pyproject.toml
 	$(call make_venv,$(BENCH_VENV))
 	@$(BENCH_VENV)/bin/python $(PIP) '.[bench]'
+	@touch $@
+
+$(FUZZ_VENV)/.fuzz: pyproject.toml
+	$(call make_venv,$(FUZZ_VENV))
+	@$(FUZZ_VENV)/bin/python $(PIP) '.[fuzz]'
 	@touch $@
 
 define make_venv
