@@ -19,10 +19,12 @@ from copernicus.scheduling.lending import (
     core_seconds,
     may_pass,
     plan,
+    record_of,
     refused_to,
     result_of,
     taken,
 )
+from copernicus.scheduling.rows import AttemptRow
 from copernicus.scheduling.settings import SchedulerSettings
 from copernicus.scheduling.workers import WorkerInfo
 from support.scheduling import Desk, offer, spec
@@ -215,6 +217,23 @@ def test_nobody_is_charged_for_more_than_the_time_they_had_it() -> None:
     assert core_seconds(record, 4, 1e9) == 400.0
     assert core_seconds(record, 4, 50.0) == 200.0
     assert core_seconds(result_record(-5.0), 4, 50.0) == 0.0
+
+
+def test_attempts_that_overlap_take_no_longer_than_all_of_them_together() -> None:
+    """Else the lender, who bounds the time by that of its lease, has other books."""
+
+    def heard(number: int, started: float, ended: float) -> AttemptRow:
+        return AttemptRow(
+            "l.a1", number, "w", "", "ended", started=started, ended=ended, heard=True
+        )
+
+    lent = Lent("l.a1", "peer", "p.a1#1", "p", ("peer",), 2, 1.0)
+    after = record_of(lent, [heard(1, 100.0, 110.0), heard(2, 150.0, 170.0)], "completed")
+    beside = record_of(lent, [heard(1, 100.0, 160.0), heard(2, 130.0, 170.0)], "completed")
+    assert after is not None
+    assert beside is not None
+    assert core_seconds(after, 2, 1e9) == 2 * 30.0
+    assert core_seconds(beside, 2, 1e9) == 2 * 70.0
 
 
 def result_record(took: float) -> AttemptRecord:

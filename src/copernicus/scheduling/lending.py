@@ -191,12 +191,20 @@ def result_of(
 
 
 def record_of(lent: Lent, attempts: Sequence[AttemptRow], outcome: str) -> AttemptRecord | None:
-    """All attempts here as the one that they are for the peer: their time is added up."""
+    """All attempts here as the one that they are for the peer: their time is added up.
+
+    Where one was held to be lost and went on beside the next, the time counts once: for the peer
+    it is one attempt, and none takes longer than it was held.
+    """
     heard = [row for row in attempts if row.heard]
     if not heard:
         return None
     last = heard[-1]
-    took = sum(max(0.0, row.ended - row.started) for row in heard if row.ended)
+    spent = [row for row in heard if row.ended]
+    took = sum(max(0.0, row.ended - row.started) for row in spent)
+    if spent:
+        first, end = min(row.started for row in spent), max(row.ended for row in spent)
+        took = min(took, max(0.0, end - first))
     return AttemptRecord(
         number=last.number,
         worker=last.worker,
