@@ -11,6 +11,7 @@ Found = list[dict[str, Any]]
 # The goals are for so many workers, and for runs that last; less can be measured, not judged.
 FLEET = 5376
 LONG_S = 30.0
+MINUTE_MS = 60_000.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def rows(found: Found) -> list[Row]:
         *_bulk(found),
         *_queued(found),
         *_fleet(found),
+        *_hops(found),
         *_ensemble(found),
     )
     return list(judged)
@@ -215,6 +217,27 @@ def _fleet(found: Found) -> list[Row]:
         )
         for one in measured(found, "fleet")
     ]
+
+
+def _hops(found: Found) -> list[Row]:
+    """What a relay adds to one job after another, against a job of a minute."""
+    some = {one["relays"]: one for one in _largest(found, "hops")}
+    made = []
+    for relays, one in some.items():
+        before = some.get(relays - 1)
+        added = one["hop_ms"] - before["hop_ms"] if before else 0.0
+        told = f", {added / MINUTE_MS:.3%} of a job of a minute more" if before else ""
+        made.append(
+            Row(
+                f"{relays} relays: result -> dependent job, ms",
+                f"{one['hop_ms']:.1f}{told} ({one['cpu_ms']:.1f} CPU-ms per job)",
+                "",
+                "",
+                "< 0.5 % more" if before else "none",
+                added < 0.005 * MINUTE_MS if before else None,
+            )
+        )
+    return made
 
 
 def _ensemble(found: Found) -> list[Row]:

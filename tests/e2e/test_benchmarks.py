@@ -24,6 +24,7 @@ MEASURES = {
     ),
     "bulk": ("bulk file of 3 MiB, worker -> server", "bulk file of 3 MiB, server -> worker"),
     "fleet": ("2 model workers, jobs of 0.5 s: time with a lease",),
+    "hops": tuple(f"{relays} relays: result -> dependent job, ms" for relays in (0, 1, 2)),
 }
 
 
