@@ -47,8 +47,8 @@ def _in_order(instance: Instance, eids: set[str]) -> list[str]:
     """As in the list, then what is not in it any more."""
     if len(eids) == 1:
         return list(eids)
-    listed = [eid for eid in instance.eids or () if eid in eids]
-    return listed + sorted(eids.difference(listed))
+    placed = {eid: place for eid in eids if (place := instance.place(eid)) is not None}
+    return sorted(placed, key=placed.__getitem__) + sorted(eids.difference(placed))
 
 
 def _decide_element(step: Step, instance: Instance, element: Element) -> None:

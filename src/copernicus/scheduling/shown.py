@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from copernicus.model.jobs import AttemptRecord, CheckpointRef
 from copernicus.model.resources import Offer
@@ -91,6 +91,19 @@ class Shown:
     def jobs_of(self, project: str) -> list[JobRow]:
         """The jobs of a project that are in memory."""
         return [row for row in self._core.book.jobs.values() if row.project == project]
+
+    def in_order(self, project: str, *, newest_first: bool = False) -> Iterator[JobRow]:
+        """As ``jobs_of``, one after the other, for those who want the first few only."""
+        rows = self._core.book.jobs.values()
+        return (row for row in (reversed(rows) if newest_first else rows) if row.project == project)
+
+    def leased_of(self, project: str) -> list[JobRow]:
+        """The jobs of a project that workers hold, in the order of the queue."""
+        book = self._core.book
+        held = {attempt.job for some in book.held_by.values() for attempt in some.values()}
+        rows = filter(None, map(book.jobs.get, held))
+        found = (row for row in rows if row.project == project and row.state == "leased")
+        return sorted(found, key=lambda row: row.order)
 
     def checkpoints_of(self, project: str) -> list[CheckpointRow]:
         """What the project's work can continue from."""

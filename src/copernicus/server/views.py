@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -35,7 +36,7 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
     record, state = project.record, project.state
     states = Counter(views.project_states(state))
     share = batch.holdings.decided.share(record.id)
-    leased = (r for r in batch.holdings.scheduler.jobs_of(record.id) if r.state == "leased")
+    leased = batch.holdings.scheduler.leased_of(record.id)
     running = sum(row.activation in state.activations for row in leased)
     _move(states, min(running, states["queued"]))
     return ProjectView(
@@ -89,11 +90,11 @@ def instance_detail(
 
 def jobs_of(batch: Batch, project: Project) -> list[JobView]:
     """The first ``LISTED`` jobs: those that run, those that wait, then those that ended of late."""
-    rows = batch.holdings.scheduler.jobs_of(project.record.id)
-    live = [row for row in rows if row.state not in ENDED]
-    live.sort(key=lambda row: row.state != "leased")
-    ended = [row for row in reversed(rows) if row.state in ENDED]
-    chosen = [*live, *ended][:LISTED]
+    scheduler, name = batch.holdings.scheduler, project.record.id
+    queued = (row for row in scheduler.in_order(name) if row.state == "queued")
+    newest = scheduler.in_order(name, newest_first=True)
+    ended = (row for row in newest if row.state in ENDED)
+    chosen = itertools.islice(itertools.chain(scheduler.leased_of(name), queued, ended), LISTED)
     return [_job(batch, project, row.id, short=True) for row in chosen]
 
 
@@ -217,9 +218,9 @@ def _element(batch: Batch, element: ElementView) -> ElementView:
 def _running_by_path(batch: Batch, project: Project) -> dict[str, list[JobView]]:
     scheduler = batch.holdings.scheduler
     found: dict[str, list[JobView]] = {}
-    for row in scheduler.jobs_of(project.record.id):
+    for row in scheduler.leased_of(project.record.id):
         made = project.state.activations.get(row.activation)
-        if row.state == "leased" and made is not None and not made.outcome:
+        if made is not None and not made.outcome:
             found.setdefault(made.path, []).append(scheduler.job_view(row.id))
     return found
 
