@@ -256,6 +256,12 @@ class Core:
         refs = self.line(row.project, row.spec.checkpoint_key).refs
         return checkpoints.choose(refs, row.spec.command.checkpoint.limit)
 
+    def kept(self, ref: CheckpointRef | None, row: JobRow) -> CheckpointRef | None:
+        """The checkpoint if it is kept: newer ones of its line may have taken its place."""
+        if ref is None or row.spec is None:
+            return None
+        return ref if ref in self.line(row.project, row.spec.checkpoint_key).refs else None
+
     def may_add_checkpoint(self, row: AttemptRow) -> bool:
         """Whether the attempt is the one whose checkpoints count: the newest, not yet ended."""
         job = self.book.jobs[row.job]

@@ -188,7 +188,7 @@ def _completed(core: Core, row: AttemptRow, request: ResultRequest) -> Verdict:
             state="cancelled" if job.state == "cancelled" else "done",
             outputs=request.outputs,
             digest=found,
-            checkpoint=row.checkpoint,
+            checkpoint=core.kept(row.checkpoint, job),
         )
     )
     return "accepted"
