@@ -1,5 +1,5 @@
-"""A server, its workers and its users in virtual time, with everything going wrong; and the proof
-that such worlds find bugs.
+"""Servers, their workers and users in virtual time, with everything going wrong; and the proof that
+such worlds find bugs.
 
 Each world follows from its seed: ``pytest tests/property/test_simulation.py --sim-seed S`` repeats
 one. ``--sim-hours N`` runs more or fewer simulated hours. What may never happen is in
@@ -16,9 +16,13 @@ from pathlib import Path
 import pytest
 
 from support.simulation.bugs import BUGS
+from support.simulation.peers import PeerWorld
+from support.simulation.relay_bugs import RELAY_BUGS
 from support.simulation.world import World
 
 PARTS = 10
+# The last of them: worlds of two servers.
+FIRST_OF_PEERS = 8
 # Where each part begins: its seeds never meet those of the next.
 APART = 10_000_000
 CI_HOURS = 1_000
@@ -27,8 +31,12 @@ SEEDS_PER_BUG = 200
 TESTS = Path(__file__).parents[1]
 
 
+def world_of(seed: int) -> World:
+    return PeerWorld(seed) if seed >= FIRST_OF_PEERS * APART else World(seed)
+
+
 def run(seed: int) -> float:
-    world = World(seed)
+    world = world_of(seed)
     try:
         world.run()
     except BaseException as error:
@@ -59,12 +67,14 @@ def test_nothing_that_must_never_happen_happens(part, request, record_property):
     record_property("simulation", [first, seed - 1, hours])
 
 
-def test_a_seed_is_the_same_world_each_time():
+@pytest.mark.parametrize("kind", ["world.World", "peers.PeerWorld"])
+def test_a_seed_is_the_same_world_each_time(kind):
     """In other processes too, whatever the order of their sets."""
+    module, name = kind.split(".")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from support.simulation.world import World\n"
-        "world = World(9); world.run(); print(world.history())"
+        f"from support.simulation.{module} import {name}\n"
+        f"world = {name}(9); world.run(); print(world.history())"
     )
     told = {
         subprocess.run(
@@ -81,12 +91,13 @@ def test_a_seed_is_the_same_world_each_time():
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+@pytest.mark.parametrize("bug", [*BUGS, *RELAY_BUGS], ids=lambda bug: bug.__name__)
 def test_a_bug_is_found(bug, monkeypatch, record_property):
     bug(monkeypatch)
-    for seed in range(SEEDS_PER_BUG):
+    first = FIRST_OF_PEERS * APART if bug in RELAY_BUGS else 0
+    for seed in range(first, first + SEEDS_PER_BUG):
         try:
-            World(seed).run()
+            world_of(seed).run()
         except Exception:  # noqa: BLE001 - whatever it shows as, it was found
             record_property("found by seed", seed)
             return

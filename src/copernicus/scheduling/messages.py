@@ -145,11 +145,13 @@ def result(core: Core, worker: str, request: ResultRequest) -> Verdict:
     counts = row.state == "live"
     if request.checkpoint and core.may_add_checkpoint(row):
         row = core.add_checkpoint(row, request.checkpoint)
-    _close(core, row, request)
+    row = _close(core, row, request)
     lost = request.failure is not None and request.failure.cause == "worker_lost"
     core.note_losses(row, request.losses - lost)
     job = core.book.jobs[row.job]
     if not counts:
+        # Sent again, it is answered the same: a peer counts by the answer what it has done.
+        core.book.change_attempt(row, outcome="superseded")
         return "superseded"
     if job.state == "leased" and request.outcome == "stopped":
         core.requeue(msgspec.structs.replace(job, backoff_s=0.0))

@@ -31,6 +31,7 @@ _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = {
     kind: msgspec.msgpack.Decoder(kind).decode for kind in (JobRow, AttemptRow, CheckpointRow)
 }
+_KINDS = {"job": JobRow, "attempt": AttemptRow, "checkpoint": CheckpointRow}
 _ENTRY = msgspec.msgpack.Decoder(Entry).decode
 
 
@@ -45,9 +46,10 @@ class Disk:
         self.members: list[MemberRecord] = []
         self.users: dict[str, UserRecord] = {}
         self.blobs: dict[str, tuple[float, str]] = {}
+        self.metas: dict[str, str] = {}
         self.full_until = -1.0
         self.breaks_at = float("inf")
-        self.watcher: Callable[[list[tuple[str, Entry]], list[Row]], None] = lambda *_: None
+        self.watcher: Callable[[Staged], None] = lambda _staged: None
 
     def put_blob(self, sha256: str, text: str) -> None:
         """A file is here for good once this has ended; again is as if it had just come."""
@@ -64,8 +66,8 @@ class Disk:
         return self._row(CheckpointRow, ("checkpoint", project, key))
 
     def all(self, kind: type[Any]) -> list[Any]:
-        name = {JobRow: "job", AttemptRow: "attempt", CheckpointRow: "checkpoint"}[kind]
-        return [_DECODE[kind](data) for key, data in self.rows.items() if key[0] == name]
+        rows = self.rows.items()
+        return [_DECODE[kind](data) for key, data in rows if _KINDS[key[0]] is kind]
 
     def entries(self, project: str, since: int = 0) -> list[Entry]:
         return [_ENTRY(data) for data in self.journals.get(project, [])[since:]]
@@ -93,9 +95,17 @@ class Disk:
                 revision=entry.revision,
                 changed=entry.at,
             )
+        for change in staged.changes:
+            change()
         for row in staged.rows:
             self.rows[key_of(row)] = _ENCODE(row)
-        self.watcher(staged.entries, staged.rows)
+        self.watcher(staged)
+
+    def forget(self, wanted: Callable[[Any], bool]) -> None:
+        """Keep such rows no more."""
+        for key in list(self.rows):
+            if wanted(_DECODE[_KINDS[key[0]]](self.rows[key])):
+                del self.rows[key]
 
 
 class Staged:
@@ -105,6 +115,8 @@ class Staged:
         self._disk = disk
         self.entries: list[tuple[str, Entry]] = []
         self.rows: list[Row] = []
+        self.changes: list[Callable[[], object]] = []
+        self.forgotten: list[str] = []
 
     def append(self, project: str, entries: Sequence[Entry]) -> None:
         self.entries.extend((project, entry) for entry in entries)
@@ -120,6 +132,27 @@ class Staged:
 
     def add_user(self, user: UserRecord) -> None:
         self._disk.users[user.name] = user
+
+    def set_meta(self, key: str, value: str) -> None:
+        self.changes.append(lambda: self._disk.metas.update({key: value}))
+
+    def drop_meta(self, key: str) -> None:
+        self.changes.append(lambda: self._disk.metas.pop(key, None))
+
+    def forget_job(self, job: str) -> None:
+        self.forgotten.append(job)
+        self.changes.append(
+            lambda: self._disk.forget(
+                lambda row: job in (getattr(row, "id", ""), getattr(row, "job", ""))
+            )
+        )
+
+    def forget_checkpoints(self, project: str) -> None:
+        self.changes.append(
+            lambda: self._disk.forget(
+                lambda row: isinstance(row, CheckpointRow) and row.project == project
+            )
+        )
 
     def audit(self, **_: Any) -> None:
         """Nothing here reads the audit log."""
@@ -163,7 +196,7 @@ class SimStore:
         return []
 
     def metas(self, prefix: str) -> dict[str, str]:
-        return {}
+        return {key: value for key, value in self._disk.metas.items() if key.startswith(prefix)}
 
     def snapshot(self, project: str) -> None:
         return None

@@ -34,12 +34,14 @@ from copernicus.server.evaluators import Evaluators
 from copernicus.server.feed import Feed
 from copernicus.server.files import FileRights
 from copernicus.server.holdings import Holdings
+from copernicus.server.http.borrowing import count_for_peer, for_peer, peer_asks
 from copernicus.server.runtime import Runtime
 from copernicus.server.waiting import Waiting
 from copernicus.settings import ServerSettings
 from copernicus.store.records import UserRecord
 from support.simulation.disk import Disk, SimStore
 from support.simulation.functions import DISCOVERY
+from support.simulation.site import site_of
 
 
 class SimProcess:
@@ -88,12 +90,14 @@ class SimServer:
         chance: Random,
         death_rate: Callable[[], float],
         end: Callable[[], None],
+        name: str = "home",
+        clock_is_right: bool = False,
     ) -> None:
         self._disk = disk
         self.store = SimStore(disk)
         self._files = FileRights(self.store)  # type: ignore[arg-type]
         self.holdings = Holdings(settings)
-        self._clock = SimClock(1e9 + chance.uniform(-3600, 3600))
+        self._clock = SimClock(1e9 + (0.0 if clock_is_right else chance.uniform(-3600, 3600)))
         self.feed = Feed(self.store, keep_alive_s=3600.0)  # type: ignore[arg-type]
         wiring = _Wiring(self.holdings)
         wiring.runtime = self.runtime = Runtime(
@@ -116,6 +120,7 @@ class SimServer:
             wiring.new_catalog,
             start_process,  # type: ignore[arg-type]
         )
+        self.site = site_of(name, self.runtime, self._clock, disk)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, projects: list[str], seed: int) -> None:
@@ -159,7 +164,11 @@ class SimServer:
     async def lease(
         self, worker: WorkerInfo, request: LeaseRequest, wait_s: float
     ) -> list[Assignment]:
-        return await self.runtime.lease(Waiting(worker, request, wait_s))
+        peer = self.holdings.peers.records.get(worker.id)
+        if peer is None:
+            return await self.runtime.lease(Waiting(worker, request, wait_s))
+        asked, request = peer_asks(self.site, peer, worker, request)
+        return for_peer(self.site, await self.runtime.lease(Waiting(asked, request, wait_s)))
 
     async def heartbeat(self, worker: WorkerInfo, request: HeartbeatRequest) -> list[Directive]:
         return await self.runtime.do(lambda batch: batch.heartbeat(worker.id, request))
@@ -172,13 +181,18 @@ class SimServer:
         await self.runtime.do(lambda batch: batch.partial(worker.id, request))
 
     async def result(self, worker: WorkerInfo, request: ResultRequest) -> str:
+        for data in request.inline.values():
+            self.site.blobs.put_bytes(data)
         files = [StoredFile(f.name, f.sha256, f.size) for f in files_in(request.outputs)]
         last = request.checkpoint.files if request.checkpoint else ()
         self._check_stored((*files, *last))
-        return await self.runtime.do(lambda batch: batch.result(worker.id, request))
+        return await self.runtime.do(lambda batch: count_for_peer(batch, worker.id, request))
 
     async def upload(self, text: str) -> None:
         self._disk.put_blob(sha_of(text), text)
+
+    async def download(self, sha256: str) -> bytes:
+        return b"".join(self.site.blobs.read(sha256))
 
     async def edit(self, project: str, edits: list[Edit]) -> EditReply:
         return await self.runtime.do(

@@ -16,12 +16,12 @@ from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
 from copernicus.model.jobs import CheckpointRef
 from copernicus.protocol import Assignment, CheckpointRequest, EditReply, ResultRequest
-from copernicus.scheduling.rows import ENDED, AttemptRow, CheckpointRow, JobRow, Row
+from copernicus.scheduling.rows import ENDED, AttemptRow, CheckpointRow, JobRow
 from copernicus.server.files import hashes_in, kept_by
 from copernicus.server.holdings import Holdings
 from copernicus.store.records import Entry
 from support import engine_rules as rules
-from support.simulation.disk import Disk
+from support.simulation.disk import Disk, Staged
 from support.simulation.functions import FORGED, compute
 from support.world import check_fold
 
@@ -53,8 +53,9 @@ class Watch:
 
     # --- what is committed
 
-    def committed(self, entries: list[tuple[str, Entry]], rows: list[Row]) -> None:
+    def committed(self, staged: Staged) -> None:
         """After every commit."""
+        entries, rows = staged.entries, staged.rows
         self.commits += 1
         for row in rows:
             match row:
@@ -112,12 +113,12 @@ class Watch:
             self._files(msgspec.to_builtins(ref.files), row.key)
 
     def _in_order(self, ref: CheckpointRef, seq: int) -> None:
-        """Within one attempt, a later index was sent later."""
+        """Within one attempt, a later index was sent later (or is the same, sent again)."""
         self.indexed[ref.job, ref.attempt, ref.index] = seq
         for index in (ref.index - 1, ref.index + 1):
             other = self.indexed.get((ref.job, ref.attempt, index))
             never(
-                other is not None and (index < ref.index) != (other < seq),
+                other is not None and other != seq and (index < ref.index) != (other < seq),
                 "I4 checkpoints entered out of order",
                 (ref, seq, other),
             )
@@ -164,6 +165,10 @@ class Watch:
         }
         known = {row.id for row in holdings.scheduler.jobs_of(project) if row.state not in ENDED}
         never(wanted != known, "I9 queue and project differ", (wanted ^ known, project))
+
+    def is_forgotten(self, attempt: str) -> bool:
+        """Whether nobody may ask any more what became of an attempt."""
+        return False
 
     # --- what is granted and acknowledged
 

@@ -28,6 +28,7 @@ from support.simulation.server import sha_of
 from support.simulation.watch import never
 
 if TYPE_CHECKING:
+    from support.simulation.machine import Machine
     from support.simulation.world import World
 
 SERVER = "home"
@@ -68,8 +69,12 @@ class _Attempt:
 class Worker:
     """One machine, through all its lives; what it has finished outlives a crash."""
 
-    def __init__(self, world: World, name: str, projects: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, world: World, name: str, projects: tuple[str, ...] = (), at: Machine | None = None
+    ) -> None:
         self.world, self.name, self.projects = world, name, projects
+        at = at or world.home
+        self.server, self.watch = at.name, at.watch
         self.chance = Random(f"{world.seed}/{name}")
         self.info = WorkerInfo(name, f"host-{name}", projects=projects)
         self.cores = self.chance.choice([2, 4])
@@ -118,7 +123,7 @@ class Worker:
     async def _call(self, method: str, *args: Any) -> Any:
         """One try."""
         return await self.world.network.call(
-            self.name, SERVER, method, self.info, *args, timeout_s=self.world.lease_s / 2
+            self.name, self.server, method, self.info, *args, timeout_s=self.world.lease_s / 2
         )
 
     async def _ask(self, free: int) -> None:
@@ -134,7 +139,7 @@ class Worker:
             else:
                 break
         for assignment in found:
-            self.world.watch.granted(self.name, self.projects, assignment)
+            self.watch.granted(self.name, self.projects, assignment)
             if assignment.attempt not in self.held:
                 self.held[assignment.attempt] = attempt = _Attempt(assignment)
                 self._spawn(self._work(attempt))
@@ -182,13 +187,13 @@ class Worker:
         text = attempt.state()
         files = (StoredFile("c", sha_of(text), len(text)),)
         point = CheckpointRequest(attempt.assignment.attempt, seq, key, files, attempt.step)
-        self.world.watch.sends(point)
+        self.watch.sends(point)
         return point, text
 
     async def _upload(self, text: str) -> None:
         while True:
             try:
-                await self.world.network.call(self.name, SERVER, "upload", text)
+                await self.world.network.call(self.name, self.server, "upload", text)
             except (LostError, ServerBusy):
                 await asyncio.sleep(self.chance.random() * self.world.lease_s / 4)
             else:
@@ -201,7 +206,7 @@ class Worker:
             await self._call("checkpoint", point)
         except (LostError, CopernicusError):
             return
-        self.world.watch.checkpoint_kept(point)
+        self.watch.checkpoint_kept(point)
 
     async def _share(self, attempt: _Attempt, wish: int) -> None:
         given = {"y": int(attempt.step)}
@@ -249,13 +254,15 @@ class Worker:
                 except (LostError, ServerBusy):
                     continue
                 except NotAllowed as refused:
-                    never(True, "I6 a holder may not report", (self.name, request, refused))
+                    may_be = self.watch.is_forgotten(request.attempt)
+                    never(not may_be, "I6 a holder may not report", (self.name, request, refused))
+                    self.unsent.remove(kept)
                 except BadValue:
                     # Its files were swept while it was away.
                     for text in files:
                         await self._upload(text)
                 else:
-                    self.world.watch.result_kept(request, verdict)
+                    self.watch.result_kept(request, verdict)
                     self.unsent.remove(kept)
 
 

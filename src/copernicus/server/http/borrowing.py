@@ -13,7 +13,7 @@ from copernicus.scheduling.messages import Verdict
 from copernicus.scheduling.rows import job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.server.batch import Batch
-from copernicus.server.peers import PeerRecord, keep_used
+from copernicus.server.peers import PeerRecord, keep_peer, keep_used
 from copernicus.server.site import Site
 
 _TOLERANCE_S = 60.0
@@ -95,3 +95,15 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
         key, used = peers.use("borrowed", worker, project, took)
         batch.write(lambda tx: keep_used(tx, key, used))
     return verdict
+
+
+def set_suspended(batch: Batch, peer: PeerRecord, *, suspended: bool) -> PeerRecord:
+    """Lend a peer nothing for now, and take back what it has; or lend to it again."""
+    record = msgspec.structs.replace(peer, suspended=suspended)
+    batch.holdings.peers.records[peer.id] = record
+    batch.write(lambda tx: keep_peer(tx, record))
+    # First of all: what goes back must not be given to it again while it waits for work.
+    batch.holdings.scheduler.drain(peer.id, suspended)
+    if suspended:
+        batch.holdings.scheduler.take_back(peer.id, batch.now)
+    return record

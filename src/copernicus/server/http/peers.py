@@ -29,6 +29,7 @@ from copernicus.security.tokens import TokenKind, new_token, parse_token
 from copernicus.server.batch import Batch
 from copernicus.server.clock import wall
 from copernicus.server.http.access import AnyRequest, Caller, caller_of, does, site_of
+from copernicus.server.http.borrowing import set_suspended
 from copernicus.server.http.tunnels import Tunnels
 from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.machines import PEER
@@ -244,12 +245,7 @@ async def _suspend(request: AnyRequest, peer: str, *, suspended: bool) -> PeerVi
         known = batch.holdings.peers.get(peer)
         if known.suspended == suspended:
             raise Conflict(f"{known.name} ({peer}) is {'' if suspended else 'not '}suspended.")
-        record = msgspec.structs.replace(known, suspended=suspended)
-        _put(batch, record)
-        # First of all: what goes back must not be given to it again while it waits for work.
-        batch.holdings.scheduler.drain(peer, suspended)
-        if suspended:
-            batch.holdings.scheduler.take_back(peer, batch.now)
+        record = set_suspended(batch, known, suspended=suspended)
         did = "peer.suspend" if suspended else "peer.resume"
         batch.audit(caller.name, caller.address, did, f"{peer} {known.name}")
         return peer_view(batch, record)

@@ -77,7 +77,7 @@ class Errand:
     async def obey(self, directive: Directive) -> None:
         """Do what the peer wants of it."""
         if directive.action == "discard":
-            await self.drop()
+            await self._discard()
         elif directive.action == "stop":
             await self.give_back()
 
@@ -85,6 +85,19 @@ class Errand:
         """End it as far as it has come; the peer gets that."""
         if not self.lent.ending:
             await self._end(checkpoint=True)
+
+    async def _discard(self) -> None:
+        """End it at once, unless it has ended here: then the answer to its result decides.
+
+        It may still be the first; or it was taken, and no answer came: its time counts here too.
+        """
+        seen = await self._look()
+        if seen is not None and seen.is_over:
+            return
+        await self._end(checkpoint=False)
+        seen = await self._look()
+        if seen is None or seen.row.state == "cancelled":
+            await self.drop()
 
     async def drop(self) -> None:
         """End it at once: nobody wants its result."""
@@ -113,8 +126,8 @@ class Errand:
                 continue
             except CopernicusError as error:
                 _LOG.warning("a peer refused", attempt=self.lent.attempt, reason=error.message)
-                await self.drop()
-                return
+                await (self.drop() if seen.is_over else self._discard())
+                continue
             delay = _FIRST_DELAY_S
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.news.wait(), interval)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -219,7 +218,7 @@ class Relay:
 
     def _tell_all(self) -> None:
         """Tell every peer that this server works for how much there is, now and then."""
-        now = time.monotonic()
+        now = self._site.clock.now()
         for peer in self._peers.records.values():
             due = self._tell_at.get(peer.id, 0.0)
             if peer.lends and not peer.suspended and now >= due:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,13 +71,13 @@ class Way:
     @property
     def is_resting(self) -> bool:
         """Whether the peer was in trouble a moment ago, and is not asked for work yet."""
-        return time.monotonic() < self._rest_until
+        return self._site.clock.now() < self._rest_until
 
     def rest(self) -> None:
         """Do not ask it for a while, longer each time; several requests fail at the same time."""
         if self.is_resting:
             return
-        self._rest_until = time.monotonic() + self._rest_s
+        self._rest_until = self._site.clock.now() + self._rest_s
         self._rest_s = min(2 * self._rest_s, _LONGEST_REST_S)
 
     def rested(self) -> None:
@@ -144,7 +143,7 @@ class Way:
 
     def next_seq(self, count: int = 1) -> int:
         """Numbers that grow, also over a restart: the last one of so many."""
-        self._seq = max(self._seq + count, time.time_ns() // 1_000_000)
+        self._seq = max(self._seq + count, int(1000 * self._site.clock.now()))
         return self._seq
 
     async def lease(self, ask: Ask, wait_s: float) -> list[Assignment]:
@@ -156,7 +155,7 @@ class Way:
         link = await self.link()
         lost, self._unanswered = self._unanswered, []
         again = [msgspec.structs.replace(one, wait_s=0.0) for one in lost]
-        request = LeaseRequest(uuid.uuid4().hex, ask.offer, wait_s, (), PROTOCOL, ask.via)
+        request = LeaseRequest(self._new_id(), ask.offer, wait_s, (), PROTOCOL, ask.via)
         found: list[Assignment] = []
         for one in (*again, request):
             try:
@@ -172,6 +171,10 @@ class Way:
                 found.extend(reply.assignments)
         self.rested()
         return found
+
+    def _new_id(self) -> str:
+        """What no other request has."""
+        return uuid.uuid4().hex
 
     def forget_requests(self) -> None:
         """What was asked before a refusal was given nothing."""
