@@ -94,6 +94,18 @@ def test_a_zombies_result_counts_if_it_is_the_first(desk):
     assert [end.outputs for end in desk.ends["p.a1"]] == [{"out": 1}]
 
 
+def test_a_late_result_names_no_checkpoint_whose_place_newer_ones_took(desk):
+    desk.submit()
+    old = desk.one()
+    desk.checkpoint(old, 1.0)
+    desk.pass_time(121)
+    new = desk.one("w2")
+    for step in (2.0, 3.0, 4.0):
+        desk.checkpoint(new, step, "w2")
+    assert desk.complete(old, 1) == "accepted"
+    assert desk.ends["p.a1"][0].checkpoint.step == 4.0
+
+
 def test_nobody_reports_what_he_was_not_granted(desk):
     desk.submit()
     found = desk.one()

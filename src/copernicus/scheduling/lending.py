@@ -35,6 +35,12 @@ LENT_RETRIES = ProjectRetries(job_errors=0, memory_growths=0, troubles=2, backof
 """What is the job's own fault is for its own server to judge."""
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What a peer was told first of a job that ended early: what it has cost, if anything."""
+
+    record: AttemptRecord | None
+
+
 class Lent(msgspec.Struct, frozen=True, omit_defaults=True):
     """An attempt of a peer's job, and the job of the own queue that carries it out.
 
@@ -50,6 +56,7 @@ class Lent(msgspec.Struct, frozen=True, omit_defaults=True):
     cores: int
     heartbeat_s: float
     ending: bool = False
+    told: Told | None = None
 
     @property
     def lent_project(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from copernicus.errors import CopernicusError
+from copernicus.errors import CopernicusError, ServerBusy
 from copernicus.model import edits as ed
 from copernicus.model.resources import Resources
 from support.simulation.network import LostError
@@ -34,21 +34,28 @@ class User:
         pause_s = self.world.lease_s * self.chance.choice([1, 3, 8])
         await self._edit(self._adaptive())
         while not self.world.is_calm:
-            await asyncio.sleep(self.chance.expovariate(1 / pause_s))
+            wait_s = self.chance.expovariate(1 / pause_s)
+            await asyncio.sleep(min(wait_s, self.world.calm_in_s))
             kinds, weights = zip(*_KINDS, strict=True)
             edits = self.chance.choices(kinds, weights)[0](self)
             if not self.world.is_calm:
                 await self._edit(edits)
+        await self._let_go_on()
+        # What was sent before it was calm may still be on its way: a pause, say.
+        await asyncio.sleep(self.world.lease_s)
+        await self._let_go_on()
+
+    async def _let_go_on(self) -> None:
         for edit in (ed.Resume(), ed.Activate()):
             answered = False
             while not answered:
                 answered = await self._edit([edit])
 
     async def _edit(self, edits: list[ed.Edit]) -> bool:
-        """Whether it was answered."""
+        """Whether it was answered, and not with a request to try again."""
         try:
             reply = await self.world.network.call(self.name, SERVER, "edit", self.project, edits)
-        except LostError:
+        except (LostError, ServerBusy):
             return False
         except CopernicusError:
             return True

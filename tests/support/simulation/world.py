@@ -60,8 +60,13 @@ class World:
         return self.hours * 3600.0
 
     @property
+    def calm_in_s(self) -> float:
+        """How long until nothing goes wrong any more."""
+        return max(0.0, CALM_FROM * self.end_s - self.loop.now)
+
+    @property
     def is_calm(self) -> bool:
-        return self.loop.now >= CALM_FROM * self.end_s
+        return not self.calm_in_s
 
     def fail(self, error: BaseException) -> None:
         """Something was seen that must never be."""
@@ -206,7 +211,7 @@ class World:
             self.network.cut[who] = self.loop.now + chance.expovariate(1 / (3 * self.lease_s))
 
     async def _calm(self) -> None:
-        await asyncio.sleep(CALM_FROM * self.end_s + 1)
+        await asyncio.sleep(self.calm_in_s + 1)
         self.network.calm()
         for machine in self.machines:
             machine.calm()

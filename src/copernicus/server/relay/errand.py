@@ -155,6 +155,9 @@ class Errand:
     async def _deliver(self, seen: Seen) -> None:
         """Bring the result; the peer's answer and the end of the job here are one for all."""
         result = await self._result(seen)
+        if result.outcome == "stopped":
+            first = await self._site.runtime.do(lambda batch: jobs.tell(batch, self.lent, result))
+            result = msgspec.structs.replace(result, record=first.record)
         verdict = await self._tell(result)
         await self._site.runtime.do(
             lambda batch: jobs.delivered(batch, self.lent, result, counts=verdict != "superseded")

@@ -10,7 +10,7 @@ import msgspec
 from copernicus.model.jobs import CheckpointRef
 from copernicus.model.values import File, files_in
 from copernicus.protocol import Assignment, Beat, ResultRequest
-from copernicus.scheduling.lending import Lent, core_seconds, is_work, taken
+from copernicus.scheduling.lending import Lent, Told, core_seconds, is_work, taken
 from copernicus.scheduling.rows import AttemptRow, JobRow
 from copernicus.server.batch import Batch
 from copernicus.server.files import hashes_in
@@ -88,7 +88,7 @@ def end(batch: Batch, lent: Lent, *, checkpoint: bool) -> None:
     if row is None or lent.job not in batch.holdings.peers.lent:
         return
     batch.holdings.scheduler.cancel(lent.job, row.version + 1, checkpoint=checkpoint, now=batch.now)
-    ending = msgspec.structs.replace(lent, ending=True)
+    ending = msgspec.structs.replace(batch.holdings.peers.lent[lent.job], ending=True)
     batch.holdings.peers.lent[lent.job] = ending
     batch.write(lambda tx: keep_lent(tx, ending))
 
@@ -103,6 +103,23 @@ def forget(batch: Batch, lent: Lent) -> None:
     batch.holdings.scheduler.forget_line(lent.job)
     if lent.lent_project not in peers.lent_projects():
         batch.write(lambda tx: tx.forget_checkpoints(lent.lent_project))
+
+
+def tell(batch: Batch, lent: Lent, result: ResultRequest) -> Told:
+    """What a job cost that ended early, as its peer is told; the same however often it is.
+
+    The peer may book what it is told first, and its answer be lost, while here a worker comes back.
+    """
+    peers = batch.holdings.peers
+    known = peers.lent.get(lent.job, lent)
+    if known.told is not None:
+        return known.told
+    told = Told(result.record)
+    if lent.job in peers.lent:
+        telling = msgspec.structs.replace(known, told=told)
+        peers.lent[lent.job] = telling
+        batch.write(lambda tx: keep_lent(tx, telling))
+    return told
 
 
 def delivered(batch: Batch, lent: Lent, result: ResultRequest, *, counts: bool) -> None:
