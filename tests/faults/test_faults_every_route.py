@@ -15,9 +15,9 @@ import httpx2
 import pytest
 
 from copernicus.protocol import JoinRequest, RenewRequest, WorkerFacts
-from copernicus.protocol.peers import PeerJoin
+from copernicus.protocol.peers import PeerJoin, PeerMoved
 from copernicus.security.identity import Authority, create_authority, make_key_and_csr
-from copernicus.security.peering import prove, read_invitation
+from copernicus.security.peering import prove, read_invitation, where
 from copernicus.security.renewal import make_challenge, sign_renewal
 from copernicus.server.clock import wall
 from copernicus.server.embedded import EmbeddedServer
@@ -192,6 +192,9 @@ class Changes:
         join = PeerJoin(authority.ca_pem, csr, challenge, signature, secret)
         anyone = User(here)
         assert make(anyone, "POST", "/v1/peers/join", join)["certificate"]
+        urls = ("https://localhost:14807",)
+        proof = prove(authority, here.running.server_id, where(urls, ()), wall())
+        make(anyone, "POST", "/v1/peers/moved", PeerMoved(authority.ca_pem, *proof, urls, ()))
         anyone.close()
         _, other = EmbeddedServer.make(self.folder / "other", PASSWORD)
         with other:

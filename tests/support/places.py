@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,21 @@ class Place:
         self.server = server
         self.id = server.running.server_id
         self.admin = User(server, "admin")
+
+    @contextlib.contextmanager
+    def moved(self, **overrides: Any) -> Iterator[Place]:
+        """Stopped, and started again with the same folder; its old ports, unless told to be kept,
+        belong to somebody who does not answer."""
+        old = self.server.running
+        self.server.__exit__(None, None, None)
+        with contextlib.ExitStack() as stack:
+            for port in {old.machine_port, old.user_port} - set(overrides.values()):
+                taken = stack.enter_context(socket.socket())
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                taken.bind(("127.0.0.1", port))
+            place = Place(stack.enter_context(EmbeddedServer(self.server.folder, overrides)))
+            stack.callback(place.admin.close)
+            yield place
 
     def invitation(self) -> str:
         return self.admin.call("POST", "/v1/peers/invitations", {})["token"]

@@ -155,7 +155,7 @@ class Link:
         longest_delay_s: float = LONGEST_DELAY_S,
     ) -> None:
         self._longest_delay_s = max(longest_delay_s, FIRST_DELAY_S)
-        self._urls = [url.rstrip("/") for url in urls]
+        self.move(urls)
         self._server_id = server_id
         self._session = _Session(context, tls_name(server_id))
         self._closing: set[asyncio.Task[None]] = set()
@@ -167,6 +167,10 @@ class Link:
         closing = asyncio.create_task(old.close_when_unused())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    def move(self, urls: tuple[str, ...]) -> None:
+        """Look for the server at these addresses from the next request on."""
+        self._urls = [url.rstrip("/") for url in urls]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -212,7 +216,8 @@ class Link:
             except (aiohttp.ClientError, OSError) as error:
                 problems.append(f"{url}: {_trouble(error, timeout_s)}")
                 continue
-            if url != self._urls[0]:
+            # While this was under way, it may have moved.
+            if url in self._urls[1:]:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
             return answer

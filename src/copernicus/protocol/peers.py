@@ -65,6 +65,27 @@ class PeerJoin(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     urls: tuple[str, ...] = ()
     protocol: int = PROTOCOL
+    machine_urls: tuple[str, ...] = ()
+
+
+class PeerMoved(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A peer says where it is now, with the proof that it owns the authority ``ca_pem``.
+
+    The signature is under ``challenge`` and all of the addresses.
+    """
+
+    ca_pem: str
+    challenge: str
+    signature: str
+    urls: tuple[str, ...]
+    machine_urls: tuple[str, ...]
+    protocol: int = PROTOCOL
+
+
+class PeerHeard(msgspec.Struct, frozen=True):
+    """The server of this id has written down where the peer is."""
+
+    server_id: str
 
 
 class PeerAdmitted(msgspec.Struct, frozen=True, omit_defaults=True):

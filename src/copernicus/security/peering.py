@@ -1,12 +1,15 @@
 """How servers prove to each other who they are, and what an invitation looks like.
 
 A server's id is the hash of its authority's key. To become a peer it signs, with that key, a
-challenge that names both servers and the time, together with the request for its certificate.
+challenge that names both servers and the time, together with what it says: the request for its
+certificate, or where it is now.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from copernicus.errors import BadSettings, BadValue, NotAuthenticated
@@ -45,14 +48,19 @@ def check_server_id(text: str) -> str:
     return text
 
 
-def prove(authority: Authority, to: str, csr: str, now: datetime) -> tuple[str, str]:
-    """A challenge of this moment to the server ``to``, and the signature under it (hex)."""
+def where(urls: Iterable[str], machine_urls: Iterable[str]) -> str:
+    """What a server signs that says where it is: no request for a certificate looks like it."""
+    return json.dumps([list(urls), list(machine_urls)])
+
+
+def prove(authority: Authority, to: str, said: str, now: datetime) -> tuple[str, str]:
+    """A challenge of this moment to the server ``to``, and the signature under both (hex)."""
     challenge = make_challenge(to, authority.server_id, now)
-    return challenge, authority.sign(signed_bytes(challenge, csr)).hex()
+    return challenge, authority.sign(signed_bytes(challenge, said)).hex()
 
 
 def verify_peer(
-    ca_pem: str, csr: str, challenge: str, signature: str, *, own_id: str, now: datetime
+    ca_pem: str, said: str, challenge: str, signature: str, *, own_id: str, now: datetime
 ) -> str:
     """The id of the server that signed this.
 
@@ -61,7 +69,7 @@ def verify_peer(
     """
     try:
         peer = server_id_of(ca_pem)
-        signed = verify_challenge(ca_pem, signed_bytes(challenge, csr), from_hex(signature))
+        signed = verify_challenge(ca_pem, signed_bytes(challenge, said), from_hex(signature))
     except BadSettings as error:
         raise NotAuthenticated("The peer's ca_pem is not a certificate in PEM form.") from error
     if not signed:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from copernicus.calling.addresses import addresses
 from copernicus.errors import Conflict, NotFound
 from copernicus.protocol.peers import PeerState
 from copernicus.protocol.servers import ServerCounts
@@ -20,6 +21,8 @@ from copernicus.store.transaction import Transaction
 
 _PEER, _LENT, _USED = "peer:", "lent:", "peer-use:"
 _HOUR_S = 3600.0
+MOST_URLS = 8
+"""How many addresses of a peer are kept, those that it told last first."""
 MOST_REQUESTS = 50
 """How many servers may wait for the administrator's word: anybody may ask."""
 
@@ -31,7 +34,8 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     neither does, for now. ``waits``: its administrator has yet to say yes to this server's work;
     ``asks``: this server's administrator has yet to say yes to its work. ``cores`` and ``hours``
     bound either direction; 0: no limit. ``clients``: how many connections of people are let through
-    at a time, in either direction; 0: none.
+    at a time, in either direction; 0: none. ``knows``: the addresses of this server that it was told
+    last.
     """
 
     id: str
@@ -49,6 +53,15 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     hours: float = 0.0
     added: float = 0.0
     clients: int = 0
+    knows: tuple[str, ...] = ()
+
+    def moved(self, urls: Iterable[str], machine_urls: Iterable[str]) -> PeerRecord:
+        """As it says that it can be reached now; where it was is tried last."""
+        return msgspec.structs.replace(
+            self,
+            urls=tuple(dict.fromkeys((*addresses(urls), *self.urls)))[:MOST_URLS],
+            machine_urls=addresses(machine_urls) or self.machine_urls,
+        )
 
     @property
     def state(self) -> PeerState:

@@ -69,6 +69,11 @@ class Site:
         """Where people reach this server, and workers that join."""
         return tuple(_url(name, self.user_port) for name in self.names)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All of them, as a peer is told them."""
+        return (*self.user_urls, *self.machine_urls)
+
 
 def _url(name: str, port: int) -> str:
     host = f"[{name}]" if ":" in name else name

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
-from copernicus.calling.addresses import addresses, server_url
+from copernicus.calling.addresses import server_url
 from copernicus.errors import BadValue, Conflict, NotAuthenticated
 from copernicus.model.shares import PoolRules
 from copernicus.protocol import WorkerFacts
@@ -17,13 +17,21 @@ from copernicus.protocol.peers import (
     PeerAdd,
     PeerAdmitted,
     PeerChange,
+    PeerHeard,
     PeerInvitation,
     PeerInvite,
     PeerJoin,
+    PeerMoved,
     PeerView,
 )
 from copernicus.security.identity import certificate_der, verify_worker_certificate
-from copernicus.security.peering import check_server_id, invitation, read_invitation, verify_peer
+from copernicus.security.peering import (
+    check_server_id,
+    invitation,
+    read_invitation,
+    verify_peer,
+    where,
+)
 from copernicus.security.policy import Action
 from copernicus.security.tokens import TokenKind, new_token, parse_token
 from copernicus.server.batch import Batch
@@ -94,8 +102,8 @@ async def add(request: AnyRequest, data: JSONBody[PeerAdd]) -> PeerView:
     if known is not None:
         urls = tuple(dict.fromkeys((*found.urls, *known.urls)))
         found = msgspec.structs.replace(known, urls=urls, ca_pem=found.ca_pem)
-    admitted = await join_peer(site, found, token)
-    record = _admitted(found, admitted)
+    joined = await join_peer(site, found, token)
+    record = msgspec.structs.replace(joined.learned(found), lends=True)
 
     def keep(batch: Batch) -> PeerView:
         record_now = msgspec.structs.replace(record, added=record.added or batch.now)
@@ -104,19 +112,9 @@ async def add(request: AnyRequest, data: JSONBody[PeerAdd]) -> PeerView:
         return peer_view(batch, record_now)
 
     view = await site.runtime.do(keep)
+    _relay(site).moved(record.id)
     _relay(site).look_again()
     return view
-
-
-def _admitted(found: PeerRecord, admitted: PeerAdmitted) -> PeerRecord:
-    return msgspec.structs.replace(
-        found,
-        name=admitted.name[:255] or found.name,
-        urls=tuple(dict.fromkeys((found.urls[0], *addresses(admitted.urls))))[:8],
-        machine_urls=addresses(admitted.machine_urls),
-        lends=True,
-        waits=not admitted.certificate,
-    )
 
 
 @post("/peers/join", opt=does(Action.JOIN_AS_PEER), status_code=200)
@@ -135,6 +133,7 @@ async def join(request: AnyRequest, data: JSONBody[PeerJoin]) -> PeerAdmitted:
     admitted = await site.runtime.do(
         lambda batch: _admit(site, batch, peer, data, certificate, address)
     )
+    _relay(site).moved(peer)
     return PeerAdmitted(
         own.server_id,
         own.ca_pem,
@@ -152,7 +151,9 @@ def _admit(
     peers, machines = batch.holdings.peers, batch.holdings.machines
     name = data.name[:255] or address
     known = peers.records.get(peer) or PeerRecord(peer, name, data.ca_pem, added=batch.now)
-    told = msgspec.structs.replace(known, name=name, urls=addresses(data.urls) or known.urls)
+    told = msgspec.structs.replace(
+        known.moved(data.urls, data.machine_urls), name=name, knows=site.addresses
+    )
     if data.token:
         now = wall().timestamp()
         try:
@@ -197,6 +198,31 @@ def _put_worker(site: Site, batch: Batch, peer: PeerRecord, certificate: str) ->
     machines.put(worker)
     batch.holdings.scheduler.readmit(peer.id)
     batch.write(lambda tx: tx.save_worker(worker))
+
+
+@post("/peers/moved", opt=does(Action.JOIN_AS_PEER), status_code=200)
+async def moved(request: AnyRequest, data: JSONBody[PeerMoved]) -> PeerHeard:
+    """A peer tells where it is now.
+
+    Raises:
+        NotAuthenticated: it does not own the key.
+        NotFound: it is no peer of this server.
+    """
+    site, address = site_of(request), caller_of(request).address
+    check_protocol(data.protocol)
+    own, said = site.authority.server_id, where(data.urls, data.machine_urls)
+    peer = verify_peer(data.ca_pem, said, data.challenge, data.signature, own_id=own, now=wall())
+
+    def change(batch: Batch) -> None:
+        known = batch.holdings.peers.get(peer)
+        now = known.moved(data.urls, data.machine_urls)
+        if now != known:
+            _put(batch, now)
+            batch.audit(peer, address, "peer.moved", " ".join(now.urls[:1]))
+
+    await site.runtime.do(change)
+    _relay(site).moved(peer)
+    return PeerHeard(own)
 
 
 @post("/peers/{peer:str}/trust", opt=_MANAGE, status_code=200)
@@ -351,6 +377,7 @@ PEER_ROUTES = Router(
         invite,
         add,
         join,
+        moved,
         trust,
         suspend,
         resume,

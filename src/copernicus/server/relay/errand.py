@@ -122,7 +122,7 @@ class Errand:
                 await self._go_on(seen)
             except _AWAY:
                 delay = min(2 * delay, _LONGEST_DELAY_S)
-                await asyncio.sleep(delay)
+                await self.way.pause(delay)
                 continue
             except CopernicusError as error:
                 _LOG.warning("a peer refused", attempt=self.lent.attempt, reason=error.message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx2
 import msgspec
@@ -13,10 +13,10 @@ import msgspec
 from copernicus.errors import CopernicusError, NotAuthenticated, ServerBusy, ServerUnreachable
 from copernicus.errors import error_for_code as class_of
 from copernicus.protocol import ErrorBody, Health
-from copernicus.protocol.peers import PeerAdmitted, PeerJoin
+from copernicus.protocol.peers import PeerAdmitted, PeerHeard, PeerJoin, PeerMoved
 from copernicus.security.files import make_private_folder, read_private, write_private
 from copernicus.security.identity import certificate_validity, make_key_and_csr, server_id_of
-from copernicus.security.peering import prove
+from copernicus.security.peering import prove, where
 from copernicus.security.tls import client_context, host_header, server_name_extension
 from copernicus.server.clock import wall
 from copernicus.server.peers import PeerRecord
@@ -26,6 +26,24 @@ T = TypeVar("T")
 _TIMEOUT_S = 15.0
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _BUSY = frozenset({429, 500, 502, 503, 504, 507})
+
+
+class Joined(NamedTuple):
+    """What a peer says to a request to work for it, at which of its addresses; what it was told."""
+
+    admitted: PeerAdmitted
+    url: str
+    told: tuple[str, ...]
+
+    def learned(self, known: PeerRecord) -> PeerRecord:
+        """The peer as it is known now; the address that has worked is the first."""
+        admitted = self.admitted
+        return msgspec.structs.replace(
+            known.moved((self.url, *admitted.urls), admitted.machine_urls),
+            name=admitted.name[:255] or known.name,
+            waits=not admitted.certificate,
+            knows=self.told,
+        )
 
 
 async def find_peer(url: str, server_id: str) -> PeerRecord:
@@ -38,7 +56,7 @@ async def find_peer(url: str, server_id: str) -> PeerRecord:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    health = await _ask([url], context, "", "GET", "/v1/health", None, Health)
+    health, _ = await _ask([url], context, "", "GET", "/v1/health", None, Health)
     proven = server_id_of(health.ca_pem)
     if server_id and proven != server_id:
         raise ServerUnreachable(
@@ -48,7 +66,7 @@ async def find_peer(url: str, server_id: str) -> PeerRecord:
     return PeerRecord(proven, url.removeprefix("https://"), health.ca_pem, (url,))
 
 
-async def join_peer(site: Site, peer: PeerRecord, token: str = "") -> PeerAdmitted:
+async def join_peer(site: Site, peer: PeerRecord, token: str = "") -> Joined:
     """Ask a peer for a certificate; it is kept if it comes.
 
     Raises:
@@ -66,12 +84,24 @@ async def join_peer(site: Site, peer: PeerRecord, token: str = "") -> PeerAdmitt
         token,
         site.names[0],
         site.user_urls,
+        machine_urls=site.machine_urls,
     )
     context = client_context(peer.ca_pem)
-    reply = await _ask(peer.urls, context, peer.id, "POST", "/v1/peers/join", request, PeerAdmitted)
+    reply, url = await _ask(
+        peer.urls, context, peer.id, "POST", "/v1/peers/join", request, PeerAdmitted
+    )
     if reply.certificate:
         write_private(pair_file(site, peer.id), (key + reply.certificate).encode())
-    return reply
+    return Joined(reply, url, site.addresses)
+
+
+async def tell_address(site: Site, peer: PeerRecord) -> None:
+    """Tell a peer where this server is now; errors as ``join_peer``."""
+    urls, machine_urls = site.user_urls, site.machine_urls
+    challenge, signature = prove(site.authority, peer.id, where(urls, machine_urls), wall())
+    said = PeerMoved(site.authority.ca_pem, challenge, signature, urls, machine_urls)
+    context = client_context(peer.ca_pem)
+    await _ask(peer.urls, context, peer.id, "POST", "/v1/peers/moved", said, PeerHeard)
 
 
 def pair_file(site: Site, peer: str) -> Path:
@@ -98,7 +128,8 @@ async def _ask(
     path: str,
     body: Any,
     form: type[T],
-) -> T:
+) -> tuple[T, str]:
+    """The answer, and at which address there was one."""
     problems = []
     named = server_name_extension(server_id) if server_id else {}
     content = None if body is None else msgspec.json.encode(body)
@@ -117,7 +148,7 @@ async def _ask(
             if response.status_code >= 400:
                 raise _refusal(response.status_code, response.content)
             try:
-                return msgspec.json.decode(response.content, type=form)
+                return msgspec.json.decode(response.content, type=form), url
             except msgspec.DecodeError as error:
                 problems.append(f"{url}: no Copernicus server that speaks of peers ({error})")
     raise ServerUnreachable(f"The peer cannot be reached ({'; '.join(problems)}).")

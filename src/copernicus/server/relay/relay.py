@@ -21,6 +21,7 @@ from copernicus.server.relay import jobs
 from copernicus.server.relay.errand import Errand
 from copernicus.server.relay.telling import tell
 from copernicus.server.relay.way import Way
+from copernicus.server.relay.whereabouts import Whereabouts, find
 from copernicus.server.site import Site
 from copernicus.telemetry import get_logger
 
@@ -40,6 +41,7 @@ class Relay:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._ways: dict[str, Way] = {}
+        self._whereabouts = Whereabouts(site)
         self._errands: dict[str, Errand] = {}
         self._taking: dict[str, Assignment] = {}
         self._beating: set[str] = set()
@@ -58,6 +60,7 @@ class Relay:
             while True:
                 self._look_for_work()
                 self._tell_all()
+                self._say_where()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), self._pause)
                 self._idle.clear()
@@ -90,6 +93,13 @@ class Relay:
         self._tell_at.clear()
         for way in self._ways.values():
             way.rested()
+        self._idle.set()
+
+    def moved(self, peer: str) -> None:
+        """A peer is at other addresses, as its record says now."""
+        self.way_to(peer).moved()
+        self._tell_at.pop(peer, None)
+        self._whereabouts.try_again(peer)
         self._idle.set()
 
     async def give_back(self, peer: str) -> None:
@@ -223,7 +233,21 @@ class Relay:
             due = self._tell_at.get(peer.id, 0.0)
             if peer.lends and not peer.suspended and now >= due:
                 self._tell_at[peer.id] = now + _TELL_S
-                self._spawn(tell(self._site, self.way_to(peer.id)))
+                self._spawn(self._tell(self.way_to(peer.id)))
+
+    async def _tell(self, way: Way) -> None:
+        """Tell it; if it has not been where it was for a while, look for it."""
+        await tell(self._site, way)
+        try:
+            if way.is_lost and await find(way):
+                self.moved(way.peer)
+        except CopernicusError as error:
+            self._trouble(way, error)
+
+    def _say_where(self) -> None:
+        """Tell the peers where this server is now, unless they know."""
+        for peer in self._whereabouts.untold():
+            self._spawn(self._whereabouts.tell(self.way_to(peer)))
 
     # --- carrying out ---------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ async def tell(site: Site, way: Way) -> None:
         contact = site.runtime.holdings.peers.contact(way.peer)
         contact.away = error.message
         contact.unreachable = isinstance(error, ServerUnreachable | ServerBusy)
+        if isinstance(error, ServerUnreachable):
+            way.missed()
         return
     contact = site.runtime.holdings.peers.contact(way.peer)
     contact.at = contact.told_at = site.clock.now()

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ssl
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from copernicus.blobs import CHUNK_SIZE, BlobStore, Manifest
-from copernicus.calling.addresses import addresses
 from copernicus.calling.link import Link
 from copernicus.calling.transfer import Carrier
 from copernicus.errors import CopernicusError, NotAllowed, ServerBusy, ServerUnreachable
 from copernicus.protocol import Assignment, LeaseReply, LeaseRequest
 from copernicus.protocol.common import PROTOCOL
-from copernicus.protocol.peers import PeerAdmitted
 from copernicus.scheduling.lending import Ask
 from copernicus.security.tls import client_context
 from copernicus.server.batch import Batch
 from copernicus.server.peers import PeerRecord, keep_peer
-from copernicus.server.relay.joining import is_due, join_peer, pair_file
+from copernicus.server.relay.joining import is_due, join_peer, pair_file, tell_address
 from copernicus.server.site import Site
 
 _MARGIN_S = 15.0
 _MOST_UNANSWERED = 7
 _FIRST_REST_S, _LONGEST_REST_S = 1.0, 30.0
+_MISSED_IS_LOST = 2
+_FIRST_SEEK_S, _LONGEST_SEEK_S = 10.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,9 @@ class Way:
         self._unanswered: list[LeaseRequest] = []
         self._rest_until = 0.0
         self._rest_s = _FIRST_REST_S
+        self._missed = 0
+        self._has_moved = asyncio.Event()
+        self._seek_at, self._seek_s = 0.0, _FIRST_SEEK_S
 
     @property
     def is_resting(self) -> bool:
@@ -96,15 +102,17 @@ class Way:
             NotAllowed: the peer's administrator has not said yes yet.
             CopernicusError: there is no way to it, or it does not take this server.
         """
-        file = pair_file(self._site, self.peer)
-        if is_due(file):
+        if is_due(pair_file(self._site, self.peer)):
             await self._join()
         if self._link is None:
-            peer = self.record
-            context = client_context(peer.ca_pem, cert_file=file, key_file=file)
-            self._link = Link(peer.machine_urls, peer.id, context)
+            self._link = Link(self.record.machine_urls, self.peer, self._context())
+            self._link.on_answer = self.heard
             self._carrier = Carrier(self._link, self._site.blobs, lambda _error, _delay: None)
         return self._link
+
+    def _context(self) -> ssl.SSLContext:
+        file = pair_file(self._site, self.peer)
+        return client_context(self.record.ca_pem, cert_file=file, key_file=file)
 
     async def carrier(self) -> Carrier:
         """Files over the link; errors as ``link``."""
@@ -114,32 +122,78 @@ class Way:
 
     async def _join(self) -> None:
         """Tell the peer where this server is, learn where it is, and get a certificate."""
-        admitted = await join_peer(self._site, self.record)
-        await self._learn(admitted)
-        if not admitted.certificate:
+        joined = await join_peer(self._site, self.record)
+        await self._keep(joined.learned)
+        if self.record.waits:
             raise NotAllowed(
                 "It has not said yes yet: its administrator does so with cpc peer trust "
                 f"{self._site.authority.server_id}"
             )
-        await self.close()
+        if self._link is not None:
+            self._link.renew(self._context())
+            self._link.move(self.record.machine_urls)
 
-    async def _learn(self, admitted: PeerAdmitted) -> None:
-        """Keep what the peer tells of itself; the address that is known to work stays the first."""
-        known = self.record
-        now = msgspec.structs.replace(
-            known,
-            urls=tuple(dict.fromkeys((known.urls[0], *addresses(admitted.urls))))[:8],
-            machine_urls=addresses(admitted.machine_urls) or known.machine_urls,
-            name=admitted.name[:255] or known.name,
-            waits=not admitted.certificate,
-        )
+    async def _keep(self, learned: Callable[[PeerRecord], PeerRecord]) -> None:
+        """Write down what the peer was found to be now."""
 
         def keep(batch: Batch) -> None:
-            batch.holdings.peers.records[now.id] = now
-            batch.write(lambda tx: keep_peer(tx, now))
+            known = batch.holdings.peers.get(self.peer)
+            now = learned(known)
+            if now != known:
+                batch.holdings.peers.records[now.id] = now
+                batch.write(lambda tx: keep_peer(tx, now))
 
-        if now != known:
-            await self._site.runtime.do(keep)
+        await self._site.runtime.do(keep)
+
+    # --- where it is ----------------------------------------------------------------------------
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is time to ask for it at the addresses that people use."""
+        return self._missed >= _MISSED_IS_LOST and self._site.clock.now() >= self._seek_at
+
+    def heard(self) -> None:
+        """It answers where it is thought to be."""
+        self._missed, self._seek_s = 0, _FIRST_SEEK_S
+
+    def missed(self) -> None:
+        """It was told something, and nothing answered."""
+        self._missed += 1
+
+    async def find(self) -> None:
+        """Ask for it at all addresses that people use; what answers must own its key.
+
+        Raises:
+            CopernicusError: it is at none of these, or takes this server no more.
+        """
+        self._seek_at = self._site.clock.now() + self._seek_s
+        self._seek_s = min(2 * self._seek_s, _LONGEST_SEEK_S)
+        await self._join()
+
+    def moved(self) -> None:
+        """It is elsewhere: its record says where, and the next request goes there."""
+        if self._link is not None:
+            self._link.move(self.record.machine_urls)
+        self.rested()
+        self._has_moved.set()
+        self._has_moved = asyncio.Event()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next try, at most until the peer is known to be elsewhere."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_moved.wait(), seconds)
+
+    async def tell_address(self) -> None:
+        """Tell it where this server is now.
+
+        Raises:
+            CopernicusError: it cannot be reached, or does not listen.
+        """
+        told = self._site.addresses
+        await tell_address(self._site, self.record)
+        await self._keep(lambda known: msgspec.structs.replace(known, knows=told))
+
+    # --- work -------------------------------------------------------------------------------------
 
     def next_seq(self, count: int = 1) -> int:
         """Numbers that grow, also over a restart: the last one of so many."""
