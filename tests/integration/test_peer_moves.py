@@ -30,6 +30,14 @@ def said(ca: Authority, signs: Authority, to: str, urls: tuple[str, ...]) -> Pee
     return PeerMoved(ca.ca_pem, challenge, signature, urls, urls)
 
 
+def hide(one: Place, other: Place) -> None:
+    """Have ``one`` tell ``other`` only addresses at which it is not to be reached."""
+    behind = tuple(f"https://{AWAY}:{port}" for port in range(1, MOST_URLS + 1))
+    own = Authority.load(one.server.folder / "identity")
+    other.admin.call("POST", "/v1/peers/moved", said(own, own, other.id, behind))
+    assert other.peer(one.id)["urls"] == list(behind)
+
+
 def give_and_take(mine: Place, theirs: Place, folder: Path) -> tuple[ScriptedWorker, Any]:
     """A worker of theirs that holds the only job of mine."""
     theirs.works_for(mine)
@@ -69,10 +77,7 @@ def test_a_peer_that_cannot_tell_is_found_at_the_port_for_people(tmp_path: Path)
     """Nothing reaches the server with the workers where it says to be, as behind a firewall."""
     with places(tmp_path, 2) as (mine, theirs):
         worker, held = give_and_take(mine, theirs, tmp_path)
-        behind = tuple(f"https://{AWAY}:{port}" for port in range(1, MOST_URLS + 1))
-        own = Authority.load(theirs.server.folder / "identity")
-        mine.admin.call("POST", "/v1/peers/moved", said(own, own, mine.id, behind))
-        assert mine.peer(theirs.id)["urls"] == list(behind)
+        hide(theirs, mine)
         with mine.moved(user_port=mine.server.running.user_port) as there:
             finish(there, worker, held)
             worker.close()
@@ -82,7 +87,7 @@ def test_nobody_says_where_a_peer_is_but_the_owner_of_its_key(tmp_path: Path) ->
     create_authority(tmp_path / "liar", ["localhost"], wall())
     liar = Authority.load(tmp_path / "liar")
     with places(tmp_path, 2) as (mine, theirs):
-        theirs.works_for(mine)
+        worker, held = give_and_take(mine, theirs, tmp_path)
         anyone = User(theirs.server)
         before = theirs.peer(mine.id)
         truth = Authority.load(mine.server.folder / "identity")
@@ -103,3 +108,10 @@ def test_nobody_says_where_a_peer_is_but_the_owner_of_its_key(tmp_path: Path) ->
         anyone.call("POST", "/v1/peers/moved", said(truth, truth, theirs.id, elsewhere))
         assert first_urls(theirs, mine.id) == elsewhere[0]
         anyone.close()
+
+        # Both have lost the other: an address is enough, and nobody says yes anew.
+        hide(theirs, mine)
+        with mine.moved() as there:
+            theirs.admin.call("POST", "/v1/peers", {"url": there.server.user_url})
+            finish(there, worker, held)
+            worker.close()

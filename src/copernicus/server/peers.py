@@ -34,8 +34,8 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     neither does, for now. ``waits``: its administrator has yet to say yes to this server's work;
     ``asks``: this server's administrator has yet to say yes to its work. ``cores`` and ``hours``
     bound either direction; 0: no limit. ``clients``: how many connections of people are let through
-    at a time, in either direction; 0: none. ``knows``: the addresses of this server that it was told
-    last.
+    at a time, in either direction; 0: none. ``knows``: the addresses of this server that it was
+    told last.
     """
 
     id: str
