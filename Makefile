@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 FUZZ_VENV := .venv-fuzz
 
-# How many test files run at once.
-JOBS ?= 2
+# How many test files run at once: many wait for something most of the time.
+JOBS ?= 3
 
 # How long `make soak` goes on: 20 million steps are about two hours on one core, 10,000 simulated
 # hours about ten minutes.
