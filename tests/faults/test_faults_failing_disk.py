@@ -104,7 +104,7 @@ def check_lives(library: Path, root: Path, error: str, which: str) -> dict[str, 
     return found
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(900)
 def test_fault_06_whichever_call_fails_once_nothing_acknowledged_is_lost(
     library: Path, quick_disk: Path, request: pytest.FixtureRequest, record_property
 ) -> None:
@@ -118,7 +118,7 @@ def test_fault_06_whichever_call_fails_once_nothing_acknowledged_is_lost(
     record_property("fault", f"failing disk: {count} calls of a store, each failed once")
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(900)
 def test_fault_04_whichever_call_finds_the_disk_full_the_store_goes_on(
     library: Path, quick_disk: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -6,6 +6,7 @@ before, and only its new tail has to be stored or sent.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Hashing a piece of this size lets another core work for longer than it takes to ask it.
 _WORTH_A_THREAD = 256 << 10
 _beside = ThreadPoolExecutor(2, thread_name_prefix="hash")
+
+
+def _renew() -> None:
+    """A forked process has none of the threads: what waits for one there waits for ever."""
+    global _beside
+    _beside = ThreadPoolExecutor(2, thread_name_prefix="hash")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class Chunk(msgspec.Struct, frozen=True):
