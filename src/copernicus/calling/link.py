@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import random
 import socket
 import ssl
@@ -33,6 +34,8 @@ LONGEST_DELAY_S = 30.0
 _CONNECT_S = 10.0
 _IDLE_S = 60.0
 _MOST_CONNECTIONS = 64
+# What is larger goes piece by piece, so that nothing else waits for it.
+_AT_ONCE = 1 << 20
 # A chunk over the slowest line that is of any use; who has stopped to read is given up then.
 _LONGEST_S = 300.0
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
@@ -91,7 +94,7 @@ class _Session:
         async with self._opened().request(
             method,
             url,
-            data=content,
+            data=content if content is None or len(content) <= _AT_ONCE else io.BytesIO(content),
             headers=headers,
             timeout=limits,
             server_hostname=self._server_name,
@@ -120,9 +123,11 @@ class _Session:
             await self._client.close()
 
     async def close_when_unused(self) -> None:
-        """Close it when the last request has been answered."""
-        await self._unused.wait()
-        await self.close()
+        """Close it when the last request has been answered, or when this is cancelled."""
+        try:
+            await self._unused.wait()
+        finally:
+            await self.close()
 
 
 class _Socket(socket.socket):
@@ -174,8 +179,10 @@ class Link:
 
     async def close(self) -> None:
         """Close every connection."""
-        for task in self._closing:
+        closing = tuple(self._closing)
+        for task in closing:
             task.cancel()
+        await asyncio.gather(*closing, return_exceptions=True)
         await self._session.close()
 
     async def send(
