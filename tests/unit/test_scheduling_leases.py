@@ -182,6 +182,14 @@ def test_a_revoked_worker_loses_its_leases_at_once(desk):
     assert desk.one("w2").number == 2
 
 
+def test_a_worker_that_was_to_get_no_more_and_was_revoked_gets_work_when_it_is_readmitted(desk):
+    desk.submit()
+    desk.scheduler.drain("w1")
+    desk.scheduler.forget_worker("w1", desk.now)
+    desk.scheduler.readmit("w1")
+    assert desk.one()
+
+
 def test_a_draining_worker_keeps_its_work_and_gets_no_more(desk):
     desk.submit()
     found = desk.one()

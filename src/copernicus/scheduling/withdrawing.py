@@ -13,6 +13,7 @@ from copernicus.scheduling.rows import AttemptRow
 def revoke(core: Core, worker: str) -> None:
     """A worker is trusted no more: its jobs go back, nothing of it counts any more."""
     core.workers.revoked.add(worker)
+    core.workers.draining.discard(worker)
     core.leases.forget_worker(worker)
     leave(core, worker)
     for attempts in tuple(core.book.attempts.values()):
