@@ -22,36 +22,57 @@ from support.evaluators import TESTS, install
 KILLS = 20
 SEED = 7
 VICTIMS = ("server",) * 7 + ("worker",) * 5 + ("evaluator",) * 3 + ("program",) * 5
-JOBS_PER_KILL = 2
 PATIENT = COUNT_TOML + "\n[retry]\njob_errors = 100\nworker_losses = 100\n"
 
 
-def submit(env: Env, jobs: int) -> Project:
-    """Counts with checkpoints, turned files, and workflows that look at what they made."""
-    project = env.project()
-    project.define(env.write("count.toml", PATIENT))
-    project.define(env.write("shift.toml", SHIFT_TOML))
-    luck = random.Random(SEED)
-    files = [
-        env.write(f"f{n}", luck.randbytes(luck.choice((10, 90_000)))) for n in range(jobs // 4)
-    ]
-    with project.transaction():
-        project.add("turn", "bytes.shift", map="source", active=True)
-        project.set("turn.in.source", files)
-        project.add("count", "slow.count", map="last", active=True)
-        project.set("count.in.last", [100 + luck.randrange(100) for _ in range(jobs)])
-        for n in range(2):
+class Workload:
+    """Counts with checkpoints, turned files, and workflows that look at what they made.
+
+    It grows by a share for every kill, so that there is always something to disturb, however
+    quick the machine is.
+    """
+
+    def __init__(self, env: Env) -> None:
+        self.env = env
+        self.luck = random.Random(SEED)
+        self.shares = 0
+        self.project.define(env.write("count.toml", PATIENT))
+        self.project.define(env.write("shift.toml", SHIFT_TOML))
+
+    @property
+    def project(self) -> Project:
+        return self.env.project()
+
+    def grow(self) -> None:
+        n = self.shares
+        source = self.env.write(f"f{n}", self.luck.randbytes(self.luck.choice((10, 90_000))))
+        project = self.project
+        with project.transaction():
+            project.add(f"turn{n}", "bytes.shift", active=True)
+            project.set(f"turn{n}.in.source", source)
+            project.add(f"count{n}", "slow.count", map="last", active=True)
+            project.set(f"count{n}.in.last", [100 + self.luck.randrange(100) for _ in range(2)])
             project.add(f"flow{n}", "counting.count", active=True)
-            project.set(f"flow{n}.in.n", max(jobs // 8, 2) + n)
-    return project
+            project.set(f"flow{n}.in.n", 2 + n % 3)
+        self.shares += 1
+
+    def results(self) -> dict[str, Any]:
+        """All outputs; a file is its hash."""
+        found: dict[str, Any] = {}
+        for n in range(self.shares):
+            for output in (f"count{n}.out.result[0]", f"count{n}.out.result[1]"):
+                found[output] = self.project.get(output)
+            found[f"turn{n}"] = self.project.get(f"turn{n}.out.result").sha256
+            found[f"flow{n}"] = self.project.get(f"flow{n}.out.total")
+        return found
 
 
-def results(project: Project, jobs: int) -> dict[str, Any]:
-    """All outputs; a file is its hash."""
-    counted = [project.get(f"count.out.result[{n}]") for n in range(jobs)]
-    turned = [project.get(f"turn.out.result[{n}]").sha256 for n in range(jobs // 4)]
-    flows = [project.get(f"flow{n}.out.total") for n in range(2)]
-    return {"count": counted, "turn": turned, "flow": flows}
+def dealt(kills: int) -> list[str]:
+    """Whom to kill, one after another: every kind has its share."""
+    repeats = -(-kills // len(VICTIMS))
+    deck = [*VICTIMS * repeats]
+    random.Random(SEED).shuffle(deck)
+    return deck[:kills]
 
 
 def is_done(project: Project) -> bool:
@@ -75,13 +96,12 @@ class Disturber:
         more = ("--programs", self.programs, "--retry", 0.5)
         return self.env.start_worker(name, *more, cores=2, wait=False)
 
-    def strike(self) -> None:
-        """Wait a random while, then kill one of the processes that are there."""
+    def strike(self, wanted: str) -> None:
+        """Wait a random while, then kill a process of this kind, as soon as there is one."""
         pause = self.luck.uniform(0.05, 0.7)
         with contextlib.suppress(psutil.TimeoutExpired, psutil.NoSuchProcess):
             psutil.Process(self.env.server_process.pid).wait(pause)
         self.revive()
-        wanted = self.luck.choice(VICTIMS)
         if wanted == "server":
             self.env.server_process.kill()
             self.env.server_process.wait()
@@ -89,11 +109,7 @@ class Disturber:
         elif wanted == "worker":
             self._kill_worker()
         else:
-            process = self._find(wanted)
-            if process is None:
-                return
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+            wait_until(lambda: self.revive() or self._kill_below(wanted), f"a {wanted} runs", 120)
         self.killed[wanted] += 1
 
     def revive(self) -> None:
@@ -110,16 +126,18 @@ class Disturber:
         wait_until(lambda: not any(map(is_alive, below)), "its programs end", 15)
         self.start_worker(victim.name)
 
-    def _find(self, wanted: str) -> psutil.Process | None:
+    def _kill_below(self, wanted: str) -> bool:
+        """Kill a process that the server or a worker has started; False if there is none."""
         roots = [self.env.server_process] if wanted == "evaluator" else []
         roots = roots or [w.process for w in self.env.workers if w.process.poll() is None]
         name = "copernicus.evaluator" if wanted == "evaluator" else "count.sh.py"
-        found = []
-        for process in (one for root in roots for one in family(root.pid)[1:]):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if any(name in word for word in process.cmdline()):
-                    found.append(process)
-        return self.luck.choice(found) if found else None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            below = [process for root in roots for process in family(root.pid)[1:]]
+            found = [one for one in below if any(name in word for word in one.cmdline())]
+            if found:
+                self.luck.choice(found).kill()
+                return True
+        return False
 
 
 def prepared(root: Path) -> Env:
@@ -137,28 +155,29 @@ def test_fault_01_the_results_after_many_kills_are_those_of_an_undisturbed_run(
     tmp_path: Path, request: pytest.FixtureRequest, record_property
 ) -> None:
     kills = request.config.getoption("--kills") or KILLS
-    jobs = kills * JOBS_PER_KILL
     found = []
     for name in ("quiet", "disturbed"):
         env = prepared(tmp_path / name)
         with contextlib.closing(env):
             disturber = Disturber(env, SEED)
-            project = submit(env, jobs)
+            workload = Workload(env)
             for number in range(2):
                 disturber.start_worker(f"w{number}")
-            while name == "disturbed" and disturber.killed.total() < kills:
-                disturber.strike()
+            for victim in dealt(kills):
+                workload.grow()
+                if name == "disturbed":
+                    disturber.strike(victim)
             wait_until(
                 lambda: disturber.revive() or is_done(env.project()),  # noqa: B023
                 "all is done",
-                60 + 10 * jobs,
+                60 + 20 * kills,
             )
-            found.append(results(project, jobs))
+            found.append(workload.results())
             for worker in env.workers:
                 if worker.process.poll() is None:
                     worker.end()
             assert env.stop_server() == 0
             check_made_once(env)
     assert found[0] == found[1]
-    assert len(disturber.killed) == 4
+    assert disturber.killed == Counter(dealt(kills))
     record_property("fault", f"kill -9: {kills} ({dict(disturber.killed)}), 0 lost, 0 double")
