@@ -123,6 +123,8 @@ async def _fleet(bundle: Path, folder: Path, count: int, job_s: float) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for worker in workers:
+        await worker.link.close()
     told = {"busy": shift.held_s / (count * ROUNDS * job_s), "jobs_per_s": jobs / seconds}
     print(json.dumps(told), flush=True)
 

@@ -32,7 +32,8 @@ T = TypeVar("T")
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 30.0
 _CONNECT_S = 10.0
-_IDLE_S = 60.0
+# Longer than heartbeats are apart.
+IDLE_S = 60.0
 _MOST_CONNECTIONS = 64
 # What is larger goes piece by piece, so that nothing else waits for it.
 _AT_ONCE = 1 << 20
@@ -108,7 +109,7 @@ class _Session:
                 connector=aiohttp.TCPConnector(
                     ssl=self._context,
                     limit=_MOST_CONNECTIONS,
-                    keepalive_timeout=_IDLE_S,
+                    keepalive_timeout=IDLE_S,
                     socket_factory=_socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

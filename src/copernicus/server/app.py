@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
 import socket
@@ -14,19 +13,16 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 
 from copernicus.crashpoints import passing
-from copernicus.errors import BadSettings, CopernicusError, ServerBusy
+from copernicus.errors import CopernicusError, ServerBusy
 from copernicus.evaluator.frames import Catalog
 from copernicus.model.effects import Effect
 from copernicus.model.evaluation import Start
 from copernicus.model.reports import Report
 from copernicus.scheduling import SchedulerSettings
-from copernicus.security.asgi import server_config
 from copernicus.security.identity import Authority
-from copernicus.security.sockets import DEAD_PEER_OPTIONS
 from copernicus.security.tls import load_server_leaf, server_context
 from copernicus.server.accounts import Doorkeeper
 from copernicus.server.batch import Batch
@@ -46,10 +42,17 @@ from copernicus.server.folder import (
     write_running,
 )
 from copernicus.server.holdings import Holdings
-from copernicus.server.http.apps import machine_app, user_app
 from copernicus.server.http.tunnels import Tunnels
 from copernicus.server.metrics import Metrics
 from copernicus.server.peeking import Knocks
+from copernicus.server.ports import (
+    bind,
+    first_of,
+    make_ports,
+    port_of,
+    raise_file_limit,
+    until_started,
+)
 from copernicus.server.previews import Previews
 from copernicus.server.provisioner import Provisioner
 from copernicus.server.relay.relay import Relay
@@ -67,41 +70,7 @@ from copernicus.telemetry import ensure_logging, get_logger
 _LOG = get_logger("server")
 _UPKEEP_S: Final = 60.0
 _SNAPSHOTS_S: Final = 60.0
-_GRACE_S: Final = 5
-_HANG_UP_S: Final = 0.1
-_BACKLOG: Final = 1024
 _DISK_FAILED: Final = 70
-
-
-class _Port(uvicorn.Server):
-    """One port; the signals are for the whole server to handle."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish the requests that run, then hang up."""
-        hanging_up = asyncio.create_task(self._hang_up())
-        try:
-            await super().shutdown(sockets)
-        finally:
-            hanging_up.cancel()
-
-    async def _hang_up(self) -> None:
-        # Closing politely, TLS waits half a minute for a farewell that an idle client never sends.
-        idle: set[Any] = set()
-        while True:
-            still: set[Any] = {one for one in self.server_state.connections if _is_idle(one)}
-            for connection in still & idle:
-                connection.transport.abort()
-            idle = still
-            await asyncio.sleep(_HANG_UP_S)
-
-
-def _is_idle(connection: Any) -> bool:
-    return connection.cycle is None or connection.cycle.response_complete
 
 
 def run_server(folder: Path, overrides: Mapping[str, Any] | None = None) -> None:
@@ -111,6 +80,7 @@ def run_server(folder: Path, overrides: Mapping[str, Any] | None = None) -> None
         BadSettings: there is none, a setting is wrong, a port is taken, it is running already.
     """
     os.umask(0o077)
+    raise_file_limit()
     settings = settings_of(folder, overrides)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(folder, settings))
@@ -143,10 +113,10 @@ async def serve(
         stack.enter_context(_signals(stop))
         store = stack.enter_context(open_store(folder, settings))
         claim_blobs(settings, store)
-        machine = stack.enter_context(_bind(settings.host, settings.machine_port, "machine_port"))
-        user = stack.enter_context(_bind(settings.host, settings.user_port, "user_port"))
+        machine = stack.enter_context(bind(settings.host, settings.machine_port, "machine_port"))
+        user = stack.enter_context(bind(settings.host, settings.user_port, "user_port"))
         async with _site(folder, settings, store) as site:
-            site.machine_port, site.user_port = _port_of(machine), _port_of(user)
+            site.machine_port, site.user_port = port_of(machine), port_of(user)
             await _listen(folder, site, machine, user, ready, stop)
 
 
@@ -266,7 +236,7 @@ async def _listen(
         server_context(identity, require_client_certificate=False),
     ]
     site.tunnels = tunnels = Tunnels(site)
-    ports = _ports(site, tunnels, contexts)
+    ports = make_ports(site, tunnels, contexts)
     site.connections = lambda: [one for port in ports for one in port.server_state.connections]
     tasks = [
         asyncio.create_task(port.serve(sockets=[sock]))
@@ -283,11 +253,11 @@ async def _listen(
     ]
     site.relay = Relay(site)
     try:
-        await _until_started(ports, tasks)
+        await until_started(ports, tasks)
         upkeep.append(asyncio.create_task(site.relay.run()))
         _announce(folder, site, ready)
         passing("server.announced")
-        await _first_of(stop, tasks)
+        await first_of(stop, tasks)
     finally:
         for task in upkeep:
             task.cancel()
@@ -301,20 +271,6 @@ async def _listen(
         await asyncio.gather(*tasks)
         passing("stop.answered")
         _LOG.info("stopped")
-
-
-def _ports(site: Site, tunnels: Tunnels, contexts: list[ssl.SSLContext]) -> list[_Port]:
-    """The machine port and the user port, each with its own application."""
-    apps = [machine_app(site), user_app(site)]
-    ports = []
-    for app, context, on_connect in zip(
-        apps, contexts, (tunnels.at_machine_port, tunnels.at_user_port), strict=True
-    ):
-        host = site.settings.host
-        config = server_config(app, context, host=host, port=0, on_connect=on_connect)  # type: ignore[arg-type]
-        config.timeout_graceful_shutdown = _GRACE_S
-        ports.append(_Port(config))
-    return ports
 
 
 def _announce(folder: Path, site: Site, ready: Callable[[Running], None] | None) -> None:
@@ -337,20 +293,6 @@ def _announce(folder: Path, site: Site, ready: Callable[[Running], None] | None)
     )
     if ready is not None:
         ready(running)
-
-
-async def _until_started(ports: list[_Port], tasks: list[asyncio.Task[None]]) -> None:
-    while not all(port.started for port in ports):
-        for task in tasks:
-            if task.done():
-                task.result()
-        await asyncio.sleep(0.005)
-
-
-async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
 
 
 async def _upkeep(site: Site, identity: Path, contexts: list[ssl.SSLContext]) -> None:
@@ -423,35 +365,3 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-def _bind(host: str, port: int, setting: str) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        BadSettings: the port is taken, or the address is not one of this machine.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        listening = socket.create_server(
-            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
-        )
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise BadSettings(
-                f"Port {port} of {host} is in use, by another program or another server: stop that "
-                f"one, or set {setting} in server.toml to another port."
-            ) from error
-        raise BadSettings(
-            f"Cannot listen on port {port} of {host} ({error.strerror or error}): set host and "
-            f"{setting} in server.toml."
-        ) from error
-    for level, option, value in DEAD_PEER_OPTIONS:
-        listening.setsockopt(level, option, value)
-    return listening
-
-
-def _port_of(bound: socket.socket) -> int:
-    port: int = bound.getsockname()[1]
-    return port
