@@ -72,10 +72,10 @@ class Feed:
             topic.progress[job] = (topic.serial, FeedEntry(0, at, "progress", event))
             topic.move()
 
-    async def follow(self, project: str, since: int) -> AsyncIterator[FeedEntry | None]:
-        """Everything after position ``since``, for ever; ``None`` is a sign of life.
+    async def follow(self, project: str, since: int) -> AsyncIterator[list[FeedEntry]]:
+        """Everything after position ``since``, for ever; what comes together is given together.
 
-        Ends when the feed is closed.
+        An empty list is a sign of life. Ends when the feed is closed.
         """
         topic = self._topics.setdefault(project, _Topic())
         topic.listeners += 1
@@ -85,17 +85,16 @@ class Feed:
                 moved = topic.moved
                 if calls != self._calls:
                     calls = self._calls
-                    yield None
+                    yield []
                 entries = await self._after(project, topic, since)
-                for entry in entries:
-                    since = entry.position
-                    yield feed_entry(entry)
-                for serial, progress in list(topic.progress.values()):
-                    if serial > heard:
-                        heard = serial
-                        yield progress
+                since = entries[-1].position if entries else since
+                news = [feed_entry(entry) for entry in entries]
+                news += [told for serial, told in topic.progress.values() if serial > heard]
+                heard = topic.serial
+                if news:
+                    yield news
                 if not entries and not await self._wait(moved):
-                    yield None
+                    yield []
         finally:
             topic.listeners -= 1
             if not topic.listeners and self._topics.get(project) is topic:
@@ -122,7 +121,8 @@ class Feed:
 
     async def _wait(self, moved: asyncio.Event) -> bool:
         try:
-            await asyncio.wait_for(moved.wait(), self._keep_alive_s)
+            async with asyncio.timeout(self._keep_alive_s):
+                await moved.wait()
         except TimeoutError:
             return False
         return True

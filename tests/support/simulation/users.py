@@ -71,10 +71,11 @@ class User:
             if server is None:
                 await asyncio.sleep(5)
                 continue
-            async for entry in server.feed.follow(self.project, last):
-                if entry is not None and entry.position:
-                    self.world.watch.shown(self.project, entry.position, last)
-                    last = entry.position
+            async for news in server.feed.follow(self.project, last):
+                for entry in news:
+                    if entry.position:
+                        self.world.watch.shown(self.project, entry.position, last)
+                        last = entry.position
             await asyncio.sleep(5)
 
     # --- edits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import takewhile
 from typing import Annotated
 
@@ -61,6 +61,7 @@ from copernicus.server.views import (
 from copernicus.server.why import why
 
 _PAGE = 1000
+_PIECE = 1 << 16
 _SEE = does(Action.SEE_PROJECT)
 Start = Annotated[int, QueryParameter(name="start", ge=0)]
 Count = Annotated[int, QueryParameter(name="count", ge=1, le=_PAGE)]
@@ -264,13 +265,23 @@ async def _events(
     site: Site, request: AnyRequest, project: str, since: int
 ) -> AsyncIterator[bytes]:
     yield b": welcome\n\n"
-    async for entry in site.feed.follow(project, since):
-        if not _may_still_see(site, request, project):
-            return
-        if entry is None:
-            yield b": alive\n\n"
-        else:
-            yield _sse(entry)
+    async for news in site.feed.follow(project, since):
+        for piece in _pieces(news):
+            if not _may_still_see(site, request, project):
+                return
+            yield piece
+
+
+def _pieces(news: Iterable[FeedEntry]) -> Iterator[bytes]:
+    """What has come together goes together, but not all that was missed at once."""
+    piece = bytearray()
+    for entry in news:
+        piece += _sse(entry)
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    if piece or not news:
+        yield bytes(piece) or b": alive\n\n"
 
 
 def _may_still_see(site: Site, request: AnyRequest, project: str) -> bool:
