@@ -63,6 +63,16 @@ _TABLE_OF: Mapping[type[SchedulerRow], Table] = {
     CheckpointRow: CHECKPOINTS,
 }
 
+# What nearly every transaction does: to build a statement anew costs more than to carry it out.
+_MOVE_PROJECT = (
+    update(PROJECTS)
+    .where(PROJECTS.c.id == bindparam("of"), PROJECTS.c.position == bindparam("before"))
+    .values({name: bindparam(name) for name in ("position", "revision", "changed")})
+)
+_ADD_EVENTS = insert(JOURNAL)
+_NEWEST_AUDIT = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(1)
+_ADD_AUDIT = insert(AUDIT)
+
 
 class Transaction:
     """The changes of one ``with store.transaction()`` block."""
@@ -129,15 +139,15 @@ class Transaction:
             return
         first, last = entries[0], entries[-1]
         gapless = all(e.position == first.position + n for n, e in enumerate(entries))
-        follows = [PROJECTS.c.id == project, PROJECTS.c.position == first.position - 1]
         new = {"position": last.position, "revision": last.revision, "changed": last.at}
-        moved = self._connection.execute(update(PROJECTS).where(*follows).values(new)).rowcount
+        follows = {"of": project, "before": first.position - 1}
+        moved = self._connection.execute(_MOVE_PROJECT, new | follows).rowcount
         if not gapless or not moved:
             raise PositionConflict(
                 f"the events {first.position}..{last.position} do not follow the journal of "
                 f"project {project}: somebody else wrote it"
             )
-        self._connection.execute(insert(JOURNAL), [entry_values(project, e) for e in entries])
+        self._connection.execute(_ADD_EVENTS, [entry_values(project, e) for e in entries])
 
     def save_rows(self, rows: Iterable[SchedulerRow]) -> None:
         """Keep rows of the scheduler, each in place of the one of the same key."""
@@ -263,8 +273,7 @@ class Transaction:
         outcome: str,
     ) -> None:
         """Append to the audit log."""
-        newest = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(1)
-        row = self._connection.execute(newest).mappings().first()
+        row = self._connection.execute(_NEWEST_AUDIT).mappings().first()
         last = record_from(AuditEntry, row) if row else None
         entry = AuditEntry(
             number=last.number + 1 if last else 1,
@@ -276,7 +285,7 @@ class Transaction:
             outcome=outcome,
             previous=link_of(last) if last else START,
         )
-        self._connection.execute(insert(AUDIT), record_values(entry))
+        self._connection.execute(_ADD_AUDIT, record_values(entry))
 
     def _refuse_taken_name(self, name: str) -> None:
         if self._has(PROJECTS, PROJECTS.c.name == name, PROJECTS.c.deleted.is_(None)):
