@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -66,15 +66,24 @@ class Metrics:
             for name, (said, labels) in _HISTOGRAMS.items()
         }
 
+        self._children: dict[tuple[str, ...], Any] = {}
+
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add to a counter."""
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(amount)
+        self._child(self._counters, name, labels).inc(amount)
 
     def took(self, name: str, seconds: float, **labels: str) -> None:
         """Note how long something took."""
-        duration = self._durations[name]
-        (duration.labels(**labels) if labels else duration).observe(seconds)
+        self._child(self._durations, name, labels).observe(seconds)
+
+    def _child(self, metrics: Mapping[str, Any], name: str, labels: dict[str, str]) -> Any:
+        """What counts for these labels; to have it found each time costs more than to count."""
+        key = (name, *labels.values())
+        child = self._children.get(key)
+        if child is None:
+            metric = metrics[name]
+            child = self._children[key] = metric.labels(**labels) if labels else metric
+        return child
 
     def committed(self, batch: Batch, seconds: float) -> None:
         """A batch is on the disk."""
