@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import msgspec
@@ -139,9 +140,13 @@ def offers_program(need: ProgramNeed, offered: ProgramOffer) -> bool:
     """Whether an offered program is what is needed (an unreadable version fits only ``""``)."""
     if need.name != offered.name:
         return False
-    if not need.versions:
-        return True
+    return not need.versions or _in_range(offered.version, need.versions)
+
+
+@lru_cache(maxsize=1024)
+def _in_range(version: str, versions: str) -> bool:
+    """Asked again and again of the same few: to read a version costs more than all around it."""
     try:
-        return Version(offered.version) in specifiers(need.versions)
+        return Version(version) in specifiers(versions)
     except InvalidVersion:
         return False

@@ -50,6 +50,8 @@ class Console:
 
 def printable(text: str) -> str:
     """``text`` without characters that a terminal would act on."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 

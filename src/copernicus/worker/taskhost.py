@@ -12,6 +12,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from copernicus.blobs import manifest_of
@@ -31,8 +32,13 @@ class Outputs:
     """The files that a task stores: in its folder already, or copied into it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
+        self._as_given = folder
         self.files: list[Pending] = []
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Most tasks store nothing: to resolve it costs more than to call a task."""
+        return self._as_given.resolve()
 
     def store(self, path: Path, name: str) -> File:
         """Take note of a file and give what it is stored as."""
