@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, Insert, Table, create_engine, event, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -69,17 +69,41 @@ def _engine(file: Path, begin: str, pragmas: Sequence[str], pool_size: int) -> E
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Keep rows, each in place of the one of the same primary key."""
-    if rows:
-        connection.execute(_upsert_into(table, connection.dialect.name), list(rows))
+    _carry_out(connection, _upsert_into(table, connection.dialect.name), rows)
+
+
+def add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep new rows; each has a value for every column."""
+    _carry_out(connection, _insert_into(table), rows)
+
+
+def _carry_out(connection: Connection, statement: Insert, rows: Sequence[dict[str, Any]]) -> None:
+    """What is written by the thousand: as the driver takes it, without a look at each value."""
+    if not rows:
+        return
+    text, order = _as_sent(statement, connection.dialect)
+    values = [tuple(row[name] for name in order) for row in rows] if order else list(rows)
+    connection.exec_driver_sql(text, values)
 
 
 @cache
-def _upsert_into(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    """The statement; building it anew would cost more than a small transaction."""
-    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    changed = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
+def _insert_into(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
+def _upsert_into(table: Table, dialect: str) -> Insert:
+    new = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    changed = {c.name: new.excluded[c.name] for c in table.columns if not c.primary_key}
     keys = [column.name for column in table.primary_key]
-    return insert.on_conflict_do_update(index_elements=keys, set_=changed)
+    return new.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+@lru_cache(maxsize=64)
+def _as_sent(statement: Insert, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    """The text of a statement, and the names of its values where the driver goes by their order."""
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), tuple(compiled.positiontup or ())
 
 
 def failure_of(error: DBAPIError, file: Path) -> CopernicusError:

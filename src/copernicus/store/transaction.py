@@ -20,7 +20,7 @@ from sqlalchemy import (
 from copernicus.errors import Conflict, NotAuthenticated, NotFound
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 from copernicus.store.audit import START, link_of
-from copernicus.store.database import upsert
+from copernicus.store.database import add, upsert
 from copernicus.store.failures import PositionConflict
 from copernicus.store.packing import (
     SchedulerRow,
@@ -69,7 +69,6 @@ _MOVE_PROJECT = (
     .where(PROJECTS.c.id == bindparam("of"), PROJECTS.c.position == bindparam("before"))
     .values({name: bindparam(name) for name in ("position", "revision", "changed")})
 )
-_ADD_EVENTS = insert(JOURNAL)
 _NEWEST_AUDIT = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(1)
 _ADD_AUDIT = insert(AUDIT)
 
@@ -147,7 +146,7 @@ class Transaction:
                 f"the events {first.position}..{last.position} do not follow the journal of "
                 f"project {project}: somebody else wrote it"
             )
-        self._connection.execute(_ADD_EVENTS, [entry_values(project, e) for e in entries])
+        add(self._connection, JOURNAL, [entry_values(project, entry) for entry in entries])
 
     def save_rows(self, rows: Iterable[SchedulerRow]) -> None:
         """Keep rows of the scheduler, each in place of the one of the same key."""
