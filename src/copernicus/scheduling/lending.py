@@ -36,7 +36,7 @@ LENT_RETRIES = ProjectRetries(job_errors=0, memory_growths=0, troubles=2, backof
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a peer was told first of a job that ended early: what it has cost, if anything."""
+    """What a peer was told first of what a job has cost, if anything; more may come."""
 
     record: AttemptRecord | None
 

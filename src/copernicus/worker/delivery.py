@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from copernicus.calling.link import Link
+from copernicus.calling.outbox import Outbox
 from copernicus.errors import BadSettings, CopernicusError, ServerBusy, ServerUnreachable
 from copernicus.protocol import ResultReply
 from copernicus.worker.console import Console
 from copernicus.worker.grounds import Grounds
-from copernicus.worker.outbox import Outbox
 from copernicus.worker.spool import Finished, Spool
 from copernicus.worker.transfer import Transfer
 

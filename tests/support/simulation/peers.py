@@ -11,13 +11,16 @@ from collections.abc import Coroutine, Iterator, Sequence
 from random import Random
 from typing import Any
 
+from copernicus.calling.outbox import Outbox
 from copernicus.errors import ServerBusy, ServerUnreachable
 from copernicus.protocol import (
     CheckpointRequest,
     HeartbeatReply,
     LeaseReply,
+    ResultOutcome,
     ResultReply,
     ResultRequest,
+    ResultsReply,
 )
 from copernicus.scheduling.lending import Lent
 from copernicus.scheduling.rows import JobRow, job_of_attempt
@@ -61,7 +64,19 @@ class SimLink:
                 verdict = await self._call("result", body)
                 watch.result_kept(body, verdict)
                 return ResultReply(verdict)
+            case "results":
+                return ResultsReply(tuple(await self._results(body.results)))
         raise NotImplementedError(path)
+
+    async def _results(self, several: Sequence[ResultRequest]) -> list[ResultOutcome]:
+        for one in several:
+            if one.checkpoint is not None:
+                self._world.watch.sends(one.checkpoint)
+        outcomes: list[ResultOutcome] = await self._call("results", several)
+        for one, outcome in zip(several, outcomes, strict=True):
+            if outcome.verdict is not None:
+                self._world.watch.result_kept(one, outcome.verdict)
+        return outcomes
 
     async def tell(self, path: str, body: CheckpointRequest) -> None:
         assert path.endswith("/checkpoint")
@@ -103,11 +118,15 @@ class SimWay(Way):
     def __init__(self, world: World, site: Any, peer: str) -> None:
         super().__init__(site, peer)
         self._sim = SimLink(world)
+        self._sent = Outbox(self._sim)  # type: ignore[arg-type]
         self._ids = Random(f"{world.seed}/{site.clock.now()}")
 
     async def link(self) -> Any:
         assert self.record.lends
         return self._sim
+
+    async def outbox(self) -> Outbox:
+        return self._sent
 
     async def carrier(self) -> Any:
         return SimCarrier(self._sim, self._site.blobs)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from hashlib import sha256
 from random import Random
 from typing import Any
 
+from msgspec import convert
+
 from copernicus.engine.core import open_effects
-from copernicus.errors import BadValue
+from copernicus.errors import BadValue, CopernicusError, ServerBusy
 from copernicus.evaluator.frames import Catalog, Reply, Request
 from copernicus.evaluator.service import Service, catalog_of
 from copernicus.model.edits import Edit
@@ -20,9 +22,11 @@ from copernicus.protocol import (
     CheckpointRequest,
     Directive,
     EditReply,
+    ErrorBody,
     HeartbeatRequest,
     LeaseRequest,
     PartialRequest,
+    ResultOutcome,
     ResultRequest,
 )
 from copernicus.scheduling import SchedulerSettings
@@ -187,6 +191,19 @@ class SimServer:
         last = request.checkpoint.files if request.checkpoint else ()
         self._check_stored((*files, *last))
         return await self.runtime.do(lambda batch: count_for_peer(batch, worker.id, request))
+
+    async def results(
+        self, worker: WorkerInfo, several: Sequence[ResultRequest]
+    ) -> list[ResultOutcome]:
+        async def outcome(one: ResultRequest) -> ResultOutcome:
+            try:
+                return convert({"verdict": await self.result(worker, one)}, ResultOutcome)
+            except ServerBusy:
+                raise
+            except CopernicusError as refused:
+                return ResultOutcome(error=ErrorBody(refused.code, refused.message))
+
+        return await asyncio.gather(*map(outcome, several))
 
     async def upload(self, text: str) -> None:
         self._disk.put_blob(sha_of(text), text)

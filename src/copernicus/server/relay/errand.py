@@ -15,7 +15,7 @@ from copernicus.errors import (
     ServerBusy,
     ServerUnreachable,
 )
-from copernicus.protocol import Assignment, Beat, Directive, ResultReply, ResultRequest
+from copernicus.protocol import Assignment, Beat, Directive, ResultRequest
 from copernicus.scheduling.lending import Lent, checkpoint_of, is_new, result_of
 from copernicus.server.relay import jobs
 from copernicus.server.relay.jobs import Seen
@@ -30,7 +30,7 @@ _AWAY = (ServerUnreachable, ServerBusy, InternalError)
 
 
 class Errand:
-    """Carries out one attempt of a peer; ``news`` is set when the queue tells of its job."""
+    """Carries out one attempt of a peer; ``news`` is set when its job is to be looked at."""
 
     def __init__(self, site: Site, way: Way, lent: Lent) -> None:
         self.lent = lent
@@ -63,9 +63,8 @@ class Errand:
 
     # --- while it is ------------------------------------------------------------------------------
 
-    async def beat(self) -> Beat:
+    def beat(self, seen: Seen | None) -> Beat:
         """A sign of life, with what the worker told last."""
-        seen = await self._look()
         seq = self.way.next_seq()
         if seen is None:
             return Beat(self.lent.attempt, seq)
@@ -111,6 +110,9 @@ class Errand:
         interval = max(0.2, self.lent.heartbeat_s / 2)
         delay = _FIRST_DELAY_S
         while not self._gone:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self.news.wait()
             self.news.clear()
             seen = await self._look()
             if seen is None:
@@ -123,14 +125,14 @@ class Errand:
             except _AWAY:
                 delay = min(2 * delay, _LONGEST_DELAY_S)
                 await self.way.pause(delay)
+                self.news.set()
                 continue
             except CopernicusError as error:
                 _LOG.warning("a peer refused", attempt=self.lent.attempt, reason=error.message)
                 await (self.drop() if seen.is_over else self._discard())
+                self.news.set()
                 continue
             delay = _FIRST_DELAY_S
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), interval)
 
     async def _go_on(self, seen: Seen) -> None:
         if seen.waited_s > self._site.settings.peer_patience_s and not self.lent.ending:
@@ -155,7 +157,7 @@ class Errand:
     async def _deliver(self, seen: Seen) -> None:
         """Bring the result; the peer's answer and the end of the job here are one for all."""
         result = await self._result(seen)
-        if result.outcome == "stopped":
+        if seen.may_change:
             first = await self._site.runtime.do(lambda batch: jobs.tell(batch, self.lent, result))
             result = msgspec.structs.replace(result, record=first.record)
         verdict = await self._tell(result)
@@ -176,7 +178,10 @@ class Errand:
 
     async def _with_files(self, result: ResultRequest) -> ResultRequest:
         """The result with its small files; larger ones are sent before it."""
-        files = await asyncio.to_thread(kept, self._site.blobs, jobs.made_by(result))
+        made = jobs.made_by(result)
+        if not made:
+            return result
+        files = await asyncio.to_thread(kept, self._site.blobs, made)
         left, inline, large = _INLINE_ALL, {}, []
         for file in files:
             if file.manifest.size <= min(_INLINE_ONE, left):
@@ -189,8 +194,8 @@ class Errand:
         return msgspec.structs.replace(result, inline=inline)
 
     async def _tell(self, result: ResultRequest) -> str:
-        link = await self.way.link()
-        return (await link.ask("/v1/work/result", result, ResultReply)).verdict
+        outbox = await self.way.outbox()
+        return (await outbox.send(result)).verdict
 
     async def _end(self, *, checkpoint: bool) -> None:
         lent = self.lent

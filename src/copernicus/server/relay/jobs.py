@@ -30,6 +30,7 @@ class Seen:
     parts: int
     sign: Beat | None
     waited_s: float
+    was_told: bool
 
     @property
     def is_over(self) -> bool:
@@ -37,6 +38,11 @@ class Seen:
         if self.row.state == "cancelled":
             return not any(row.state == "live" for row in self.attempts)
         return self.row.state in ("done", "failed")
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a worker may still tell more of what it has cost, or has since it was told."""
+        return self.was_told or any(row.state != "ended" for row in self.attempts)
 
 
 def inputs_of(given: Assignment) -> dict[str, int]:
@@ -69,7 +75,8 @@ def take_in(batch: Batch, peer: str, given: Assignment) -> Lent:
 def look(batch: Batch, lent: Lent) -> Seen | None:
     """A lent job as it is now; ``None`` if it is not here any more."""
     row = batch.job_row(lent.job)
-    if row is None or lent.job not in batch.holdings.peers.lent:
+    known = batch.holdings.peers.lent.get(lent.job)
+    if row is None or known is None:
         return None
     scheduler = batch.holdings.scheduler
     return Seen(
@@ -79,6 +86,7 @@ def look(batch: Batch, lent: Lent) -> Seen | None:
         scheduler.parts_of(lent.job),
         scheduler.sign_of(lent.job),
         batch.now - row.queued if row.state == "queued" else 0.0,
+        known.told is not None,
     )
 
 
@@ -106,7 +114,7 @@ def forget(batch: Batch, lent: Lent) -> None:
 
 
 def tell(batch: Batch, lent: Lent, result: ResultRequest) -> Told:
-    """What a job cost that ended early, as its peer is told; the same however often it is.
+    """What a job cost that may yet change, as its peer is told; the same however often it is.
 
     The peer may book what it is told first, and its answer be lost, while here a worker comes back.
     """

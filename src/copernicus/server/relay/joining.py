@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from copernicus.errors import CopernicusError, NotAuthenticated, ServerBusy, Ser
 from copernicus.errors import error_for_code as class_of
 from copernicus.protocol import ErrorBody, Health
 from copernicus.protocol.peers import PeerAdmitted, PeerHeard, PeerJoin, PeerMoved
+from copernicus.security.certificates import Validity
 from copernicus.security.files import make_private_folder, read_private, write_private
 from copernicus.security.identity import certificate_validity, make_key_and_csr, server_id_of
 from copernicus.security.peering import prove, where
@@ -113,11 +115,18 @@ def pair_file(site: Site, peer: str) -> Path:
 
 def is_due(file: Path) -> bool:
     """Whether there is no certificate, or two thirds of its life are over."""
-    if not file.exists():
+    try:
+        written = file.stat().st_mtime_ns
+    except FileNotFoundError:
         return True
+    return _life(file, written).renewal_due(wall())
+
+
+@lru_cache(maxsize=64)
+def _life(file: Path, _written: int) -> Validity:
+    """Read once for each time that it was written: every request asks."""
     pem = read_private(file).decode("ascii", "replace")
-    life = certificate_validity(_BEGIN + pem.partition(_BEGIN)[2])
-    return life.renewal_due(wall())
+    return certificate_validity(_BEGIN + pem.partition(_BEGIN)[2])
 
 
 async def _ask(

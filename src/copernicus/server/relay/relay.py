@@ -56,7 +56,7 @@ class Relay:
         self._site.runtime.on_lent = self._on_news
         try:
             for lent in tuple(self._peers.lent.values()):
-                self._carry(Errand(self._site, self.way_to(lent.peer), lent))
+                self._go_on_with(Errand(self._site, self.way_to(lent.peer), lent))
             while True:
                 self._look_for_work()
                 self._tell_all()
@@ -251,9 +251,14 @@ class Relay:
 
     # --- carrying out ---------------------------------------------------------------------------
 
-    def _carry(self, errand: Errand) -> None:
+    def _go_on_with(self, errand: Errand) -> None:
+        """After a restart it may have ended already, and its lease may soon be over."""
+        errand.news.set()
+        self._carry(errand, at_once=True)
+
+    def _carry(self, errand: Errand, *, at_once: bool = False) -> None:
         self._errands[errand.lent.job] = errand
-        self._beat_for(errand.way)
+        self._beat_for(errand.way, at_once=at_once)
         self._spawn(self._carry_out(errand))
 
     async def _carry_out(self, errand: Errand) -> None:
@@ -263,32 +268,45 @@ class Relay:
             self._errands.pop(errand.lent.job, None)
             self._idle.set()
 
-    def _beat_for(self, way: Way) -> None:
+    def _beat_for(self, way: Way, *, at_once: bool = False) -> None:
         if way.peer not in self._beating:
             self._beating.add(way.peer)
-            self._spawn(self._beat(way))
+            self._spawn(self._beat(way, at_once))
 
-    async def _beat(self, way: Way) -> None:
-        """Signs of life of all that a peer has here, in one request, as long as there is any."""
+    async def _beat(self, way: Way, at_once: bool) -> None:
+        """Signs of life of all that a peer has here, in one request, as long as there is any.
+
+        What was just given has its whole lease: if it ends between two beats, it costs none.
+        """
         try:
+            if at_once:
+                await self._beat_all(way)
             while errands := self._of(way.peer):
-                try:
-                    await self._beat_once(way, errands)
-                except NotAuthenticated as error:
-                    self._trouble(way, error)
-                    # Only dates stand in the way if it is the clocks: they are set again.
-                    for errand in () if isinstance(error, ClockIsOff) else errands:
-                        await errand.drop()
-                except CopernicusError as error:
-                    self._trouble(way, error)
                 await asyncio.sleep(min(errand.lent.heartbeat_s for errand in errands))
+                await self._beat_all(way)
         finally:
             self._beating.discard(way.peer)
 
+    async def _beat_all(self, way: Way) -> None:
+        errands = self._of(way.peer)
+        try:
+            if errands:
+                await self._beat_once(way, errands)
+        except NotAuthenticated as error:
+            self._trouble(way, error)
+            # Only dates stand in the way if it is the clocks: they are set again.
+            for errand in () if isinstance(error, ClockIsOff) else errands:
+                await errand.drop()
+        except CopernicusError as error:
+            self._trouble(way, error)
+
     async def _beat_once(self, way: Way, errands: Sequence[Errand]) -> None:
-        beats = [await errand.beat() for errand in errands]
+        seen = await self._site.runtime.do(
+            lambda batch: [jobs.look(batch, errand.lent) for errand in errands]
+        )
+        beats = tuple(one.beat(known) for one, known in zip(errands, seen, strict=True))
         link = await way.link()
-        reply = await link.ask("/v1/work/heartbeat", HeartbeatRequest(tuple(beats)), HeartbeatReply)
+        reply = await link.ask("/v1/work/heartbeat", HeartbeatRequest(beats), HeartbeatReply)
         self._peers.contact(way.peer).at = self._site.clock.now()
         wanted = {directive.attempt: directive for directive in reply.directives}
         for errand in errands:

@@ -13,6 +13,7 @@ import msgspec
 
 from copernicus.blobs import CHUNK_SIZE, BlobStore, Manifest
 from copernicus.calling.link import Link
+from copernicus.calling.outbox import Outbox
 from copernicus.calling.transfer import Carrier
 from copernicus.errors import CopernicusError, NotAllowed, ServerBusy, ServerUnreachable
 from copernicus.protocol import Assignment, LeaseReply, LeaseRequest
@@ -66,6 +67,7 @@ class Way:
         self._site = site
         self._link: Link | None = None
         self._carrier: Carrier | None = None
+        self._outbox: Outbox | None = None
         self._seq = 0
         self._unanswered: list[LeaseRequest] = []
         self._rest_until = 0.0
@@ -108,6 +110,7 @@ class Way:
             self._link = Link(self.record.machine_urls, self.peer, self._context())
             self._link.on_answer = self.heard
             self._carrier = Carrier(self._link, self._site.blobs, lambda _error, _delay: None)
+            self._outbox = Outbox(self._link)
         return self._link
 
     def _context(self) -> ssl.SSLContext:
@@ -119,6 +122,12 @@ class Way:
         await self.link()
         assert self._carrier is not None
         return self._carrier
+
+    async def outbox(self) -> Outbox:
+        """Results over the link, several at a time; errors as ``link``."""
+        await self.link()
+        assert self._outbox is not None
+        return self._outbox
 
     async def _join(self) -> None:
         """Tell the peer where this server is, learn where it is, and get a certificate."""
@@ -236,7 +245,7 @@ class Way:
 
     async def close(self) -> None:
         """Close every connection."""
-        link, self._link, self._carrier = self._link, None, None
+        link, self._link, self._carrier, self._outbox = self._link, None, None, None
         if link is not None:
             await link.close()
 

@@ -1,7 +1,8 @@
 """Results on their way: those that come while a request is under way travel together in the next.
 
 So a burst of short jobs costs few requests, and a single result goes out at once. While there is
-a backlog, results are gathered for a moment: nobody waits for this worker to be free.
+a backlog, results are gathered for a moment: nobody waits for this side to be free. What its sender
+has given up by then stays behind.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Outbox:
 
     async def _send_some(self) -> None:
         some = self._next()
+        if not some:
+            return
         try:
             outcomes = await self._ask(tuple(result for result, _ in some))
         except CopernicusError as error:
@@ -80,13 +83,16 @@ class Outbox:
                 reply.set_exception(outcome)
 
     def _next(self) -> list[tuple[ResultRequest, asyncio.Future[ResultReply]]]:
-        some = [self._waiting.popleft()]
-        size = _weight(some[0][0])
-        while self._several and self._waiting and len(some) < _MOST:
-            size += _weight(self._waiting[0][0])
-            if size > _MOST_BYTES:
+        some: list[tuple[ResultRequest, asyncio.Future[ResultReply]]] = []
+        size, most = 0, _MOST if self._several else 1
+        while self._waiting and len(some) < most:
+            result, reply = self._waiting[0]
+            size += 0 if reply.done() else _weight(result)
+            if some and size > _MOST_BYTES:
                 break
-            some.append(self._waiting.popleft())
+            self._waiting.popleft()
+            if not reply.done():
+                some.append((result, reply))
         return some
 
     async def _ask(
