@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import fcntl
+import gc
 import os
 import signal
 import time
@@ -52,6 +53,7 @@ LEAVE_S = 5.0
 _RENEW_AGAIN_S = 10.0
 _LOOK_AT_CLOCK_S = 60.0
 _SPARE = 64
+_COLLECT_AFTER = 20_000
 
 
 def run_worker(settings: WorkerSettings) -> int:
@@ -62,6 +64,9 @@ def run_worker(settings: WorkerSettings) -> int:
         NotAuthenticated: The server does not take this worker; the message says why.
         ServerUnreachable: The server cannot be reached to join it.
     """
+    # What is here now stays, and what a job leaves in circles can wait for that of others.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
     with _locked(settings.work_dir), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(settings))
 

@@ -64,6 +64,7 @@ class Crew:
         self._stopping = False
         self._disk_full = False
         self.attempts: dict[str, Attempt] = {}
+        self._running = 0
         self.on_room: Callable[[], None] = lambda: None
         self.on_start: Callable[[Attempt], None] = lambda _attempt: None
         self.ends_at: float | None = None
@@ -86,7 +87,7 @@ class Crew:
             labels=settings.labels,
             projects=settings.projects,
             job_cores=settings.job_cores,
-            max_jobs=settings.max_jobs and settings.max_jobs - self._running(),
+            max_jobs=settings.max_jobs and settings.max_jobs - self._running,
             devices=share.devices,
             kind=self._kind,
         )
@@ -132,7 +133,7 @@ class Crew:
             self._stuck = loop.call_later(_STUCK_S, self._hand_back)
 
     def _has_room(self, assignment: Assignment) -> bool:
-        running, most = self._running(), self._settings.max_jobs
+        running, most = self._running, self._settings.max_jobs
         if not running:
             return True
         wanted, share = assignment.spec.resources, self._share
@@ -156,6 +157,7 @@ class Crew:
         bench = Bench(assignment, taken, self._tools, home)
         attempt = Attempt(bench, self._run_of(bench), self._link, self._worker_id)
         self.attempts[attempt.id] = attempt
+        self._running += 1
         self.on_start(attempt)
         self._console.say(
             "job_started",
@@ -214,7 +216,7 @@ class Crew:
 
     async def all_worked(self) -> None:
         """Return when nothing runs any more (results may still be on their way)."""
-        while self._running() or self.backlog:
+        while self._running or self.backlog:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
 
     async def all_delivered(self, seconds: float) -> None:
@@ -239,9 +241,6 @@ class Crew:
             if (asked := one.bench.assignment.spec.resources.disk_mb)
         )
 
-    def _running(self) -> int:
-        return sum(not attempt.worked for attempt in self.attempts.values())
-
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -261,12 +260,14 @@ class Crew:
     async def _live(self, attempt: Attempt, taken: Taken) -> None:
         def release() -> None:
             attempt.worked = True
+            self._running -= 1
             self._share.give_back(taken)
             seconds = time.monotonic() - attempt.bench.started
             function = attempt.bench.assignment.spec.function
             self.backlog.note(function, seconds * max(1, len(taken.cores)))
             self._start_waiting()
-            self.on_room()
+            if self._share.cores or self.backlog.is_low:
+                self.on_room()
 
         try:
             finished = await attempt.work(release)

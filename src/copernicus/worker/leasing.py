@@ -78,7 +78,8 @@ class Leasing:
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""
         try:
-            await asyncio.wait_for(self._freed.wait(), _NO_ROOM_S)
+            async with asyncio.timeout(_NO_ROOM_S):
+                await self._freed.wait()
         except TimeoutError:
             return
 
