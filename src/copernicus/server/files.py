@@ -31,6 +31,7 @@ from copernicus.store.records import Entry
 from copernicus.store.store import Store
 
 _HASH_LENGTH = 64
+_PLAIN = frozenset((str, int, float, bool, bytes, type(None)))
 _SOURCES = (InputSet, ItemAppended, ItemReplaced, PinSet)
 
 
@@ -197,14 +198,18 @@ def hashes_in(value: Any) -> Iterator[str]:
     if isinstance(value, StoredFile):
         yield value.sha256
     elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from hashes_in(getattr(value, name))
+        yield from _hashes_of(getattr(value, name) for name in value.__struct_fields__)
     elif isinstance(value, Mapping):
         found = value.get("$file")
         if isinstance(found, str) and len(found) == _HASH_LENGTH:
             yield found
-        for inner in value.values():
-            yield from hashes_in(inner)
+        yield from _hashes_of(value.values())
     elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from hashes_in(inner)
+        yield from _hashes_of(value)
+
+
+def _hashes_of(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        # Most are plain, and this is asked of every result.
+        if type(value) not in _PLAIN:
+            yield from hashes_in(value)
