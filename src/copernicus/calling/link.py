@@ -25,15 +25,13 @@ from copernicus.errors import (
 )
 from copernicus.protocol import ErrorBody
 from copernicus.security.certificates import tls_name
-from copernicus.security.sockets import DEAD_PEER_OPTIONS
+from copernicus.security.sockets import DEAD_PEER_OPTIONS, UNUSED_S
 
 T = TypeVar("T")
 
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 30.0
 _CONNECT_S = 10.0
-# Longer than heartbeats are apart.
-IDLE_S = 60.0
 _MOST_CONNECTIONS = 64
 # What is larger goes piece by piece, so that nothing else waits for it.
 _AT_ONCE = 1 << 20
@@ -109,7 +107,7 @@ class _Session:
                 connector=aiohttp.TCPConnector(
                     ssl=self._context,
                     limit=_MOST_CONNECTIONS,
-                    keepalive_timeout=IDLE_S,
+                    keepalive_timeout=UNUSED_S,
                     socket_factory=_socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

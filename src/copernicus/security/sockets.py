@@ -9,6 +9,9 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+UNUSED_S: Final = 60.0
+"""How long a worker or a peer keeps a connection for what follows: heartbeats are nearer."""
+
 _IDLE_S: Final = 15
 _EVERY_S: Final = 5
 _TIMES: Final = 3

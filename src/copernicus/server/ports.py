@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import uvicorn
 
-from copernicus.calling.link import IDLE_S
 from copernicus.errors import BadSettings
 from copernicus.security.asgi import server_config
-from copernicus.security.sockets import DEAD_PEER_OPTIONS
+from copernicus.security.sockets import DEAD_PEER_OPTIONS, UNUSED_S
 from copernicus.server.http.apps import machine_app, user_app
 from copernicus.server.http.tunnels import Tunnels
 from copernicus.server.site import Site
@@ -25,7 +24,7 @@ _HANG_UP_S: Final = 0.1
 _BACKLOG: Final = 1024
 # Workers and peers give up a connection first: for every new one, certificates are checked on both
 # sides. The user port keeps the few seconds of its server, as strangers have connections there.
-_IDLE_MACHINE_S: Final = int(IDLE_S) + 15
+_IDLE_MACHINE_S: Final = int(UNUSED_S) + 15
 
 
 class Port(uvicorn.Server):
