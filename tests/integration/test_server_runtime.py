@@ -113,6 +113,20 @@ async def test_many_requests_share_a_commit(tmp_path):
         h.check()
 
 
+async def test_what_happens_at_once_is_told_at_once(tmp_path):
+    async with house(tmp_path / "s") as h:
+        project = await h.create("one")
+        following = h.feed.follow(project.record.id, 0)
+        missed = await anext(following)
+        coming = asyncio.create_task(anext(following))
+        await h.edit("one", *(AddInstance(f"i{n}", "mine.echo", held=True) for n in range(20)))
+        news = await coming
+        assert [entry.position for entry in missed] == list(range(1, missed[-1].position + 1))
+        assert news[0].position == missed[-1].position + 1
+        assert [entry.kind for entry in news].count("instance_added") == 20
+        await following.aclose()
+
+
 async def test_a_refused_edit_leaves_its_neighbours_alone(tmp_path):
     async with house(tmp_path / "s") as h:
         await h.create("one")

@@ -118,7 +118,7 @@ class SimWay(Way):
     def __init__(self, world: World, site: Any, peer: str) -> None:
         super().__init__(site, peer)
         self._sim = SimLink(world)
-        self._sent = Outbox(self._sim)  # type: ignore[arg-type]
+        self._sent = Outbox(self._sim)
         self._ids = Random(f"{world.seed}/{site.clock.now()}")
 
     async def link(self) -> Any:

@@ -43,8 +43,6 @@ from copernicus.store.records import MemberRecord
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MANY_EDITS = 20_000
-# To look through so much is not worth a thread.
-_SMALL = 1 << 14
 
 
 def check_name(name: str) -> None:
@@ -168,8 +166,7 @@ async def edit_project(request: AnyRequest, data: JSONBody[EditRequest]) -> Edit
     """A transaction: all edits are applied, or none; or they are only checked."""
     caller, site = caller_of(request), site_of(request)
     _check_number(data)
-    if len(await request.body()) > _SMALL or _names_files(data):
-        await asyncio.to_thread(_check_files, site, data, user_sender(request))
+    await asyncio.to_thread(_check_files, site, data, user_sender(request))
 
     def carry_out(batch: Batch) -> EditReply:
         project = check_role(request, batch)
@@ -203,10 +200,6 @@ def _check_number(data: EditRequest) -> None:
         raise BadValue("A transaction needs at least one edit.")
     if len(data.edits) > _MANY_EDITS:
         raise BadValue(f"A transaction may have {_MANY_EDITS} edits, not {len(data.edits)}.")
-
-
-def _names_files(data: EditRequest) -> bool:
-    return any(files_in_edits(data.edits)) or any(hashes_in(data.edits))
 
 
 def _check_files(site: Site, data: EditRequest, sender: Sender) -> None:

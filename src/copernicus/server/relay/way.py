@@ -8,6 +8,7 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -59,15 +60,19 @@ def kept(blobs: BlobStore, files: Iterable[str]) -> list[Kept]:
     return [Kept(blobs, blobs.manifest(sha256)) for sha256 in dict.fromkeys(files)]
 
 
+class _Line(NamedTuple):
+    link: Link
+    carrier: Carrier
+    outbox: Outbox
+
+
 class Way:
     """Requests to one peer; opened with the first, and anew when its certificate is due."""
 
     def __init__(self, site: Site, peer: str) -> None:
         self.peer = peer
         self._site = site
-        self._link: Link | None = None
-        self._carrier: Carrier | None = None
-        self._outbox: Outbox | None = None
+        self._line: _Line | None = None
         self._seq = 0
         self._unanswered: list[LeaseRequest] = []
         self._rest_until = 0.0
@@ -98,36 +103,35 @@ class Way:
         return self._site.runtime.holdings.peers.get(self.peer)
 
     async def link(self) -> Link:
-        """The link, with a certificate that is good.
+        """Requests of any kind, with a certificate that is good.
 
         Raises:
             NotAllowed: the peer's administrator has not said yes yet.
             CopernicusError: there is no way to it, or it does not take this server.
         """
+        return (await self._open()).link
+
+    async def carrier(self) -> Carrier:
+        """Files over the link; errors as ``link``."""
+        return (await self._open()).carrier
+
+    async def outbox(self) -> Outbox:
+        """Results over the link, several at a time; errors as ``link``."""
+        return (await self._open()).outbox
+
+    async def _open(self) -> _Line:
         if is_due(pair_file(self._site, self.peer)):
             await self._join()
-        if self._link is None:
-            self._link = Link(self.record.machine_urls, self.peer, self._context())
-            self._link.on_answer = self.heard
-            self._carrier = Carrier(self._link, self._site.blobs, lambda _error, _delay: None)
-            self._outbox = Outbox(self._link)
-        return self._link
+        if self._line is None:
+            link = Link(self.record.machine_urls, self.peer, self._context())
+            link.on_answer = self.heard
+            carrier = Carrier(link, self._site.blobs, lambda _error, _delay: None)
+            self._line = _Line(link, carrier, Outbox(link))
+        return self._line
 
     def _context(self) -> ssl.SSLContext:
         file = pair_file(self._site, self.peer)
         return client_context(self.record.ca_pem, cert_file=file, key_file=file)
-
-    async def carrier(self) -> Carrier:
-        """Files over the link; errors as ``link``."""
-        await self.link()
-        assert self._carrier is not None
-        return self._carrier
-
-    async def outbox(self) -> Outbox:
-        """Results over the link, several at a time; errors as ``link``."""
-        await self.link()
-        assert self._outbox is not None
-        return self._outbox
 
     async def _join(self) -> None:
         """Tell the peer where this server is, learn where it is, and get a certificate."""
@@ -138,9 +142,9 @@ class Way:
                 "It has not said yes yet: its administrator does so with cpc peer trust "
                 f"{self._site.authority.server_id}"
             )
-        if self._link is not None:
-            self._link.renew(self._context())
-            self._link.move(self.record.machine_urls)
+        if self._line is not None:
+            self._line.link.renew(self._context())
+            self._line.link.move(self.record.machine_urls)
 
     async def _keep(self, learned: Callable[[PeerRecord], PeerRecord]) -> None:
         """Write down what the peer was found to be now."""
@@ -181,8 +185,8 @@ class Way:
 
     def moved(self) -> None:
         """It is elsewhere: its record says where, and the next request goes there."""
-        if self._link is not None:
-            self._link.move(self.record.machine_urls)
+        if self._line is not None:
+            self._line.link.move(self.record.machine_urls)
         self.rested()
         self._has_moved.set()
         self._has_moved = asyncio.Event()
@@ -245,9 +249,9 @@ class Way:
 
     async def close(self) -> None:
         """Close every connection."""
-        link, self._link, self._carrier, self._outbox = self._link, None, None, None
-        if link is not None:
-            await link.close()
+        line, self._line = self._line, None
+        if line is not None:
+            await line.link.close()
 
     async def leave(self) -> None:
         """Tell the peer that this server works for it no more, if it hears it."""
