@@ -86,16 +86,17 @@ class Errand:
             await self._end(checkpoint=True)
 
     async def _discard(self) -> None:
-        """End it at once, unless it has ended here: then the answer to its result decides.
+        """End it at once, unless its result is on its way: then the answer to that decides.
 
-        It may still be the first; or it was taken, and no answer came: its time counts here too.
+        It may still be the first; or it was taken, and no answer came: its time counts here too,
+        also if its worker was held to be lost and is at it again.
         """
         seen = await self._look()
         if seen is not None and seen.is_over:
             return
         await self._end(checkpoint=False)
         seen = await self._look()
-        if seen is None or seen.row.state == "cancelled":
+        if seen is None or (seen.row.state == "cancelled" and not seen.was_told):
             await self.drop()
 
     async def drop(self) -> None:
