@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from copernicus.engine.earlier import lineages_of, successes_of
 from copernicus.engine.instances import Activation, Decision, Element, Evaluation, Instance
 from copernicus.engine.state import ProjectState
 
@@ -27,31 +28,32 @@ def story(state: ProjectState, names: Names) -> dict[str, Any]:
         "dangling": state.dangling,
         "fences": state.fences,
         "functions": state.functions,
-        "instances": {path: _instance(i, names) for path, i in state.instances.items()},
+        "instances": {path: _instance(state, i, names) for path, i in state.instances.items()},
         "activations": activations,
         "cancelling": {names[name]: version for name, version in state.cancelling.items()},
     }
 
 
-def _instance(instance: Instance, names: Names) -> dict[str, Any]:
+def _instance(state: ProjectState, instance: Instance, names: Names) -> dict[str, Any]:
     kept = ("function", "version", "mapped", "held", "resources", "owner", "retired", "inputs")
     told = {name: getattr(instance, name) for name in (*kept, "declared_in", "pinned", "eids")}
     elements = {
-        eid: _element(element, names)
+        eid: _element(state, element, names)
         for eid, element in instance.elements.items()
         if element.wanted or element.has_facts()
     }
     return {**told, "elements": elements}
 
 
-def _element(element: Element, names: Names) -> dict[str, Any]:
+def _element(state: ProjectState, element: Element, names: Names) -> dict[str, Any]:
     kept = ("retry", "asks", "skip", "skipped_by", "wanted", "ready", "hole", "current")
     told = {name: getattr(element, name) for name in kept}
     told["provisional"] = element.provisional and element.ready
     for name in ("open", "success", "ended", "partial"):
         told[name] = names.get(getattr(element, name) or "")
-    told["successes"] = {digest: names[name] for digest, name in element.successes.items()}
-    told["lineages"] = {digest: names[name] for digest, name in element.lineages.items()}
+    successes, lineages = successes_of(state, element), lineages_of(state, element)
+    told["successes"] = {digest: names[name] for digest, name in successes.items()}
+    told["lineages"] = {digest: names[name] for digest, name in lineages.items()}
     told["digest"] = element.digest if element.ready else ""
     if element.evaluation is not None:
         told["evaluation"] = _evaluation(element.evaluation, names)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from copernicus.engine import earlier
 from copernicus.engine.digests import value_digest
 from copernicus.engine.instances import Activation, Instance
 from copernicus.engine.record import record
+from copernicus.engine.sharing import alike
 from copernicus.engine.state import ProjectState
 from copernicus.model import events as ev
+from copernicus.model.empty import NOTHING
 from copernicus.model.jobs import AttemptRecord
 from copernicus.model.values import files_in
 
@@ -18,35 +21,37 @@ def _(event: ev.ActivationOpened, state: ProjectState) -> None:
     number = state.next_activation
     state.next_activation += 1
     instance = state.instances[event.path]
+    element = instance.element(event.eid)
+    version, digest = event.version, event.digest
     activation = Activation(
         works=state.spec(instance).kind != "workflow",
         id=event.id,
         number=number,
-        path=event.path,
+        path=instance.path,
         incarnation=event.incarnation,
-        eid=event.eid,
-        version=event.version,
+        eid=element.eid,
+        version=instance.version if version == instance.version else version,
         inputs=event.inputs,
-        digest=event.digest,
-        base_digest=event.base_digest,
-        lineage=event.lineage,
-        strict_digest=event.strict_digest,
+        digest=digest,
+        base_digest=digest if event.base_digest == digest else event.base_digest,
+        lineage=event.id if event.lineage == event.id else event.lineage,
+        strict_digest=digest if event.strict_digest == digest else event.strict_digest,
         origins=event.origins,
         left_out=event.left_out,
         parent=event.parent,
         provisional=event.provisional,
     )
     state.activations[event.id] = activation
-    element = instance.element(event.eid)
     element.open, element.retry, element.replay = event.id, False, False
     state.jobs_open += activation.works
-    element.lineages[event.base_digest] = event.lineage
-    state.mark(event.path, event.eid)
+    state.mark(instance.path, element.eid)
 
 
 @record.register
 def _(event: ev.JobMade, state: ProjectState) -> None:
-    state.activations[event.activation].job = event.spec
+    made, spec = state.activations[event.activation], event.spec
+    like = state.jobs_like.get(spec.function)
+    made.job = state.jobs_like[spec.function] = alike(spec, like, made.inputs, made.digest)
 
 
 @record.register
@@ -73,14 +78,15 @@ def _(event: ev.ActivationEnded, state: ProjectState) -> None:
     element = instance.element(activation.eid)
     if element.open == event.id:
         element.open = None
-    activation.partial, activation.partial_digests = None, {}
+        earlier.keep_lineage(element, activation)
+    activation.partial, activation.partial_digests = None, NOTHING
     if event.outcome == "succeeded" and activation.provisional:
         element.partial, element.ended = event.id, event.id
         _give_partial(activation, event.outputs)
     elif event.outcome == "succeeded":
         _succeed(activation, element_outputs=event.outputs)
-        element.success = element.ended = event.id
-        element.successes[activation.digest] = event.id
+        earlier.succeed(state, element, activation)
+        element.ended = event.id
         _note_reusable(state, instance, activation)
     elif event.outcome in ("failed", "cancelled"):
         element.ended = event.id
@@ -117,17 +123,19 @@ def _(event: ev.ResultKept, state: ProjectState) -> None:
     if instance is None:
         return
     element = instance.element(activation.eid)
-    element.successes[activation.digest] = event.id
     newest = state.activations[element.success].number if element.success else 0
     if activation.number > newest:
-        element.success = event.id
+        earlier.succeed(state, element, activation)
+    else:
+        earlier.keep_success(element, activation)
     state.mark(activation.path, activation.eid)
 
 
 @record.register
 def _(event: ev.ActivationReused, state: ProjectState) -> None:
     element = state.instances[event.path].element(event.eid)
-    element.success = element.ended = event.id
+    earlier.succeed(state, element, state.activations[event.id])
+    element.ended = event.id
     state.mark(event.path, event.eid)
 
 
@@ -147,7 +155,7 @@ def _(event: ev.PartialMade, state: ProjectState) -> None:
 @record.register
 def _(event: ev.PartialEnded, state: ProjectState) -> None:
     activation = state.activations[event.id]
-    activation.partial, activation.partial_digests = None, {}
+    activation.partial, activation.partial_digests = None, NOTHING
     instance = state.instances.get(activation.path)
     if instance is not None and instance.incarnation == activation.incarnation:
         element = instance.element(activation.eid)
@@ -187,9 +195,7 @@ def _(event: ev.FilesDropped, state: ProjectState) -> None:
             continue
         # A result without its files is none: an element that has to have it again runs again.
         element = instance.element(made.eid)
-        for digest in [one for one, success in element.successes.items() if success == name]:
-            del element.successes[digest]
-        element.success = None if element.success == name else element.success
+        earlier.forget_success(element, name)
         element.ended = None if element.ended == name else element.ended
         element.partial = None if element.partial == name else element.partial
         reusable = (instance.function, made.version, made.digest)

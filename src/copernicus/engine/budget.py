@@ -46,7 +46,7 @@ def _resume(state: ProjectState, line: list[tuple[int, int, str, str]], free: fl
         element = instance.elements.get(eid) if instance else None
         if element is not None:
             element.backlogged = False
-            state.candidates.add((path, eid))
+            state.consider(path, (eid,))
 
 
 def has_more_to_fire(state: ProjectState) -> bool:

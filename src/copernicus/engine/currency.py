@@ -13,12 +13,16 @@ from copernicus.engine.digests import inputs_digest
 from copernicus.engine.indexes import references
 from copernicus.engine.instances import Element, Instance
 from copernicus.engine.resolve import Resolved, resolve, resolve_input, shape, so_far, taken_by
+from copernicus.engine.sharing import as_kept
 from copernicus.engine.state import ProjectState
 from copernicus.engine.tallies import concerns, note_changed
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.network import Collect, Literal, OutRef, Source
 
 PROVISIONAL = "~provisional"
+# What lets the inside of a workflow element fire, and what else others are shown.
+_WANTED, _HOLE, _READY, _RETIRED, _CURRENT, _FAILED = (1 << bit for bit in range(6))
+_GATES = _WANTED + _HOLE + _READY + _RETIRED
 
 
 def refresh(state: ProjectState) -> None:
@@ -45,6 +49,7 @@ def _refresh_instance(state: ProjectState, instance: Instance, marked: set[str] 
     spec = state.spec(instance)
     whole_before = instance.not_current == 0 and not reshaped
     shared = _shared_inputs(state, instance, spec)
+    state.consider(instance.path, eids)
     changed = [eid for eid in eids if _refresh_element(state, instance, spec, eid, shared)]
     if marked is None:
         instance.not_current = sum(not (e.current or e.hole) for e in instance.listed())
@@ -204,44 +209,44 @@ def _refresh_element(
     element = instance.elements[eid]
     was_whole = element.current or element.hole
     if element.wanted:
-        _read_inputs(element, spec, inputs_of(state, instance, spec, eid, shared))
+        _read_inputs(state, element, spec, inputs_of(state, instance, spec, eid, shared))
     else:
         element.ready, element.blocker = False, "its place in the list"
     element.hole = element.wanted and (element.hole or _skipped(element))
     element.current = element.wanted and element.ready and _is_current(state, spec, element)
     if element.wanted:
         instance.not_current += int(was_whole) - int(element.current or element.hole)
-    state.candidates.add((instance.path, eid))
     standing.note(state, instance, element)
-    failed = failed_activation(state, element) is not None
-    shown = (
-        element.wanted,
-        element.current,
-        element.hole,
-        element.success,
-        failed,
-        element.ready,
-        element.digest,
-        instance.retired,
-        _bound(spec, element),
-        _made_so_far(state, element),
+    return _note_shown(state, instance, spec, element)
+
+
+def _note_shown(
+    state: ProjectState, instance: Instance, spec: FunctionSpec, element: Element
+) -> bool:
+    """Keep what others are shown of an element; whether it is anything else than before."""
+    gates = (
+        _WANTED * element.wanted
+        + _HOLE * element.hole
+        + _READY * element.ready
+        + _RETIRED * instance.retired
     )
-    changed = shown != element.shown
-    if element.evaluation is not None and _gates(shown) != _gates(element.shown):
+    failed = failed_activation(state, element) is not None
+    flags = gates + _CURRENT * element.current + _FAILED * failed
+    more = (*_bound(spec, element), *_made_so_far(state, element))
+    opened = element.shown & _GATES != gates or element.shown_digest != element.digest
+    changed = opened or (element.shown, element.shown_success) != (flags, element.success)
+    changed = changed or element.shown_more != more
+    if opened and element.evaluation is not None:
         for child in state.children.get(instance.path, ()):
             touch(state, child)
-    element.shown = shown
+    element.shown, element.shown_success = flags, element.success
+    element.shown_digest, element.shown_more = element.digest, more
     return changed
-
-
-def _gates(shown: tuple[object, ...]) -> tuple[object, ...]:
-    """What lets the inside of a workflow element fire: wanted, hole, ready, digest, retired."""
-    return (*shown[:1], *shown[2:3], *shown[5:8])
 
 
 def _made_so_far(state: ProjectState, element: Element) -> tuple[object, ...]:
     made = so_far(state, element)
-    return (made.id, tuple(made.partial_digests.items())) if made is not None else ()
+    return (made.id, *made.partial_digests.items()) if made is not None else ()
 
 
 def _bound(spec: FunctionSpec, element: Element) -> tuple[object, ...]:
@@ -256,7 +261,9 @@ def _skipped(element: Element) -> bool:
     return not element.ready or element.skip == element.digest
 
 
-def _read_inputs(element: Element, spec: FunctionSpec, inputs: dict[str, Resolved]) -> None:
+def _read_inputs(
+    state: ProjectState, element: Element, spec: FunctionSpec, inputs: dict[str, Resolved]
+) -> None:
     element.ready, element.hole, element.blocker = True, False, ""
     element.provisional = False
     moving = {port.name for port in spec.inputs if port.latest}
@@ -279,7 +286,7 @@ def _read_inputs(element: Element, spec: FunctionSpec, inputs: dict[str, Resolve
     if element.ready:
         if element.provisional:
             digests[PROVISIONAL] = "1"
-        element.digest = inputs_digest(digests)
+        element.digest = as_kept(state, element, inputs_digest(digests))
         strict = {n: d for n, d in digests.items() if n not in moving}
         element.strict_digest = (
             element.digest if len(strict) == len(digests) else inputs_digest(strict)
@@ -350,8 +357,9 @@ def touch(state: ProjectState, path: str) -> None:
     while pending:
         at = pending.pop()
         pending.extend(state.children.get(at, ()))
-        for eid, element in state.instances[at].elements.items():
-            state.candidates.add((at, eid))
+        elements = state.instances[at].elements
+        state.consider(at, elements)
+        for eid, element in elements.items():
             if element.evaluation is not None:
                 state.evaluations.setdefault((at, eid), set())
 

@@ -5,6 +5,7 @@ SEMANTICS 1.3, 1.4, 3.3, 7.1 to 7.3.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from copernicus.engine.budget import must_wait
 from copernicus.engine.currency import PROVISIONAL, inputs_of
 from copernicus.engine.decisions import decide_lists
 from copernicus.engine.digests import inputs_digest, value_digest
+from copernicus.engine.earlier import lineage_at, success_at
 from copernicus.engine.instances import Activation, Element, Instance
 from copernicus.engine.provisional import end_outdated
 from copernicus.engine.resolve import Resolved
@@ -21,6 +23,7 @@ from copernicus.engine.state import ProjectState
 from copernicus.engine.transaction import Step, blocked, unwanted
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev
+from copernicus.model.empty import NOTHING
 from copernicus.model.functions import FunctionSpec, departure
 from copernicus.model.jobs import Command, Failure, JobSpec, TaskCall
 from copernicus.model.resources import ProgramNeed
@@ -32,10 +35,7 @@ from copernicus.model.values import digest as plain_digest
 def fire_candidates(step: Step) -> None:
     """Look at every element about which something may have to be decided, in a fixed order."""
     state = step.state
-    by_path: dict[str, set[str]] = {}
-    for path, eid in state.candidates:
-        by_path.setdefault(path, set()).add(eid)
-    state.candidates.clear()
+    by_path, state.candidates = state.candidates, {}
     known = [state.instances[path] for path in by_path if path in state.instances]
     for instance in sorted(known, key=lambda i: i.order):
         for eid in _in_order(instance, by_path[instance.path]):
@@ -110,8 +110,9 @@ def wants_to_fire(state: ProjectState, element: Element) -> bool:
 def _fire_or_reuse(step: Step, instance: Instance, element: Element) -> None:
     state = step.state
     workflow = state.spec(instance).kind == "workflow"
-    if not workflow and not element.retry and element.digest in element.successes:
-        earlier = state.activations[element.successes[element.digest]]
+    found = None if workflow or element.retry else success_at(state, element, element.digest)
+    if found is not None:
+        earlier = state.activations[found]
         late = earlier.outcome in ("stopped", "superseded")
         taken_back = state.reusing and earlier.version == instance.version
         overtaken = earlier.id == element.ended
@@ -135,7 +136,7 @@ def open_activation(
         based_on[PROVISIONAL] = "1"
     base = inputs_digest(based_on)
     activation = f"a{state.next_activation}"
-    lineage = element.lineages.get(base, activation)
+    lineage = lineage_at(state, element, base) or activation
     done = state.activations[element.success] if element.success else None
     if element.retry and done is not None and done.digest == element.digest:
         lineage = activation
@@ -154,8 +155,8 @@ def open_activation(
             base_digest=base,
             lineage=lineage,
             strict_digest=element.strict_digest,
-            origins={name: one.origins for name, one in found.items() if one.origins},
-            left_out={name: one.left_out for name, one in found.items() if one.left_out},
+            origins={n: one.origins for n, one in found.items() if one.origins} or NOTHING,
+            left_out={n: one.left_out for n, one in found.items() if one.left_out} or NOTHING,
             parent=parent,
             provisional=element.provisional,
         )
@@ -225,9 +226,10 @@ def job_spec(
     """The job of an activation: its command or task call, and what it asks for."""
     name = element_name(instance, made.eid)
     asked = instance.resources or (command.resources if command else None) or spec.resources
-    asked = msgspec.structs.replace(asked, **instance.element(made.eid).asks)
+    asks = instance.element(made.eid).asks
+    asked = msgspec.structs.replace(asked, **asks) if asks else asked
     task = TaskCall(spec.entry, made.inputs) if spec.kind == "task" else None
-    program = spec.program or ProgramNeed(f"module/{spec.module}", f"=={spec.version}")
+    program = spec.program or _module_itself(spec.module, spec.version)
     # Not the path: checkpoints are found again after a rename.
     bound = plain_digest([made.lineage, made.incarnation, made.eid, spec.name, made.base_digest])
     return JobSpec(
@@ -249,6 +251,11 @@ def job_spec(
         transient=spec.retry.transient,
         label=name,
     )
+
+
+@lru_cache(maxsize=256)
+def _module_itself(module: str, version: str) -> ProgramNeed:
+    return ProgramNeed(f"module/{module}", f"=={version}")
 
 
 def fail(step: Step, activation: str, failure: Failure) -> None:
@@ -297,7 +304,7 @@ def _differs(found: Resolved, under_way: Activation, port: str) -> bool:
 def _extend(step: Step, instance: Instance, element: Element, under_way: Activation) -> None:
     successor = f"a{step.state.next_activation}"
     workflow = step.state.spec(instance).kind == "workflow"
-    reuse = element.digest in element.successes and not workflow
+    reuse = not workflow and success_at(step.state, element, element.digest) is not None
     step.emit(
         ev.ActivationEnded(
             under_way.id,

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from copernicus.model.empty import NOTHING
 from copernicus.model.evaluation import ROOT, Await, Departure
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
 from copernicus.model.network import Owner, Source
@@ -42,13 +43,13 @@ class Activation(msgspec.Struct, array_like=True, gc=False):
     base_digest: str
     lineage: str
     strict_digest: str = ""
-    origins: dict[str, tuple[str, ...]] = {}
-    left_out: dict[str, tuple[str, ...]] = {}
+    origins: dict[str, tuple[str, ...]] = NOTHING
+    left_out: dict[str, tuple[str, ...]] = NOTHING
     parent: str | None = None
     job: JobSpec | None = None
     outcome: str = ""
-    outputs: dict[str, Any] = {}
-    output_digests: dict[str, str] = {}
+    outputs: dict[str, Any] = NOTHING
+    output_digests: dict[str, str] = NOTHING
     failure: Failure | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     checkpoint: CheckpointRef | None = None
@@ -57,7 +58,7 @@ class Activation(msgspec.Struct, array_like=True, gc=False):
     reused: str = ""
     provisional: bool = False
     partial: dict[str, Any] | None = None
-    partial_digests: dict[str, str] = {}
+    partial_digests: dict[str, str] = NOTHING
     partial_attempt: int = 0
     partial_sequence: int = 0
     dropped: float = 0.0
@@ -154,11 +155,11 @@ class Element(msgspec.Struct, array_like=True, gc=False):
     ended: str | None = None
     retry: bool = False
     replay: bool = False
-    asks: dict[str, Any] = {}
+    asks: dict[str, Any] = NOTHING
     skip: str | None = None
     skipped_by: str = ""
-    successes: dict[str, str] = {}
-    lineages: dict[str, str] = {}
+    successes: dict[str, str] = NOTHING
+    lineages: dict[str, str] = NOTHING
     evaluation: Evaluation | None = None
     partial: str | None = None
     # derived
@@ -172,7 +173,10 @@ class Element(msgspec.Struct, array_like=True, gc=False):
     blocker: str = ""
     backlogged: bool = False
     standing: str = ""
-    shown: tuple[Any, ...] = ()
+    shown: int = -1
+    shown_success: str | None = None
+    shown_digest: str = ""
+    shown_more: tuple[Any, ...] = ()
 
     def has_facts(self) -> bool:
         """Whether the journal says anything about this element."""

@@ -15,6 +15,7 @@ import msgspec
 
 from copernicus.engine import instances as kept
 from copernicus.engine.instances import Instance
+from copernicus.engine.sharing import alike, as_kept, share_empty
 from copernicus.engine.standing import recount
 from copernicus.engine.state import ProjectState, field_types
 from copernicus.version import __version__
@@ -30,8 +31,8 @@ def dump(state: ProjectState) -> bytes:
     whole = copy.copy(state)
     whole.items, whole.dirty, whole.evaluations = {}, {}, {}
     whole.tallies, whole.tallied, whole.behind = {}, {}, {}
-    whole.splits = {}
-    whole.candidates, whole.backlog, whole.postponed = set(), [], []
+    whole.splits, whole.jobs_like = {}, {}
+    whole.candidates, whole.backlog, whole.postponed = {}, [], []
     whole.instances = {path: _bare(instance) for path, instance in state.instances.items()}
     body = zlib.compress(msgspec.msgpack.encode(whole), _LEVEL)
     return _seal(body) + body
@@ -46,12 +47,33 @@ def load(data: bytes) -> ProjectState | None:
         state = msgspec.msgpack.decode(zlib.decompress(body), type=ProjectState)
     except (msgspec.MsgspecError, zlib.error):
         return None
+    _share(state)
     for path, instance in state.instances.items():
         recount(instance)
-        for eid, element in instance.elements.items():
+        state.consider(path, instance.elements)
+        for element in instance.elements.values():
             element.backlogged = False
-            state.candidates.add((path, eid))
     return state
+
+
+def _share(state: ProjectState) -> None:
+    """Keep once what is equal, as where the journal is read."""
+    texts: dict[str, str] = {}
+    for made in state.activations.values():
+        share_empty(made)
+        made.path = texts.setdefault(made.path, made.path)
+        made.version = texts.setdefault(made.version, made.version)
+        for name in ("base_digest", "strict_digest"):
+            if getattr(made, name) == made.digest:
+                setattr(made, name, made.digest)
+        if made.job is not None:
+            like = state.jobs_like.get(made.job.function)
+            made.job = alike(made.job, like, made.inputs, made.digest)
+            state.jobs_like[made.job.function] = made.job
+    for instance in state.instances.values():
+        for element in instance.elements.values():
+            share_empty(element)
+            element.digest = as_kept(state, element, element.digest)
 
 
 def _bare(instance: Instance) -> Instance:

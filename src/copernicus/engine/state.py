@@ -19,6 +19,7 @@ from copernicus.engine.lists import ItemIndex, Split, Tally
 from copernicus.errors import NotFound
 from copernicus.model.budgets import Budget, Use
 from copernicus.model.functions import FunctionSpec
+from copernicus.model.jobs import JobSpec
 from copernicus.model.network import Collect, Item, Literal, Source
 from copernicus.model.retries import AS_FUNCTIONS_SAY, ProjectRetries
 
@@ -41,7 +42,8 @@ class ProjectState:
     out: what they may still say is not said by those that come after them. ``touched`` says of
     every path that an edit changed when that was (10.1). ``reusing`` is true after a revision that
     takes others back, until the next one. ``backlog`` has what waits for a place in the queue,
-    ``postponed`` what needs none and waits for the next step.
+    ``postponed`` what needs none and waits for the next step. ``jobs_like`` has the newest job of
+    each function: the next ones are mostly like it.
     """
 
     project: str = ""
@@ -83,7 +85,7 @@ class ProjectState:
     children: dict[str, set[str]] = field(default_factory=dict)
     deciding: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     dirty: dict[str, set[str] | None] = field(default_factory=dict)
-    candidates: set[ElementKey] = field(default_factory=set)
+    candidates: dict[str, set[str]] = field(default_factory=dict)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
     items: dict[int, ItemIndex] = field(default_factory=dict)
     splits: dict[int, Split] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class ProjectState:
     tallied: dict[str, set[int]] = field(default_factory=dict)
     behind: dict[int, tuple[tuple[Item, ...], int]] = field(default_factory=dict)
     reusable: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    jobs_like: dict[str, JobSpec] = field(default_factory=dict)
 
     def instance(self, path: str) -> Instance:
         """The instance at a path.
@@ -182,6 +185,14 @@ class ProjectState:
         known = self.dirty.setdefault(path, set())
         if known is not None:
             known.add(eid)
+
+    def consider(self, path: str, eids: Iterable[str]) -> None:
+        """Note that something may have to be decided about these elements."""
+        known = self.candidates.get(path)
+        if known is None:
+            self.candidates[path] = set(eids)
+        else:
+            known.update(eids)
 
     def facts(self) -> dict[str, Any]:
         """What the journal says, without the caches: equal journals, equal facts."""

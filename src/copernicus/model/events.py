@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.model.budgets import Budget
+from copernicus.model.empty import NOTHING
 from copernicus.model.evaluation import Await, Departure
 from copernicus.model.functions import FunctionSpec
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, Failure, JobSpec
@@ -196,8 +197,8 @@ class ActivationOpened(msgspec.Struct, frozen=True, tag="activation_opened", omi
     base_digest: str
     lineage: str
     strict_digest: str = ""
-    origins: dict[str, tuple[str, ...]] = {}
-    left_out: dict[str, tuple[str, ...]] = {}
+    origins: dict[str, tuple[str, ...]] = NOTHING
+    left_out: dict[str, tuple[str, ...]] = NOTHING
     parent: str | None = None
     provisional: bool = False
 
