@@ -44,7 +44,7 @@ def test_share_idle_workers(tmp_path: Path) -> None:
                 (asked,) = re.findall(r"cpc peer trust (\S+)", said)
                 assert asked == id_of(later)
                 assert peer(there, later)["state"] == "requested"
-        assert done == 14
+        assert done == 16
         assert peer(there, later)["state"] == "trusted"
         shown = peer(there, here)
         assert (shown["cores"], shown["hours"], shown["priority"]) == (16, 1000.0, 10)

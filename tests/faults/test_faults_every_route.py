@@ -222,6 +222,7 @@ class Changes:
         wanted = {"path": "one.out.said"}
         make(admin, "POST", f"{root}/reproductions", wanted, project="audited")
         make(admin, "PUT", f"{root}/share", {"weight": 2.0}, project="audited")
+        make(admin, "PUT", f"{root}/verification", {"fraction": 0.5}, project="audited")
         make(admin, "PUT", "/v1/pools/{pool}", {"projects": []}, pool="default")
         member = {"user": "viewer", "role": "viewer"}
         make(admin, "PUT", f"{root}/members", member, project="audited")

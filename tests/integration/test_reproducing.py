@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from copernicus.client.reproducing import compare, verdict_of
+from copernicus.model.comparing import compare, verdict_of
 from copernicus.server.embedded import EmbeddedServer
 from support.cli_world import Terminal
 from support.server_client import (

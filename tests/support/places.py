@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from copernicus.server.embedded import EmbeddedServer
+from support.e2e import Env
 from support.server_client import PASSWORD, User, add, define, echo_function, set_input
 
 SETTINGS = {"lease_s": 60.0, "heartbeat_s": 1.0}
@@ -17,10 +18,10 @@ SETTINGS = {"lease_s": 60.0, "heartbeat_s": 1.0}
 class Place:
     """A server with its administrator."""
 
-    def __init__(self, server: EmbeddedServer) -> None:
+    def __init__(self, server: EmbeddedServer, password: str = PASSWORD) -> None:
         self.server = server
         self.id = server.running.server_id
-        self.admin = User(server, "admin")
+        self.admin = User(server, "admin", password)
 
     @contextlib.contextmanager
     def moved(self, **overrides: Any) -> Iterator[Place]:
@@ -56,6 +57,17 @@ class Place:
 
     def jobs(self, project: str) -> list[dict]:
         return self.admin.get(f"/v1/projects/{project}/jobs")
+
+
+class Reached:
+    """A server in a process of its own, for what else talks to an ``EmbeddedServer``."""
+
+    def __init__(self, env: Env) -> None:
+        running = env.running_server()
+        assert running is not None
+        self.folder, self.running = env.server, running
+        self.user_url = f"https://127.0.0.1:{running.user_port}"
+        self.machine_url = f"https://127.0.0.1:{running.machine_port}"
 
 
 @contextlib.contextmanager

@@ -88,6 +88,8 @@ def why(job: str, /, *, options: InProject = IN_PROJECT) -> None:
 
     found = find_job(project_for(options), job)
     reason = found.why or f"it is {found.state}" + (f" on {found.host}" if found.host else "")
+    if found.doubt:
+        reason += f". In doubt: {found.doubt}"
     data = {"job": found.id, "path": found.path, "state": found.state, "why": reason}
     head = f"{short_job(found.id)} ({found.path}): {reason}"
     emit(options.json, {**data, "kinds": found.kinds}, lambda: why_text(head, found.kinds))

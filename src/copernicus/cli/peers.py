@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from copernicus.protocol.peers import PeerUsage, PeerView
 
 Flag = Annotated[bool, Parameter(show_default=False)]
-_LIST = ("peer", "name", "state", "works for", "lent", "borrowed", "last contact", "trouble")
+_LIST = (
+    *("peer", "name", "state", "works for", "lent", "borrowed"),
+    *("verified", "last contact", "trouble"),
+)
 
 
 def list_all(*, options: AtServer = AT_SERVER) -> None:
@@ -48,6 +51,7 @@ def peers_table(found: Sequence[PeerView]) -> Table:
             _works(peer),
             _held(peer.lent, peer.lent_cores),
             _held(peer.borrowed, peer.borrowed_cores),
+            f"{peer.verified} ({peer.differed} differed)" if peer.verified else "0",
             moment(peer.last_contact) if peer.last_contact else "never",
             peer.trouble,
         )
@@ -76,7 +80,7 @@ def show(peer: str, /, *, options: AtServer = AT_SERVER) -> None:
 
 
 def _show(options: AtServer, peer: PeerView) -> None:
-    from copernicus.cli.render.tables import facts, moment
+    from copernicus.cli.render.tables import counted, facts, moment
 
     rows = [
         ("peer", f"{peer.name} (id {peer.id})"),
@@ -94,6 +98,8 @@ def _show(options: AtServer, peer: PeerView) -> None:
         *(("lent", _told(usage)) for usage in peer.lent_usage),
         *(("borrowed", _told(usage)) for usage in peer.borrowed_usage),
     ]
+    if peer.verified:
+        rows.append(("verified", f"{counted(peer.verified, 'result')}, {peer.differed} differed"))
     if peer.trouble:
         rows.append(("trouble", peer.trouble))
     emit(options.json, peer, lambda: facts(rows))
@@ -186,7 +192,7 @@ suspend = _one_peer(
     "{name} is suspended (cpc peer resume {id})",
 )
 resume = _one_peer(
-    "End the suspension of a peer.",
+    "End the suspension of a peer, or the doubt in its results: it gets work again.",
     lambda client, peer: client.resume_peer(peer),
     "{name} is trusted again",
 )

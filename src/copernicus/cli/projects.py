@@ -84,6 +84,7 @@ def info(name: str | None = None, /, *, options: InProject = IN_PROJECT) -> None
         options: Common ones.
     """
     from copernicus.cli.render.tables import facts, moment
+    from copernicus.cli.verifying import told
 
     view = client_for(options).project(name or options.project, check=False).view()
     rows: list[tuple[str, str | Text]] = [
@@ -97,6 +98,8 @@ def info(name: str | None = None, /, *, options: InProject = IN_PROJECT) -> None
         ("members", ", ".join(f"{m.user} ({m.role})" for m in view.members) or "-"),
         ("share", f"weight {view.weight:g}, priority {view.priority}"),
         ("pools", ", ".join(view.pools) or "all"),
+        ("verified", told(view.verification)),
+        *(("in doubt", doubt) for doubt in view.doubts),
         ("revision", str(view.revision)),
         ("created", moment(view.created)),
         ("changed", moment(view.changed)),

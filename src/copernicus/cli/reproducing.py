@@ -16,7 +16,7 @@ from copernicus.model.paths import parse
 
 if TYPE_CHECKING:
     from copernicus.client import Project
-    from copernicus.client.reproducing import Difference, OutputComparison
+    from copernicus.model.comparing import Difference, OutputComparison
     from copernicus.protocol.reproductions import ReproductionView
 
 DIFFERS, FAILED = 5, 6
@@ -42,7 +42,7 @@ def reproduce(
         elsewhere: Not on the worker, nor at the peer, that made it.
         options: Common ones.
     """
-    from copernicus.client.reproducing import compare, verdict_of
+    from copernicus.model.comparing import compare, verdict_of
 
     if not tolerance >= 0:
         raise BadValue(f"--tolerance must be 0 or more, not {tolerance}")

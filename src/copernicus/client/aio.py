@@ -101,6 +101,7 @@ class AsyncProject(_Wrapping[Project]):
     set_priority = in_thread(Project.set_priority)
     set_share = in_thread(Project.set_share)
     set_retention = in_thread(Project.set_retention)
+    set_verification = in_thread(Project.set_verification)
     collect = in_thread(Project.collect)
     share = in_thread(Project.share)
     unshare = in_thread(Project.unshare)

@@ -21,6 +21,7 @@ from copernicus.errors import NotFound, ServerBusy, ServerUnreachable
 from copernicus.model.document import NetworkDocument
 from copernicus.model.edits import Edit
 from copernicus.model.retention import Retention
+from copernicus.model.verification import Verification
 from copernicus.protocol import (
     CollectReply,
     CollectRequest,
@@ -293,6 +294,19 @@ class Project(Drafting, Peeking):
         """
         rules = Retention(days, dict(of or {}))
         return self._transport.put(f"{self._base}/retention", rules, ProjectView)
+
+    def set_verification(
+        self, fraction: float, *, tolerance: float = 0.0, of: Sequence[str] = ()
+    ) -> ProjectView:
+        """Set how much of what peers gave is run again elsewhere (administrators only).
+
+        Args:
+            fraction: 0 (nothing) to 1 (everything).
+            tolerance: how far numbers may be apart, relative to the larger one.
+            of: the only functions; an empty list means all but those that are stochastic.
+        """
+        rule = Verification(fraction, tolerance, tuple(of))
+        return self._transport.put(f"{self._base}/verification", rule, ProjectView)
 
     def collect(self, *, dry_run: bool = True) -> CollectReply:
         """Remove the files that go by the rules of retention, or only tell which."""

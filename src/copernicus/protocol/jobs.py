@@ -55,7 +55,8 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     ``log_tail`` is the end of what its newest attempt printed: of a running one, it ends
     ``log_end`` bytes after the beginning. ``tries`` are its attempts, oldest first. ``memory_mb``
     is what it asks for now. Of one job alone: ``kinds`` of workers and why it runs on none of them,
-    and the ``rates`` by number of cores that were measured for its kind of work.
+    and the ``rates`` by number of cores that were measured for its kind of work; ``doubt``, if
+    its result is in use and was not the same elsewhere.
     """
 
     id: str
@@ -79,6 +80,7 @@ class JobView(msgspec.Struct, frozen=True, omit_defaults=True):
     kinds: tuple[KindView, ...] = ()
     rates: tuple[RateView, ...] = ()
     memory_mb: int = 0
+    doubt: str = ""
 
 
 class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):

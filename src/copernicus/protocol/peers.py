@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.protocol.common import PROTOCOL
 
-PeerState = Literal["trusted", "suspended", "asked", "requested"]
+PeerState = Literal["trusted", "suspended", "doubted", "asked", "requested"]
 
 
 class PeerInvite(msgspec.Struct, frozen=True):
@@ -113,6 +113,7 @@ class PeerView(msgspec.Struct, frozen=True):
     ``lends``: this server works for it; ``borrows``: it works for this server. ``lent`` and
     ``borrowed`` are attempts and cores at this moment, ``lent_usage`` and ``borrowed_usage`` what
     was delivered in all. ``trouble`` says why nothing comes from it, if that is known.
+    ``verified`` of its results were run again elsewhere, of which ``differed`` were not the same.
     """
 
     id: str
@@ -134,3 +135,5 @@ class PeerView(msgspec.Struct, frozen=True):
     borrowed_usage: tuple[PeerUsage, ...] = ()
     trouble: str = ""
     clients: int = 0
+    verified: int = 0
+    differed: int = 0

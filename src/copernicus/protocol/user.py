@@ -14,6 +14,7 @@ from copernicus.model.jobs import Failure
 from copernicus.model.retention import Retention
 from copernicus.model.retries import ProjectRetries
 from copernicus.model.types import PortType
+from copernicus.model.verification import Tally, Verification
 from copernicus.protocol.machine import ProgressReport
 
 
@@ -92,7 +93,9 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     ``notice`` says what keeps the whole server from giving out work, if anything does.
 
     ``paused_for`` says why a project is paused that no user paused. ``weight``, ``priority`` and
-    ``pools`` are its part of the workers (``ShareChange``).
+    ``pools`` are its part of the workers (``ShareChange``). ``verified`` counts what became of the
+    results that were chosen to be verified; ``doubts`` tells those in use that were not the same
+    elsewhere.
     """
 
     id: str
@@ -114,6 +117,9 @@ class ProjectView(msgspec.Struct, frozen=True, omit_defaults=True):
     weight: float = 1.0
     priority: int = 0
     pools: tuple[str, ...] = ()
+    verification: Verification = Verification()
+    verified: Tally = Tally()
+    doubts: tuple[str, ...] = ()
 
 
 class EditRequest(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -47,6 +47,7 @@ class WhyView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Without causes, there is nothing to explain: ``state`` says how it stands. ``more`` counts
     causes that were left out. ``there`` tells of each output of a mapped instance how many exist.
+    ``doubts`` tells results below ``path`` that are in use and were not the same elsewhere.
     """
 
     path: str
@@ -55,3 +56,4 @@ class WhyView(msgspec.Struct, frozen=True, omit_defaults=True):
     causes: tuple[Cause, ...] = ()
     more: int = 0
     there: dict[str, str] = {}
+    doubts: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ from copernicus.model.effects import (
 )
 from copernicus.model.evaluation import Start
 from copernicus.model.events import Event, RevisionMade
-from copernicus.model.reports import Report
+from copernicus.model.reports import JobEnded, Report
 from copernicus.protocol import (
     Assignment,
     CheckpointRequest,
@@ -79,7 +79,8 @@ class Batch:
 
     ``touched`` are the projects that were changed, ``unfinished`` those in which more is to fire
     than one batch should take: ``go_on`` with them in the next. ``lent_news`` are the jobs of peers
-    of which the queue has told anything.
+    of which the queue has told anything, ``ended`` the jobs of projects here that came to an end,
+    ``sent_away`` the workers that are to wait for work no more.
     """
 
     def __init__(self, holdings: Holdings, store: Store, now: float) -> None:
@@ -90,6 +91,8 @@ class Batch:
         self.outside: list[tuple[str, Effect]] = []
         self.progress: list[tuple[str, str, ProgressReport]] = []
         self.lent_news: list[str] = []
+        self.ended: list[tuple[str, str]] = []
+        self.sent_away: list[str] = []
         self.touched: set[str] = set()
         self.unfinished: set[str] = set()
         self._arrivals = holdings.scheduler.arrivals
@@ -378,6 +381,8 @@ class Batch:
                     self.lent_news.append(note.job)
                 else:
                     self.report(note.project, note.report)
+                    if isinstance(note.report, JobEnded):
+                        self.ended.append((note.project, note.job))
         self._rows.extend(scheduler.take_records())
         if rates := scheduler.take_rates():
             self.write(lambda tx: keep_rates(tx, rates))

@@ -26,6 +26,7 @@ from copernicus.server.machines import Machines
 from copernicus.server.peers import Peers
 from copernicus.server.pools import Pools, read_pools
 from copernicus.server.shares import Decided, read_decided, read_quarantine, read_rates
+from copernicus.server.verifications import Verifications, read_verifications
 from copernicus.store.reads import Reads
 from copernicus.store.records import Entry, ProjectRecord
 from copernicus.store.store import Store
@@ -111,6 +112,7 @@ class Holdings:
         self.decided = Decided()
         self.pools = Pools()
         self.peers = Peers()
+        self.verifications = Verifications()
         self.catalog: dict[str, FunctionSpec] = {}
         self.modules: tuple[ModuleView, ...] = ()
         self.broken: dict[str, str] = {}
@@ -139,9 +141,9 @@ class Holdings:
         lent = self.peers.lent_projects()
         with_work = [*(project.record.id for project in self.projects), *lent]
         checkpoints = [row for project in with_work for row in store.checkpoints(project)]
-        scheduler.restore(
-            store.live_jobs(), store.live_attempts(), checkpoints, now, store.attempt_base
-        )
+        live = store.live_jobs()
+        scheduler.restore(live, store.live_attempts(), checkpoints, now, store.attempt_base)
+        self.verifications = read_verifications(store, live)
         for project in self.projects:
             scheduler.set_on_hold(project.record.id, project.state.paused)
             scheduler.set_retries(project.record.id, project.state.retries)
@@ -150,7 +152,7 @@ class Holdings:
         for project_id, share in self.decided.shares.items():
             scheduler.set_share(project_id, share)
         for peer in self.peers.records.values():
-            if peer.suspended:
+            if peer.suspended or peer.doubt:
                 scheduler.drain(peer.id)
         for project_id in lent:
             take_in_lent(scheduler, project_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copernicus.protocol.peers import PeerUsage, PeerView
 from copernicus.server.batch import Batch
 from copernicus.server.peers import PeerRecord
+from copernicus.server.verifications import Checked
 
 _HOUR_S = 3600.0
 
@@ -19,6 +20,7 @@ def peer_view(batch: Batch, peer: PeerRecord) -> PeerView:
     """One peer: what was agreed, what is lent now, what was delivered."""
     holdings, peers = batch.holdings, batch.holdings.peers
     contact, lent = peers.contact(peer.id), peers.lent_by(peer.id)
+    checked = holdings.verifications.checked.get(peer.id, Checked())
     return PeerView(
         peer.id,
         peer.name,
@@ -37,8 +39,10 @@ def peer_view(batch: Batch, peer: PeerRecord) -> PeerView:
         holdings.scheduler.cores_of(peer.id),
         _usage(batch, "lent", peer.id),
         _usage(batch, "borrowed", peer.id),
-        contact.trouble or contact.away,
+        peer.doubt or contact.trouble or contact.away,
         peer.clients,
+        checked.verified,
+        checked.differed,
     )
 
 

@@ -35,7 +35,8 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     ``asks``: this server's administrator has yet to say yes to its work. ``cores`` and ``hours``
     bound either direction; 0: no limit. ``clients``: how many connections of people are let through
     at a time, in either direction; 0: none. ``knows``: the addresses of this server that it was
-    told last.
+    told last. ``doubt`` says which result of it was not the same elsewhere: until an administrator
+    resumes it, it gets no more work.
     """
 
     id: str
@@ -54,6 +55,7 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     added: float = 0.0
     clients: int = 0
     knows: tuple[str, ...] = ()
+    doubt: str = ""
 
     def moved(self, urls: Iterable[str], machine_urls: Iterable[str]) -> PeerRecord:
         """As it says that it can be reached now; where it was is tried last."""
@@ -68,6 +70,8 @@ class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         """In one word."""
         if self.suspended:
             return "suspended"
+        if self.doubt:
+            return "doubted"
         if self.asks:
             return "requested"
         return "asked" if self.waits else "trusted"
@@ -180,6 +184,8 @@ class Peers:
         """How many more cores a peer that works here may get (``None``: any), or why none."""
         if peer.suspended:
             return "its administrator has suspended this peer"
+        if peer.doubt:
+            return "a result of this peer was not the same elsewhere (cpc peer show there)"
         if not peer.borrows:
             return "its administrator has not said yes (cpc peer trust)"
         if peer.hours and self.hours_of("borrowed", peer.id) >= peer.hours:

@@ -19,10 +19,12 @@ from copernicus.model.paths import parse
 from copernicus.model.values import digest
 from copernicus.protocol.reproductions import ReproductionView
 from copernicus.scheduling.book import record_of
+from copernicus.scheduling.rows import activation_of
 from copernicus.server.batch import Batch, job_id
 from copernicus.server.holdings import Project
 
-_NAME = re.compile(r"(a\d+)x[0-9a-z]{26}")
+_NAME = re.compile(r"(a\d+)[xv][0-9a-z]{26}")
+"""``x``: somebody asked for it; ``v``: a rule of the project did (``verifications``)."""
 
 
 def reproduce(
@@ -37,19 +39,38 @@ def reproduce(
         Conflict: It is not one finished job.
     """
     made = _activation(project, path)
+    elsewhere_than = places_of(made) if elsewhere else ()
+    job = run_again(batch, project, made, "x", elsewhere_than)
+    return reproduction(batch, project, job)
+
+
+def places_of(made: Activation) -> tuple[str, ...]:
+    """The workers and peers that have completed it."""
+    return tuple(sorted({one.worker for one in made.attempts if one.outcome == "completed"}))
+
+
+def run_again(
+    batch: Batch, project: Project, made: Activation, mark: str, barred: tuple[str, ...]
+) -> str:
+    """Queue the job of an activation once more, and give its id; these workers never get it."""
     assert made.job is not None
-    name = f"{made.id}x{str(ULID()).lower()}"
+    name = f"{made.id}{mark}{str(ULID()).lower()}"
     spec = msgspec.structs.replace(
         made.job,
         checkpoint_key=digest([made.job.checkpoint_key, name]),
         label=f"{made.job.label} (reproduced)",
     )
-    job, state = job_id(project.record.id, name), project.state
-    barred = {one.worker for one in made.attempts if one.outcome == "completed" and elsewhere}
+    job, paused = job_id(project.record.id, name), project.state.paused
     batch.holdings.scheduler.submit(
-        job, project.record.id, 1, spec, None, state.paused, batch.now, tuple(sorted(barred))
+        job, project.record.id, 1, spec, None, paused, batch.now, barred
     )
-    return reproduction(batch, project, job)
+    return job
+
+
+def made_again_by(project: Project, job: str) -> Activation | None:
+    """The activation whose job a repeated run repeats, if it is there."""
+    found = _NAME.fullmatch(activation_of(job))
+    return project.state.activations.get(found[1]) if found else None
 
 
 def _activation(project: Project, path: str) -> Activation:

@@ -30,6 +30,7 @@ from copernicus.server.batch import Batch
 from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
 from copernicus.server.holdings import Holdings
+from copernicus.server.verifying import settle
 from copernicus.server.waiting import Waiting, WaitingRoom
 from copernicus.store.failures import StoreFailed
 from copernicus.store.store import Store
@@ -218,6 +219,8 @@ class Runtime:
         passing("batch.committed")
         if broken:
             await self._reload(batch)
+        for worker in batch.sent_away:
+            self.send_away(worker)
         for request in done:
             request.answer()
         for waiting, grants in granted:
@@ -253,7 +256,7 @@ class Runtime:
             except CopernicusError as refusal:
                 # Refused before anything was changed, but time has passed for the queue.
                 request.error = refusal
-            batch.settle()
+            settle(batch)
         except Exception as error:  # noqa: BLE001  # a bug must not stop the server
             request.error = _bug(error)
             batch.back_to(mark)
@@ -267,7 +270,7 @@ class Runtime:
         granted = []
         for waiting in self._room.in_order():
             grants = batch.lease(waiting.worker, waiting.request)
-            batch.settle()
+            settle(batch)
             if grants:
                 self._room.leave(waiting)
                 granted.append((waiting, grants))

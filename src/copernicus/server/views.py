@@ -23,10 +23,12 @@ from copernicus.protocol import (
     ProjectView,
     WorkerView,
 )
-from copernicus.scheduling.rows import ENDED, JobRow
+from copernicus.scheduling.rows import ENDED, JobRow, activation_of
 from copernicus.server.batch import Batch, job_id
+from copernicus.server.doubts import doubt_of, doubts_of
 from copernicus.server.holdings import Project
 from copernicus.server.provisioning import with_provision
+from copernicus.server.verifying import tally_of
 
 LISTED = 1000
 
@@ -62,6 +64,9 @@ def project_view(batch: Batch, project: Project) -> ProjectView:
         weight=share.weight,
         priority=share.priority,
         pools=share.pools,
+        verification=batch.holdings.verifications.rule(record.id),
+        verified=tally_of(batch, record.id),
+        doubts=doubts_of(batch, project),
     )
 
 
@@ -139,7 +144,8 @@ def job_of(batch: Batch, project: Project, name: str, *, watch: bool = False) ->
         raise NotFound(f"Project {project.record.name!r} has no job {name!r}.")
     if watch:
         batch.holdings.scheduler.watch(full, batch.now)
-    return batch.holdings.scheduler.closely(_job(batch, project, full, short=False))
+    shown = batch.holdings.scheduler.closely(_job(batch, project, full, short=False))
+    return msgspec.structs.replace(shown, doubt=doubt_of(batch, project, activation_of(full)))
 
 
 def worker_views(batch: Batch, lease_s: float) -> list[WorkerView]:

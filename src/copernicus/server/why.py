@@ -20,6 +20,7 @@ from copernicus.model.paths import parse
 from copernicus.protocol import Cause, JobView, Link, Remedy, WhyView
 from copernicus.server import remedies
 from copernicus.server.batch import Batch, job_id
+from copernicus.server.doubts import doubts_of
 from copernicus.server.holdings import Project
 
 _SETTLED = frozenset({"done", "skipped", "retired"})
@@ -51,7 +52,13 @@ def why(batch: Batch, project: Project, path: str) -> WhyView:
     worst = sorted(groups.values(), key=lambda group: group.urgency)
     causes = tuple(group.told() for group in worst[:_MOST_CAUSES])
     return WhyView(
-        path, word, counts, causes, max(len(worst) - _MOST_CAUSES, 0), _there(state, path)
+        path,
+        word,
+        counts,
+        causes,
+        max(len(worst) - _MOST_CAUSES, 0),
+        _there(state, path),
+        doubts_of(batch, project, path),
     )
 
 

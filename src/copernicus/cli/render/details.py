@@ -164,6 +164,8 @@ def job_text(job: JobView) -> RenderableType:
         rows.append(("priority", str(job.priority)))
     if job.why:
         rows.append(("why", job.why))
+    if job.doubt:
+        rows.append(("in doubt", job.doubt))
     parts: list[RenderableType] = [facts(rows)]
     if job.log_tail:
         tail = job.log_tail.rstrip().split("\n")[-_LOG_LINES:]

@@ -29,6 +29,7 @@ SIGNS: dict[str, tuple[str, str]] = {
     "unreachable": ("✕", "bold red"),
     "trouble": ("◒", "yellow"),
     "suspended": ("‖", "yellow"),
+    "doubted": ("◒", "bold red"),
     "requested": ("◌", "yellow"),
     "asked": ("◌", "bright_black"),
     "pending": ("≡", "yellow"),

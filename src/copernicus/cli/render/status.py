@@ -72,6 +72,7 @@ def status_text(
     parts: list[RenderableType] = [_head(project, jobs, problem)]
     if project.notice:
         parts.append(Text(f"! {printable(project.notice)}", style="yellow"))
+    parts += [Text(f"! {printable(doubt)}", style="yellow") for doubt in project.doubts]
     if not rows:
         parts.append(Text("\nNothing is in it yet: cpc add NAME FUNCTION", style="dim"))
         return Group(*parts)

@@ -21,14 +21,12 @@ _MOST_ATTEMPTS = 4
 def why_text(view: WhyView) -> RenderableType:
     """The whole answer, on one screen."""
     name = view.path or "the project"
+    parts: list[RenderableType] = [
+        Text(f"! {printable(doubt)}", style="yellow") for doubt in view.doubts
+    ]
     if not view.causes:
-        return (
-            Text()
-            .append(f"{name} is ")
-            .append_text(state_text(view.state))
-            .append(": nothing keeps it waiting")
-        )
-    parts: list[RenderableType] = []
+        nothing = Text().append(f"{name} is ").append_text(state_text(view.state))
+        return Group(*parts, nothing.append(": nothing keeps it waiting"))
     if sum(view.counts.values()) > 1:
         counts = ", ".join(f"{n} {state}" for state, n in view.counts.items() if n)
         parts.append(Text(f"{name}: {counts}", style="bold"))

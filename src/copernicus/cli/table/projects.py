@@ -77,6 +77,16 @@ COMMANDS: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        "project verify",
+        "copernicus.cli.verifying:verify",
+        "Show or change how much of what peers gave is run again elsewhere.",
+        (
+            "cpc project verify",
+            "cpc project verify 0.05 --tolerance 1e-6 --of gromacs.grompp",
+            "cpc project verify 0",
+        ),
+    ),
+    Entry(
         "project gc",
         "copernicus.cli.retention:collect",
         "Remove files that nothing uses, by the rules of retention.",

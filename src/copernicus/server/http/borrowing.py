@@ -98,8 +98,9 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
 
 
 def set_suspended(batch: Batch, peer: PeerRecord, *, suspended: bool) -> PeerRecord:
-    """Lend a peer nothing for now, and take back what it has; or lend to it again."""
-    record = msgspec.structs.replace(peer, suspended=suspended)
+    """Lend a peer nothing for now, and take back what it has; or lend to it again, undoubted."""
+    doubt = peer.doubt if suspended else ""
+    record = msgspec.structs.replace(peer, suspended=suspended, doubt=doubt)
     batch.holdings.peers.records[peer.id] = record
     batch.write(lambda tx: keep_peer(tx, record))
     # First of all: what goes back must not be given to it again while it waits for work.

@@ -260,7 +260,7 @@ async def suspend(request: AnyRequest, peer: FromPath[str]) -> PeerView:
 
 @post("/peers/{peer:str}/resume", opt=_MANAGE, status_code=200)
 async def resume(request: AnyRequest, peer: FromPath[str]) -> PeerView:
-    """End a suspension."""
+    """End a suspension, or a doubt: the peer gets work again."""
     return await _suspend(request, peer, suspended=False)
 
 
@@ -269,7 +269,7 @@ async def _suspend(request: AnyRequest, peer: str, *, suspended: bool) -> PeerVi
 
     def change(batch: Batch) -> PeerView:
         known = batch.holdings.peers.get(peer)
-        if known.suspended == suspended:
+        if known.suspended == suspended and (suspended or not known.doubt):
             raise Conflict(f"{known.name} ({peer}) is {'' if suspended else 'not '}suspended.")
         record = set_suspended(batch, known, suspended=suspended)
         did = "peer.suspend" if suspended else "peer.resume"

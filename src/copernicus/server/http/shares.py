@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
+
+import msgspec
 from litestar import Router, delete, get, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from copernicus.errors import NotAllowed
+from copernicus.errors import BadValue, NotAllowed
 from copernicus.model.pools import Provision, check_provision
 from copernicus.model.shares import PoolRules
+from copernicus.model.verification import Verification, check_verification
 from copernicus.protocol import (
     JobPriority,
     JobView,
@@ -21,6 +25,7 @@ from copernicus.server.batch import Batch
 from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
 from copernicus.server.provisioning import decide_provision, leave
 from copernicus.server.shares import changed, keep_pool, keep_share
+from copernicus.server.verifications import KeptRule, keep_rule
 from copernicus.server.views import job_of, pool_views, project_view
 
 
@@ -42,6 +47,35 @@ async def set_share(request: AnyRequest, data: JSONBody[ShareChange]) -> Project
         said = f"weight {share.weight:g} priority {share.priority} pools {','.join(share.pools)}"
         thing = f"{project.record.name}: {said}"
         batch.audit(caller.name, caller.address, "project.set_share", thing)
+        return project_view(batch, project)
+
+    return await site_of(request).runtime.do(change)
+
+
+@put("/projects/{project:str}/verification", opt=does(Action.MANAGE_PEERS))
+async def set_verification(request: AnyRequest, data: JSONBody[Verification]) -> ProjectView:
+    """Set how much of what peers gave a project is run again elsewhere.
+
+    Only administrators may: a difference takes work from a peer for all projects.
+    """
+    caller = caller_of(request)
+    check_verification(data)
+
+    def change(batch: Batch) -> ProjectView:
+        project = check_role(request, batch)
+        for function in data.of:
+            if function not in {*project.state.functions, *batch.holdings.catalog}:
+                raise BadValue(
+                    f"There is no function {function!r} in project {project.record.name!r}: "
+                    "cpc functions lists those that there are."
+                )
+        name, rules = project.record.id, batch.holdings.verifications.rules
+        kept = KeptRule(data, rules[name].key if name in rules else secrets.token_hex(16))
+        rules[name] = kept
+        batch.touched.add(name)
+        batch.write(lambda tx: keep_rule(tx, name, kept))
+        thing = f"{project.record.name}: {msgspec.json.encode(data).decode()[:200]}"
+        batch.audit(caller.name, caller.address, "project.set_verification", thing)
         return project_view(batch, project)
 
     return await site_of(request).runtime.do(change)
@@ -138,6 +172,7 @@ SHARES_ROUTES = Router(
     "/v1",
     route_handlers=[
         set_share,
+        set_verification,
         set_priority,
         list_pools,
         set_pool,
