@@ -41,8 +41,9 @@ class User:
             if not self.world.is_calm:
                 await self._edit(edits)
         await self._let_go_on()
-        # What was sent before it was calm may still be on its way: a pause, say.
-        await asyncio.sleep(self.world.lease_s)
+        # What was sent before it was calm may still be on its way, for up to one and a half leases:
+        # a pause, say.
+        await asyncio.sleep(2 * self.world.lease_s)
         await self._let_go_on()
 
     async def _let_go_on(self) -> None:

@@ -38,7 +38,7 @@ class Errand:
         self.news = asyncio.Event()
         self._site = site
         self._sent = 0
-        self._gone = False
+        self._unwanted = False
 
     # --- before it is in the queue ----------------------------------------------------------------
 
@@ -100,40 +100,51 @@ class Errand:
             await self.drop()
 
     async def drop(self) -> None:
-        """End it at once: nobody wants its result."""
-        self._gone = True
-        await self._end(checkpoint=False)
-        await self._site.runtime.do(lambda batch: jobs.forget(batch, self.lent))
+        """End it at once: nobody wants its result. What fails here is left to ``run``."""
+        self._unwanted = True
         self.news.set()
+        await self._forget()
 
     async def run(self) -> None:
         """Until the peer has its result, or wants none."""
         interval = max(0.2, self.lent.heartbeat_s / 2)
         delay = _FIRST_DELAY_S
-        while not self._gone:
+        while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await self.news.wait()
             self.news.clear()
-            seen = await self._look()
-            if seen is None:
-                return
             try:
-                if seen.is_over:
-                    await self._deliver(seen)
+                if await self._is_over():
                     return
-                await self._go_on(seen)
             except _AWAY:
+                # The peer, or the own disk: both come back.
                 delay = min(2 * delay, _LONGEST_DELAY_S)
                 await self.way.pause(delay)
                 self.news.set()
-                continue
-            except CopernicusError as error:
-                _LOG.warning("a peer refused", attempt=self.lent.attempt, reason=error.message)
-                await (self.drop() if seen.is_over else self._discard())
-                self.news.set()
-                continue
-            delay = _FIRST_DELAY_S
+            else:
+                delay = _FIRST_DELAY_S
+
+    async def _is_over(self) -> bool:
+        """Do what is next; whether nothing is left of it here. What the peer refuses is ended."""
+        if self._unwanted:
+            await self._forget()
+            return True
+        seen = await self._look()
+        if seen is None:
+            return True
+        try:
+            if seen.is_over:
+                await self._deliver(seen)
+                return True
+            await self._go_on(seen)
+        except _AWAY:
+            raise
+        except CopernicusError as error:
+            _LOG.warning("a peer refused", attempt=self.lent.attempt, reason=error.message)
+            await (self.drop() if seen.is_over else self._discard())
+            self.news.set()
+        return False
 
     async def _go_on(self, seen: Seen) -> None:
         if seen.waited_s > self._site.settings.peer_patience_s and not self.lent.ending:
@@ -203,6 +214,10 @@ class Errand:
         await self._site.runtime.do(lambda batch: jobs.end(batch, lent, checkpoint=checkpoint))
         self.lent = msgspec.structs.replace(lent, ending=True)
         self.news.set()
+
+    async def _forget(self) -> None:
+        await self._end(checkpoint=False)
+        await self._site.runtime.do(lambda batch: jobs.forget(batch, self.lent))
 
     async def _look(self) -> Seen | None:
         return await self._site.runtime.do(lambda batch: jobs.look(batch, self.lent))

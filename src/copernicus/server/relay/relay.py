@@ -296,7 +296,8 @@ class Relay:
             self._trouble(way, error)
             # Only dates stand in the way if it is the clocks: they are set again.
             for errand in () if isinstance(error, ClockIsOff) else errands:
-                await errand.drop()
+                with contextlib.suppress(CopernicusError):
+                    await errand.drop()
         except CopernicusError as error:
             self._trouble(way, error)
 
