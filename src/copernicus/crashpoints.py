@@ -44,6 +44,8 @@ POINTS: Final[Mapping[str, str]] = MappingProxyType(
         "collect.decided": "files are not kept any more, and all of them are there",
         "sweep.sorted": "a sweep knows what it will remove",
         "sweep.manifests": "it has removed lists of chunks, and no chunks",
+        "removal.manifests": "of files that go, the lists of chunks are gone, and no chunks",
+        "cache.removed": "files of peers' jobs are gone; that is not noted",
         "lease.granted": "an attempt is granted and kept; the worker does not know",
         "checkpoint.stored": "the files of a checkpoint are there; it is not noted",
         "result.stored": "the files of a result are there; it is not noted",

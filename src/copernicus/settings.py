@@ -54,6 +54,11 @@ class ServerSettings:
         quarantine_max_s: but never longer than that.
         peer_patience_s: how long a job that a peer lent waits here for a worker before it is handed
             back.
+        peer_cache_mb: how much is kept (MiB) of what was fetched for peers' jobs, so that the next
+            job finds it here. Of more, those files go that were used longest ago; never one that a
+            job here still needs.
+        peer_cache_keep_s: for how long such a file stays in any case, counted from its last use;
+            an hour at least, if anybody else uses this server.
         tell_peers: what peers are told for ``cpc network``: ``nothing``; ``counts``, how many
             workers and cores there are here, and behind this server in all; or ``names``, the
             servers behind it with their names, too.
@@ -105,6 +110,8 @@ class ServerSettings:
     quarantine_s: float = 300.0
     quarantine_max_s: float = 4 * 3600.0
     peer_patience_s: float = 30.0
+    peer_cache_mb: int = 20 * 1024
+    peer_cache_keep_s: float = 3600.0
     tell_peers: str = "counts"
     max_wait_s: float = 60.0
     evaluators: int = 2

@@ -289,6 +289,38 @@ class TestSweep:
         assert everything(local, kept.sha256) == BIG
 
 
+class TestRemove:
+    def test_only_what_is_named_goes_and_what_shares_its_chunks_stays_whole(self, store):
+        gone, small = store.put_bytes(BIG), store.put_bytes(SMALL)
+        sharing = store.put_bytes(BIG[: 2 * CHUNK_SIZE] + b"another end")
+        # Itself a file, and the end of one that goes.
+        tail = store.put_bytes(BIG[2 * CHUNK_SIZE :])
+        loose = store.put_bytes(b"loose")
+        these = {gone.sha256, small.sha256}
+        store.remove(these, referenced={tail.sha256}, older_than=0)
+        assert not store.has(gone.sha256)
+        assert not store.has(small.sha256)
+        for kept in (sharing, tail, loose):
+            assert store.has(kept.sha256)
+        assert everything(store, tail.sha256) == BIG[2 * CHUNK_SIZE :]
+        assert store.check() == []
+
+    def test_what_is_referenced_or_young_or_not_here_stays_as_it_is(self, store):
+        large, small = store.put_bytes(BIG), store.put_bytes(SMALL)
+        these = {large.sha256, small.sha256, hexdigest(b"never here")}
+        store.remove(these, referenced=these, older_than=0)
+        store.remove(these, referenced=NONE, older_than=60)
+        assert everything(store, large.sha256) == BIG
+        assert everything(store, small.sha256) == SMALL
+
+    def test_a_manifest_that_cannot_be_read_stops_it_before_anything_goes(self, local, folder):
+        kept, small = local.put_bytes(BIG), local.put_bytes(SMALL)
+        (folder / "manifests" / kept.sha256[:2] / kept.sha256).write_bytes(b"{")
+        with pytest.raises(DamagedBlob, match=kept.sha256):
+            local.remove({small.sha256}, referenced=NONE, older_than=0)
+        assert local.has(small.sha256)
+
+
 def test_a_local_store_needs_a_folder():
     with pytest.raises(BadSettings, match="prefix"):
         BlobStore(LocalStore())

@@ -99,3 +99,28 @@ def test_a_sweep_keeps_exactly_what_is_referenced_whole(sizes, kept):
             assert not store.has(manifest.sha256)
     everything = [chunk.sha256 for manifest, _, _ in blobs for chunk in manifest.chunks]
     assert set(everything) - set(store.missing_chunks(everything)) == needed
+
+
+@settings(few, max_examples=30)
+@given(
+    sizes=st.lists(SIZES, min_size=1, max_size=5, unique=True),
+    goes=st.lists(st.booleans(), min_size=5, max_size=5),
+    needed=st.lists(st.booleans(), min_size=5, max_size=5),
+)
+def test_a_removal_takes_exactly_what_is_named_and_not_needed(sizes, goes, needed):
+    store = BlobStore(MemoryStore())
+    blobs = {store.put_bytes(POOL[:size]).sha256: POOL[:size] for size in sizes}
+    these = {digest for digest, goes in zip(blobs, goes, strict=False) if goes}
+    referenced = {digest for digest, needed in zip(blobs, needed, strict=False) if needed}
+    chunks = {digest: {c.sha256 for c in store.manifest(digest).chunks} for digest in blobs}
+    store.remove(these, referenced=referenced, older_than=0)
+    assert store.check() == []
+    left = [digest for digest in blobs if digest not in these or digest in referenced]
+    in_use = set().union(*(chunks[digest] for digest in left))
+    for digest, data in blobs.items():
+        if digest in left:
+            assert b"".join(store.read(digest)) == data
+        elif digest not in in_use:
+            assert not store.has(digest)
+    everything = set().union(*chunks.values())
+    assert everything - set(store.missing_chunks(everything)) == in_use

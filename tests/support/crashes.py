@@ -59,6 +59,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "sweep.manifests",
     ),
     "removing": ("collect.decided",),
+    "files of peers": ("removal.manifests", "cache.removed"),
     "snapshots": ("snapshot.made", "snapshot.kept"),
     "backing up": ("backup.copied", "backup.whole"),
     "stopping": ("stop.begun", "stop.answered"),

@@ -23,12 +23,15 @@ class Place:
         self.id = server.running.server_id
         self.admin = User(server, "admin", password)
 
+    def stop(self) -> None:
+        self.server.__exit__(None, None, None)
+
     @contextlib.contextmanager
     def moved(self, **overrides: Any) -> Iterator[Place]:
         """Stopped, and started again with the same folder; its old ports, unless told to be kept,
         belong to somebody who does not answer."""
         old = self.server.running
-        self.server.__exit__(None, None, None)
+        self.stop()
         with contextlib.ExitStack() as stack:
             for port in {old.machine_port, old.user_port} - set(overrides.values()):
                 taken = stack.enter_context(socket.socket())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import httpx2
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
+from copernicus.blobs import manifest_of
+from copernicus.blobs.chunks import split
 from copernicus.model.functions import FunctionSpec, Port
 from copernicus.model.jobs import Checkpoint, Command, Done, Line, Output, Placed
 from copernicus.model.resources import Offer, ProgramNeed, ProgramOffer
@@ -87,13 +91,13 @@ class User:
         return self.call("POST", f"/v1/projects/{project}/edits", body)
 
     def upload(self, project: str, data: bytes, name: str = "file") -> dict:
-        digest = hashlib.sha256(data).hexdigest()
-        root = f"/v1/projects/{project}"
-        missing = self.call("POST", f"{root}/blobs/missing", {"chunks": [digest]})
-        if missing["chunks"]:
-            self.call("PUT", f"{root}/chunks/{digest}", content=data)
-        chunk = {"sha256": digest, "size": len(data)}
-        self.call("POST", f"{root}/blobs", {**chunk, "chunks": [chunk]})
+        manifest = manifest_of(io.BytesIO(data))
+        digest, root = manifest.sha256, f"/v1/projects/{project}"
+        pieces = dict(zip((chunk.sha256 for chunk in manifest.chunks), split([data]), strict=True))
+        missing = self.call("POST", f"{root}/blobs/missing", {"chunks": list(pieces)})
+        for chunk in missing["chunks"]:
+            self.call("PUT", f"{root}/chunks/{chunk}", content=pieces[chunk])
+        self.call("POST", f"{root}/blobs", manifest)
         return {"$file": digest, "size": len(data), "name": name}
 
     @contextmanager
@@ -103,6 +107,22 @@ class User:
         with self.http.stream("GET", path, headers=headers, params=more) as reply:
             assert reply.status_code == 200, reply.read()
             yield _sse(reply)
+
+    def metric(self, name: str, *, uncounted: float | None = None, **labels: str) -> float:
+        """One of the server's metrics by its whole name; what there is not is an error.
+
+        With labels, a counter appears when it is first counted: before that it is ``uncounted``.
+        """
+        reply = self.send("GET", "/v1/metrics")
+        assert reply.status_code == 200, (reply.status_code, reply.text)
+        families = list(text_string_to_metric_families(reply.text))
+        samples = [each for family in families for each in family.samples if each.name == name]
+        found = [each.value for each in samples if each.labels == labels]
+        if not found and uncounted is not None:
+            assert name in {f"{f.name}_total" for f in families if f.type == "counter"}, name
+            return uncounted
+        assert len(found) == 1, (name, labels, [each.labels for each in samples])
+        return float(found[0])
 
     def close(self) -> None:
         self.http.close()

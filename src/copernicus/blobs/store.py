@@ -264,6 +264,20 @@ class BlobStore:
             dry_run=dry_run,
         ).run()
 
+    def remove(self, these: Set[str], *, referenced: Set[str], older_than: float) -> None:
+        """Remove these blobs, by the rules of ``sweep``; all others stay, whole.
+
+        Raises:
+            DamagedBlob: as ``sweep``.
+        """
+        Sweep(
+            self._objects,
+            self._recent,
+            referenced=referenced,
+            older_than=older_than,
+            dry_run=False,
+        ).remove(these)
+
     def check(self) -> list[Damage]:
         """Read and verify everything, and tell of every blob that is not whole.
 

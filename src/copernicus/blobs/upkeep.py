@@ -85,12 +85,29 @@ class Sweep:
         temporary = self._objects.remove_temporary(self._older_than, dry_run=self._dry_run)
         return Swept(manifests, chunks, temporary, size)
 
-    def _sort_manifests(self) -> tuple[set[str], list[Entry]]:
+    def remove(self, these: Set[str]) -> None:
+        """Remove these alone, and of their chunks those that are in no other blob."""
+        kept, dropped = self._sort_manifests(these)
+        # Of those in one chunk, this is all there is.
+        chunks = set(these)
+        for entry in dropped:
+            manifest = read_manifest(self._objects, digest_in(entry.key))
+            chunks.update(chunk.sha256 for chunk in manifest.chunks)
+        for entry in dropped:
+            self._remove(entry)
+        passing("removal.manifests")
+        for digest in chunks - kept - self._referenced:
+            key = chunk_key(digest)
+            if not self._recent.within(key, self._older_than):
+                self._objects.remove_if_older(key, self._older_than)
+
+    def _sort_manifests(self, only: Set[str] | None = None) -> tuple[set[str], list[Entry]]:
         kept: set[str] = set()
         dropped: list[Entry] = []
         for entry in self._objects.entries(MANIFESTS):
             digest = digest_in(entry.key)
-            if digest not in self._referenced and self._is_old(entry):
+            may_go = digest not in self._referenced and (only is None or digest in only)
+            if may_go and self._is_old(entry):
                 dropped.append(entry)
                 continue
             # One that cannot be read stops the sweep here, before anything is removed: its

@@ -54,17 +54,19 @@ class Carrier:
         self._on_trouble = on_trouble
         self._fetching: dict[str, asyncio.Lock] = {}
 
-    async def fetch(self, attempt: str, digest: str, size: int) -> None:
-        """Return when the blob is in one's own store.
+    async def fetch(self, attempt: str, digest: str, size: int) -> bool:
+        """Return when the blob is in one's own store: whether it had to be sent.
 
         Raises:
             CopernicusError: The server does not give it.
         """
         lock = self._fetching.setdefault(digest, asyncio.Lock())
         async with lock:
-            if not await asyncio.to_thread(self._kept.has, digest):
+            is_new = not await asyncio.to_thread(self._kept.has, digest)
+            if is_new:
                 await self._download(attempt, digest, size)
         self._fetching.pop(digest, None)
+        return is_new
 
     async def _download(self, attempt: str, digest: str, size: int) -> None:
         """Some ranges are under way while those before them are hashed and stored by a thread."""

@@ -329,6 +329,8 @@ async def _sweeping(site: Site, folder: Path) -> None:
             _LOG.error("files were not swept", reason=error.message)
         else:
             _LOG.info("swept files", removed=swept)
+            if site.relay is not None:
+                await site.relay.cache.trim()
 
 
 def _forget_uploads(batch: Batch) -> None:

@@ -19,6 +19,10 @@ Described = Mapping[str, tuple[str, tuple[str, ...]]]
 # What it means, and by which labels it is told apart.
 _COUNTERS: Final[Described] = {
     "commits_total": ("Transactions that were made durable.", ()),
+    "peer_job_files_total": (
+        "Larger files that peers' jobs needed: found here, or fetched.",
+        ("way",),
+    ),
     "requests_total": ("Requests, by port and status.", ("port", "status")),
     "received_bytes_total": ("Bytes of request bodies, by port.", ("port",)),
     "sent_bytes_total": ("Bytes of answers, by port.", ("port",)),
@@ -44,6 +48,7 @@ _GAUGES: Final[Described] = {
     "leases": ("Attempts that workers hold now.", ()),
     "workers": ("Workers by state.", ("state",)),
     "projects": ("Projects.", ()),
+    "peer_cache_bytes": ("What was fetched for peers' jobs and is kept.", ()),
     "disk_free_bytes": ("What is free on the disk of the server's folder.", ()),
     "disk_low": ("1 while no work is given out for want of disk.", ()),
 }

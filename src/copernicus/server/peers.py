@@ -6,7 +6,6 @@ worker as well (``machines``), whose id is that of its server.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,11 +15,12 @@ from copernicus.calling.addresses import addresses
 from copernicus.errors import Conflict, NotFound
 from copernicus.protocol.peers import PeerState
 from copernicus.protocol.servers import ServerCounts
+from copernicus.scheduling.caching import CachedFile
 from copernicus.scheduling.lending import Lender, Lent, refused_to
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
 
-_PEER, _LENT, _USED = "peer:", "lent:", "peer-use:"
+_PEER, _LENT, _USED, _CACHED = "peer:", "lent:", "peer-use:", "peer-file:"
 _HOUR_S = 3600.0
 MOST_URLS = 8
 """How many addresses of a peer are kept, those that it told last first."""
@@ -112,14 +112,13 @@ UseKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Peers:
-    """All peers, the jobs that they lent here, and the accounts."""
+    """All peers, the jobs that they lent here, the files of these, and the accounts."""
 
     records: dict[str, PeerRecord] = field(default_factory=dict)
     lent: dict[str, Lent] = field(default_factory=dict)
     used: dict[UseKey, Used] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
-    _passed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _counts: Counter[str] = field(default_factory=Counter)
+    cached: dict[str, CachedFile] = field(default_factory=dict)
 
     def load(self, reads: Reads) -> None:
         """Read all of it from the store."""
@@ -127,9 +126,11 @@ class Peers:
             key.removeprefix(_PEER): msgspec.json.decode(value, type=PeerRecord)
             for key, value in reads.metas(_PEER).items()
         }
-        self.lent, self._passed, self._counts = {}, {}, Counter()
-        for lent in read_lent(reads).values():
-            self.hold(lent)
+        self.lent = read_lent(reads)
+        self.cached = {
+            key.removeprefix(_CACHED): msgspec.json.decode(value, type=CachedFile)
+            for key, value in reads.metas(_CACHED).items()
+        }
         self.used = {}
         for key, value in reads.metas(_USED).items():
             way, peer, project = key.removeprefix(_USED).split(":", 2)
@@ -150,26 +151,9 @@ class Peers:
         """What is known of the way to a peer."""
         return self.contacts.setdefault(peer, Contact())
 
-    def hold(self, lent: Lent) -> None:
-        """A peer's job is here, or is as it now is."""
-        if lent.job not in self.lent:
-            self._passed[lent.lent_project] = lent.via
-            self._counts[lent.lent_project] += 1
-        self.lent[lent.job] = lent
-
-    def let_go(self, job: str) -> bool:
-        """A peer's job is not here any more; whether it was."""
-        lent = self.lent.pop(job, None)
-        if lent is None:
-            return False
-        self._counts[lent.lent_project] -= 1
-        if not self._counts[lent.lent_project]:
-            del self._counts[lent.lent_project], self._passed[lent.lent_project]
-        return True
-
-    def lent_projects(self) -> Mapping[str, tuple[str, ...]]:
+    def lent_projects(self) -> dict[str, tuple[str, ...]]:
         """The projects under which peers' jobs are here, with the servers that these passed."""
-        return self._passed
+        return {lent.lent_project: lent.via for lent in self.lent.values()}
 
     def lent_by(self, peer: str) -> list[Lent]:
         """The jobs of a peer that are here."""
@@ -197,13 +181,10 @@ class Peers:
         for peer in self.records.values():
             over = peer.hours and self.hours_of("lent", peer.id) >= peer.hours
             if peer.lends and not peer.suspended and not over:
-                found.append(Lender(peer.id, peer.priority, self._room_for(peer)))
+                held = sum(lent.cores for lent in self.lent_by(peer.id))
+                room = max(0, peer.cores - held) if peer.cores else None
+                found.append(Lender(peer.id, peer.priority, room))
         return found
-
-    def _room_for(self, peer: PeerRecord) -> int | None:
-        if not peer.cores:
-            return None
-        return max(0, peer.cores - sum(lent.cores for lent in self.lent_by(peer.id)))
 
     def may_have(self, peer: PeerRecord, held: int) -> str | int | None:
         """How many more cores a peer that works here may get (``None``: any), or why none."""
@@ -276,3 +257,13 @@ def forget_lent(transaction: Transaction, lent: Lent) -> None:
 def keep_used(transaction: Transaction, key: UseKey, used: Used) -> None:
     """Store what was delivered."""
     transaction.set_meta(f"{_USED}{':'.join(key)}", msgspec.json.encode(used).decode())
+
+
+def keep_cached(transaction: Transaction, name: str, file: CachedFile) -> None:
+    """Store that a file was fetched, or used, for a peer's job."""
+    transaction.set_meta(f"{_CACHED}{name}", msgspec.json.encode(file).decode())
+
+
+def forget_cached(transaction: Transaction, name: str) -> None:
+    """Such a file is not here any more."""
+    transaction.drop_meta(f"{_CACHED}{name}")

@@ -252,6 +252,10 @@ class Reads:
         query = select(UPLOADS.c.at).where(UPLOADS.c.sender == sender, UPLOADS.c.sha256 == sha256)
         return bool(self._rows(query))
 
+    def all_sent(self) -> set[str]:
+        """Every blob that somebody has sent lately, and may be about to name."""
+        return {row.sha256 for row in self._rows(select(UPLOADS.c.sha256).distinct())}
+
     def join_tokens(self) -> list[JoinTokenRecord]:
         """All join tokens, newest first."""
         newest = JOIN_TOKENS.c.created.desc()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from copernicus.errors import NotFound
+from copernicus.server.metrics import Metrics
 from copernicus.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -47,4 +48,5 @@ def site_of(name: str, runtime: Any, clock: Any, disk: Disk) -> Any:
         authority=SimpleNamespace(server_id=name),
         blobs=SimBlobs(disk),
         settings=ServerSettings(),
+        metrics=Metrics(),
     )

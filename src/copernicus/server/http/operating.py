@@ -46,11 +46,13 @@ def _now(site: Site, batch: Batch) -> dict[str, dict[Labels, float]]:
     scheduler, projects = batch.holdings.scheduler, batch.holdings.projects
     states = Counter(view.state for view in worker_views(batch, site.settings.lease_s))
     queue = scheduler.queue_sizes()
+    cached = batch.holdings.peers.cached.values()
     return {
         "queue_jobs": {(("state", state),): float(size) for state, size in queue.items()},
         "leases": {(): float(scheduler.lease_count())},
         "workers": {(("state", state),): float(number) for state, number in states.items()},
         "projects": {(): float(len(projects.ids()))},
+        "peer_cache_bytes": {(): float(sum(file.size for file in cached))},
         "disk_free_bytes": {(): float(site.room.free)},
         "disk_low": {(): float(site.room.is_low)},
     }

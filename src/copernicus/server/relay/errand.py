@@ -16,7 +16,7 @@ from copernicus.errors import (
     ServerUnreachable,
 )
 from copernicus.protocol import Assignment, Beat, Directive, ResultRequest
-from copernicus.scheduling.lending import Lent, checkpoint_of, is_new, patience_of, result_of
+from copernicus.scheduling.lending import Lent, checkpoint_of, is_new, result_of
 from copernicus.server.relay import jobs
 from copernicus.server.relay.jobs import Seen
 from copernicus.server.relay.way import Way, kept
@@ -36,6 +36,7 @@ class Errand:
         self.lent = lent
         self.way = way
         self.news = asyncio.Event()
+        self.fetched: dict[str, int] = {}
         self._site = site
         self._sent = 0
         self._unwanted = False
@@ -51,8 +52,10 @@ class Errand:
         for data in given.inline.values():
             await asyncio.to_thread(self._site.blobs.put_bytes, data)
         carrier = await self.way.carrier()
-        for sha256, size in jobs.inputs_of(given).items():
-            await carrier.fetch(given.attempt, sha256, size)
+        for sha256, size in jobs.larger_inputs_of(given).items():
+            is_new = await carrier.fetch(given.attempt, sha256, size)
+            self.fetched[sha256] = size
+            self._site.metrics.count("peer_job_files_total", way="fetched" if is_new else "found")
 
     async def refuse(self, reason: str) -> None:
         """Hand an attempt back that was not taken in."""
@@ -67,16 +70,10 @@ class Errand:
         """A sign of life, with what the worker told last."""
         seq = self.way.next_seq()
         if seen is None:
-            return Beat(self.lent.attempt, seq, begun=False)
+            return Beat(self.lent.attempt, seq)
         said = seen.sign or Beat("", 0)
         return Beat(
-            self.lent.attempt,
-            seq,
-            said.progress,
-            said.log_tail,
-            said.log_end,
-            losses=seen.row.losses,
-            begun=any(row.heard for row in seen.attempts),
+            self.lent.attempt, seq, said.progress, said.log_tail, said.log_end, seen.row.losses
         )
 
     async def obey(self, directive: Directive) -> None:
@@ -113,7 +110,7 @@ class Errand:
 
     async def run(self) -> None:
         """Until the peer has its result, or wants none."""
-        interval = max(0.2, min(self._patience_s, self.lent.heartbeat_s / 2))
+        interval = max(0.2, self.lent.heartbeat_s / 2)
         delay = _FIRST_DELAY_S
         while True:
             with contextlib.suppress(TimeoutError):
@@ -153,15 +150,11 @@ class Errand:
         return False
 
     async def _go_on(self, seen: Seen) -> None:
-        if seen.waited_s > self._patience_s and not self.lent.ending:
+        if seen.waited_s > self._site.settings.peer_patience_s and not self.lent.ending:
             _LOG.info("handed back", attempt=self.lent.attempt, reason="no worker has begun it")
             await self.give_back()
         elif is_new(seen.newest, seen.row, self._sent) and not self.lent.ending:
             await self._send_checkpoint(seen)
-
-    @property
-    def _patience_s(self) -> float:
-        return patience_of(self.lent, self._site.settings.peer_patience_s)
 
     async def _send_checkpoint(self, seen: Seen) -> None:
         assert seen.newest is not None

@@ -16,6 +16,7 @@ from copernicus.server.batch import Batch
 from copernicus.server.files import hashes_in
 from copernicus.server.holdings import take_in_lent
 from copernicus.server.peers import forget_lent, keep_lent, keep_used
+from copernicus.server.relay import cache
 
 _FOR_EVER = float("inf")
 
@@ -58,14 +59,22 @@ def inputs_of(given: Assignment) -> dict[str, int]:
     return needed
 
 
+def larger_inputs_of(given: Assignment) -> dict[str, int]:
+    """Those of them that did not come with it."""
+    return {name: size for name, size in inputs_of(given).items() if name not in given.inline}
+
+
 def take_in(batch: Batch, peer: str, given: Assignment) -> Lent:
     """Queue a peer's attempt here, whose files are here; a second time, nothing changes."""
     lent, row, line = taken(peer, given)
     peers, scheduler = batch.holdings.peers, batch.holdings.scheduler
+    # Also what came along this time, and was fetched at another.
+    inline = given.inline.keys() - peers.cached.keys()
+    cache.note(batch, {key: size for key, size in inputs_of(given).items() if key not in inline})
     known = peers.lent.get(lent.job)
     if known is not None:
         return known
-    peers.hold(lent)
+    peers.lent[lent.job] = lent
     batch.write(lambda tx: keep_lent(tx, lent))
     take_in_lent(scheduler, lent.lent_project)
     scheduler.adopt([row], [], [line] if line is not None else [], batch.now)
@@ -97,14 +106,14 @@ def end(batch: Batch, lent: Lent, *, checkpoint: bool) -> None:
         return
     batch.holdings.scheduler.cancel(lent.job, row.version + 1, checkpoint=checkpoint, now=batch.now)
     ending = msgspec.structs.replace(batch.holdings.peers.lent[lent.job], ending=True)
-    batch.holdings.peers.hold(ending)
+    batch.holdings.peers.lent[lent.job] = ending
     batch.write(lambda tx: keep_lent(tx, ending))
 
 
 def forget(batch: Batch, lent: Lent) -> None:
     """The peer has it, or wants it no more: nothing of it is kept here."""
     peers = batch.holdings.peers
-    if not peers.let_go(lent.job):
+    if peers.lent.pop(lent.job, None) is None:
         return
     batch.write(lambda tx: forget_lent(tx, lent))
     batch.write(lambda tx: tx.forget_job(lent.job))
@@ -125,7 +134,7 @@ def tell(batch: Batch, lent: Lent, result: ResultRequest) -> Told:
     told = Told(result.record)
     if lent.job in peers.lent:
         telling = msgspec.structs.replace(known, told=told)
-        peers.hold(telling)
+        peers.lent[lent.job] = telling
         batch.write(lambda tx: keep_lent(tx, telling))
     return told
 

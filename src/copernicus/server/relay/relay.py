@@ -12,14 +12,13 @@ import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-
 from copernicus.calling.clocks import ClockIsOff
 from copernicus.errors import CopernicusError, NotAllowed, NotAuthenticated, NotFound
 from copernicus.protocol import Assignment, HeartbeatReply, HeartbeatRequest
 from copernicus.scheduling.lending import Ask, Idle, lent_of, may_pass, plan
 from copernicus.server.peers import Peers
 from copernicus.server.relay import jobs
+from copernicus.server.relay.cache import Cache
 from copernicus.server.relay.errand import Errand
 from copernicus.server.relay.telling import tell
 from copernicus.server.relay.way import Way
@@ -44,6 +43,7 @@ class Relay:
         self._site = site
         self._ways: dict[str, Way] = {}
         self._whereabouts = Whereabouts(site)
+        self.cache = Cache(site)
         self._errands: dict[str, Errand] = {}
         self._taking: dict[str, Assignment] = {}
         self._beating: set[str] = set()
@@ -56,6 +56,7 @@ class Relay:
         """Until it is cancelled."""
         self._site.runtime.on_idle = self._idle.set
         self._site.runtime.on_lent = self._on_news
+        self._spawn(self.cache.run())
         try:
             for lent in tuple(self._peers.lent.values()):
                 self._go_on_with(Errand(self._site, self.way_to(lent.peer), lent))
@@ -106,14 +107,15 @@ class Relay:
 
     async def give_back(self, peer: str) -> None:
         """End every job of a peer that is here; it gets them back as far as they have come."""
-        await asyncio.gather(*(errand.give_back() for errand in self._of(peer)))
+        for errand in self._of(peer):
+            await errand.give_back()
 
     async def part(self, peer: str) -> None:
         """End at once all that is done for a peer, which hears of it if it can."""
         way = self.way_to(peer)
-        errands = self._of(peer)
-        await asyncio.gather(*(errand.refuse("the peer was removed") for errand in errands))
-        await asyncio.gather(*(errand.drop() for errand in errands))
+        for errand in self._of(peer):
+            await errand.refuse("the peer was removed")
+            await errand.drop()
         await way.leave()
         await way.close()
         self._ways.pop(peer, None)
@@ -133,28 +135,18 @@ class Relay:
             if claimed > 0:
                 claimed -= offer.cores
             else:
-                request = waiting.request
-                idle.append(Idle(waiting.worker.id, offer, request.via, request.ahead))
+                idle.append(Idle(waiting.worker.id, offer, waiting.request.via))
         return plan(self._site.authority.server_id, idle, lenders, _MOST_KINDS)
 
     def _claimed(self) -> int:
-        """Cores of what peers gave and no worker has begun: for these, no more is asked.
-
-        What was given ahead takes none: it follows what was given for a free core.
-        """
+        """Cores of what peers gave and no worker has begun: for these, no more is asked."""
         scheduler = self._site.runtime.holdings.scheduler
-        lent = [one for one in self._peers.lent.values() if not one.ahead]
-        rows = [(one.cores, scheduler.job_row(one.job)) for one in lent]
+        rows = [(lent.cores, scheduler.job_row(lent.job)) for lent in self._peers.lent.values()]
         queued = sum(cores for cores, row in rows if row is not None and row.state == "queued")
-        return queued + sum(given.cores for given in self._taking.values() if not given.ahead)
+        return queued + sum(given.cores for given in self._taking.values())
 
     def _is_waited_for(self, given: Assignment) -> bool:
-        """Whether those who wait and may have it hold all that was taken in for them.
-
-        What was given ahead is for later; it goes back soon if nobody takes it.
-        """
-        if given.ahead:
-            return True
+        """Whether those who wait and may have it hold all that was taken in for them."""
         waiting = self._site.runtime.idle()
         may = [one for one in waiting if not {one.worker.id, *one.request.via} & set(given.via)]
         return self._claimed() <= sum(one.request.offer.cores for one in may)
@@ -162,16 +154,16 @@ class Relay:
     def _look_for_work(self) -> None:
         """Have each kind of worker that waits asked for, once at a time."""
         for asks in self._plan():
-            kind = tuple(msgspec.structs.replace(ask, ahead=()) for ask in asks)
+            kind = tuple(asks)
             if kind not in self._sought:
                 self._sought.add(kind)
-                self._spawn(self._seek(kind, asks))
+                self._spawn(self._seek(kind))
 
-    async def _seek(self, kind: tuple[Ask, ...], asks: Sequence[Ask]) -> None:
+    async def _seek(self, asks: tuple[Ask, ...]) -> None:
         """Ask who has work now, in order; if nobody has, wait at all of them for the first."""
         begun = asyncio.get_running_loop().time()
         try:
-            for ask in asks if len(asks) > 1 else ():
+            for ask in asks:
                 if await self._ask(ask, 0.0):
                     return
             # Those that are not waited for any more give way to the next that is asked there.
@@ -180,7 +172,7 @@ class Relay:
                 if await asked:
                     return
         finally:
-            self._sought.discard(kind)
+            self._sought.discard(asks)
             if asyncio.get_running_loop().time() - begun >= _ROUND_S:
                 self._idle.set()
 
@@ -221,9 +213,11 @@ class Relay:
                 raise NotAllowed("it has passed this server already, or too many others")
             if not self._is_waited_for(given):
                 raise NotAllowed("no worker waits for it any more")
-            await errand.fetch(given)
-            await self._site.runtime.do(lambda batch: jobs.take_in(batch, way.peer, given))
+            async with self.cache.using(jobs.inputs_of(given)):
+                await errand.fetch(given)
+                await self._site.runtime.do(lambda batch: jobs.take_in(batch, way.peer, given))
         except CopernicusError as error:
+            await self.cache.keep(errand.fetched)
             await errand.refuse(error.message)
         finally:
             self._taking.pop(given.attempt, None)
