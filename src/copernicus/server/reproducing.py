@@ -40,7 +40,7 @@ def reproduce(
     """
     made = _activation(project, path)
     elsewhere_than = places_of(made) if elsewhere else ()
-    job = run_again(batch, project, made, "x", elsewhere_than)
+    job = run_again(batch, project, made, f"{made.id}x{str(ULID()).lower()}", elsewhere_than)
     return reproduction(batch, project, job)
 
 
@@ -49,12 +49,17 @@ def places_of(made: Activation) -> tuple[str, ...]:
     return tuple(sorted({one.worker for one in made.attempts if one.outcome == "completed"}))
 
 
+def verify_again(batch: Batch, project: Project, made: Activation) -> str:
+    """Queue the job of an activation once more elsewhere: once, however often it is asked for."""
+    name = f"{made.id}v{digest([project.record.id, made.id])[:26]}"
+    return run_again(batch, project, made, name, places_of(made))
+
+
 def run_again(
-    batch: Batch, project: Project, made: Activation, mark: str, barred: tuple[str, ...]
+    batch: Batch, project: Project, made: Activation, name: str, barred: tuple[str, ...]
 ) -> str:
-    """Queue the job of an activation once more, and give its id; these workers never get it."""
+    """Queue the job of an activation under this name, and give its id; these never get it."""
     assert made.job is not None
-    name = f"{made.id}{mark}{str(ULID()).lower()}"
     spec = msgspec.structs.replace(
         made.job,
         checkpoint_key=digest([made.job.checkpoint_key, name]),

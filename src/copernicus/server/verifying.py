@@ -20,7 +20,7 @@ from copernicus.scheduling.verifying import Made, choose, judge
 from copernicus.server.batch import Batch
 from copernicus.server.holdings import Project
 from copernicus.server.peers import keep_peer
-from copernicus.server.reproducing import made_again_by, places_of, run_again
+from copernicus.server.reproducing import made_again_by, places_of, verify_again
 from copernicus.server.verifications import (
     Doubt,
     is_verifying,
@@ -63,7 +63,7 @@ def _choose(batch: Batch, project: Project, job: str) -> None:
     still_open = _open(batch, project_id)
     choice = choose(kept.rule, kept.key, made, batch.holdings.peers.records, len(still_open))
     if choice == "run":
-        still_open.add(run_again(batch, project, found, "v", made.places))
+        still_open.add(verify_again(batch, project, found))
         batch.audit(_ACTOR, "", "project.verify", f"{project.record.name}: {found.id}")
     elif choice == "left_out":
         _count(batch, project_id, "left_out")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
 from copernicus.calling.outbox import Outbox
 from copernicus.errors import ServerBusy, ServerUnreachable
+from copernicus.model.verification import Verification
 from copernicus.protocol import (
     CheckpointRequest,
     HeartbeatReply,
@@ -30,6 +32,7 @@ from copernicus.server.http.borrowing import set_suspended
 from copernicus.server.peers import PeerRecord, Used, keep_peer
 from copernicus.server.relay.relay import Relay
 from copernicus.server.relay.way import Kept, Way
+from copernicus.server.verifications import Checked, KeptRule, keep_rule
 from support.simulation.disk import Staged
 from support.simulation.machine import Machine
 from support.simulation.network import LostError
@@ -39,6 +42,8 @@ from support.simulation.workers import SERVER, Worker
 from support.simulation.world import World
 
 RELAY = "relay"
+_VERIFIED = 0.2
+"""So much of what comes from the relay is run again at home."""
 
 
 class SimLink:
@@ -252,6 +257,10 @@ class PeerMachine(Machine):
     def _add(self, batch: Batch) -> None:
         batch.holdings.peers.records[self._peer.id] = self._peer
         batch.write(lambda tx: keep_peer(tx, self._peer))
+        rule = KeptRule(Verification(_VERIFIED), self.name)
+        for project in self.projects:
+            batch.holdings.verifications.rules[project] = rule
+            batch.write(partial(keep_rule, project=project, rule=rule))
 
 
 class RelayMachine(PeerMachine):
@@ -281,6 +290,16 @@ class PeerWorld(World):
     def troubles(self) -> Iterator[Coroutine[Any, Any, Any]]:
         yield from super().troubles()
         yield self._suspend()
+        yield self._believe()
+
+    async def _believe(self) -> None:
+        """All that differs makes the relay doubted (whoever made it is named in a result)."""
+        chance = Random(f"{self.seed}/believes")
+        while True:
+            await asyncio.sleep(chance.expovariate(1 / self.lease_s))
+            server = self.home.server
+            if server is not None and server.holdings.peers.records[RELAY].doubt:
+                await self.home.suspend(False)
 
     async def _suspend(self) -> None:
         chance = Random(f"{self.seed}/suspends")
@@ -306,3 +325,7 @@ class PeerWorld(World):
             ours, theirs = lent.get(project, Used()), borrowed.get(project, Used())
             differ = abs(ours.core_s - theirs.core_s) > 1e-6
             never(differ, "I9 the accounts differ", (project, ours, theirs))
+        verified = here.holdings.verifications
+        told = sum(tally.same + tally.differed for tally in verified.tallies.values())
+        counted = verified.checked.get(RELAY, Checked()).verified
+        never(told != counted, "I9 what was verified is counted twice over", (told, counted))

@@ -19,6 +19,7 @@ from copernicus.protocol import Assignment, CheckpointRequest, EditReply, Result
 from copernicus.scheduling.rows import ENDED, AttemptRow, CheckpointRow, JobRow
 from copernicus.server.files import hashes_in, kept_by
 from copernicus.server.holdings import Holdings
+from copernicus.server.verifications import is_verifying
 from copernicus.store.records import Entry
 from support import engine_rules as rules
 from support.simulation.disk import Disk, Staged
@@ -164,6 +165,10 @@ class Watch:
             if element.open and state.activations[element.open].job is not None
         }
         known = {row.id for row in holdings.scheduler.jobs_of(project) if row.state not in ENDED}
+        again = set(filter(is_verifying, known))
+        known -= again
+        counted = holdings.verifications.open.get(project, set())
+        never(again - counted, "I9 second runs that are not counted", again - counted)
         never(wanted != known, "I9 queue and project differ", (wanted ^ known, project))
 
     def is_forgotten(self, attempt: str) -> bool:
