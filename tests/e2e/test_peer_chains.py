@@ -104,11 +104,11 @@ def check_books(places: Sequence[Place], work: Work) -> None:
 def test_in_a_chain_a_killed_relay_a_cut_line_and_a_removed_peer_cost_no_job(
     tmp_path: Path,
 ) -> None:
-    """All of it in the middle of two simulations at the far end, each completed once."""
+    """All of it in the middle of two simulations three hops away, each completed once."""
     steps, soon = steps_lasting(3), {"lease_s": 6.0, "peer_patience_s": 1.0}
-    with row(tmp_path, "one", "two", "three", two=soon) as (places, cables):
-        one, two, three = places
-        workers = three.start_workers("w1", "w2")
+    with row(tmp_path, "one", "two", "three", "four", two=soon) as (places, cables):
+        one, two, three, four = places
+        workers = four.start_workers("w1", "w2")
         first = one.new_project("a")
         give(one, first, 2, steps)
         with held(workers, "both simulations at the far end"):
@@ -117,7 +117,7 @@ def test_in_a_chain_a_killed_relay_a_cut_line_and_a_removed_peer_cost_no_job(
             with inside(two.side):
                 two.env.start_server()
             wait_until(lambda: two.peer(one).last_contact, "the relay to go on", 60)
-            wait_until(lambda: two.peer(three).last_contact, "its workers' server to go on", 60)
+            wait_until(lambda: two.peer(three).last_contact, "the next relay to go on", 60)
             assert [len(job.tries) for job in runs(one, first)] == before
 
             cables[1].drop("INPUT")
@@ -138,6 +138,12 @@ def test_in_a_chain_a_killed_relay_a_cut_line_and_a_removed_peer_cost_no_job(
                 one.env.client.remove_peer(two.id)
             assert stand(one, second) == {"queued"}
         wait_until(lambda: not simulating(workers), "the workers to stop them", 60)
+        on_the_way = ((four, three), (three, two))
+        wait_until(
+            lambda: not any(lender.peer(other).lent for lender, other in on_the_way),
+            "nothing of it to be left on the way",
+            60,
+        )
         told = wait_until(lambda: two.peer(one).trouble, "the relay to hear why", 60)
         assert "was removed here" in told
         assert left(one, second) == 2
