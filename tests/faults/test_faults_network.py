@@ -6,6 +6,7 @@ import random
 import ssl
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -19,7 +20,7 @@ from copernicus.server.embedded import EmbeddedServer
 from support.chaos_proxy import ChaosProxy, chaos
 from support.crashes import check_made_once
 from support.e2e import Env, Worker, all_done, states, wait_until
-from support.e2e_programs import SHIFT_TOML, count, programs_file
+from support.e2e_programs import SHIFT_TOML, count, held, programs_file
 from support.namespaces import Network, inside, two_sides
 from support.server_client import (
     PASSWORD,
@@ -128,10 +129,7 @@ def test_fault_28_a_dead_connection_is_noticed_on_both_sides(env: Env, apart: Ne
     count(env, "c", LAST)
     wait_until(lambda: env.checkpoints(), "a checkpoint")
 
-    def established() -> int:
-        out = apart.server.output("ss", "-tnH", "state", "established")
-        return out.count(apart.worker.address)
-
+    established = partial(apart.server.calls_from, apart.worker.address)
     assert established() > 0
     apart.worker.cable("down")
     wait_until(lambda: "cannot be reached" in far.said, "the worker notices", 70)
@@ -139,6 +137,26 @@ def test_fault_28_a_dead_connection_is_noticed_on_both_sides(env: Env, apart: Ne
     wait_until(lambda: established() == 0, "the server lets its connections go", 70)
     apart.worker.cable("up")
     wait_until(lambda: all_done(project, "c", 1), "it is done", 90)
+    closed(env)
+
+
+@pytest.mark.fault_tools
+def test_a_worker_that_changes_its_address_goes_on_with_its_job(env: Env, apart: Network) -> None:
+    """It calls the server; nothing that begins outside reaches it."""
+    apart.worker.refuse_calls()
+    project = env.open(heartbeat_s=1.0, lease_s=120.0)
+    with inside(apart.worker):
+        env.start_worker("far", "--programs", programs_file(env), "--retry", 0.5)
+    with held(env):
+        count(env, "c", LAST)
+        wait_until(lambda: env.checkpoints(), "a checkpoint")
+        moved = apart.worker.move("10.213.7.3")
+        wait_until(lambda: apart.server.calls_from(moved.address), "a call from there", 90)
+        assert states(project, "c") == ["running"]
+    wait_until(lambda: all_done(project, "c", 1), "it is done", 90)
+    assert project.get("c.out.result") == LAST
+    records = project.trace("c.out.result").attempts
+    assert [(one.number, one.outcome) for one in records] == [(1, "completed")]
     closed(env)
 
 

@@ -11,8 +11,8 @@ import pytest
 from copernicus.client import Project
 from support.e2e import Env, all_done, states, wait_until
 from support.e2e_gromacs import fetch_times, frozen, needs_gmx, simulations, steps_lasting
-from support.e2e_programs import SHIFT_TOML, programs_file
-from support.namespaces import Side, closed_cluster, inside
+from support.e2e_programs import SHIFT_TOML, count, held, programs_file
+from support.namespaces import Side, closed_cluster, inside, two_sides
 from support.peering import commands, id_of, open_server, peer, servers
 
 REFUSED_S = 0.5
@@ -74,6 +74,37 @@ def test_workers_of_a_closed_cluster_run_simulations_through_the_head_node(
             shift_one_file(mine, project, 6)
             wait_until(lambda: all_done(project, "shift", 6), "six jobs with one input", 120)
             assert SIZE <= received(net.head) - before < 2 * SIZE
+
+
+@pytest.mark.e2e
+@pytest.mark.fault_tools
+@pytest.mark.timeout(300)
+def test_a_laptop_that_nobody_reaches_changes_its_address_and_keeps_the_job_of_its_peer(
+    tmp_path: Path,
+) -> None:
+    with two_sides() as net, servers(tmp_path, "project", "laptop") as (mine, laptop):
+        net.worker.refuse_calls()
+        mine.address = net.server.address
+        with inside(net.worker):
+            open_server(laptop)
+            laptop.start_worker("w", "--programs", programs_file(laptop))
+        with inside(net.server):
+            project = mine.open(lease_s=120.0)
+            invited = mine.json("peer", "invite")
+        with inside(net.worker):
+            laptop.cpc("peer", "add", invited["url"], invited["token"])
+        with inside(net.server):
+            with held(laptop):
+                count(mine, "c", 50)
+                wait_until(lambda: mine.checkpoints(), "a checkpoint", 60)
+                moved = net.worker.move("10.213.7.3")
+                wait_until(lambda: net.server.calls_from(moved.address), "a call from there", 90)
+                assert states(project, "c") == ["running"]
+            wait_until(lambda: all_done(project, "c", 1), "it is done", 90)
+            (one,) = project.trace("c.out.result").attempts
+            assert (one.number, one.outcome) == (1, "completed")
+            (usage,) = peer(mine, laptop)["borrowed_usage"]
+            assert usage["jobs"] == 1
 
 
 def received(side: Side) -> int:

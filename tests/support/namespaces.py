@@ -47,6 +47,21 @@ class Side:
         """Lose nothing more."""
         self.run("iptables", "-w", "-F")
 
+    def move(self, address: str) -> Side:
+        """Lose its address, as a laptop does that is carried elsewhere, and get this one."""
+        self.run("ip", "addr", "del", f"{self.address}/24", "dev", self.device)
+        self.run("ip", "addr", "add", f"{address}/24", "dev", self.device)
+        return replace(self, address=address)
+
+    def refuse_calls(self) -> None:
+        """Nobody on the cable begins a connection to here; those that begin here are as before."""
+        new = ("-p", "tcp", "--syn", "-j", "DROP")
+        self.run("iptables", "-w", "-A", "INPUT", "-i", self.device, *new)
+
+    def calls_from(self, address: str) -> int:
+        """How many connections with this address are open."""
+        return self.output("ss", "-tnH", "state", "established").count(f"{address}:")
+
     def cable(self, state: str) -> None:
         """Pull it out (``down``), or put it in again (``up``)."""
         self.run("ip", "link", "set", self.device, state)
@@ -108,8 +123,7 @@ def closed_cluster() -> Iterator[Cluster]:
             side.run("ip", "addr", "add", f"{address}/24", "dev", device)
             side.run("ip", "link", "set", device, "up")
         inner.run("ip", "link", "set", "lo", "up")
-        new = ("-p", "tcp", "--syn", "-j", "DROP")
-        head.run("iptables", "-w", "-A", "INPUT", "-i", head.device, *new)
+        head.refuse_calls()
         yield Cluster(net.server, head, inner, gate)
 
 
