@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from copernicus.model.shares import ProjectShare
 from copernicus.protocol import Ahead
 from support.scheduling import Desk, offer, spec
 
@@ -82,3 +85,23 @@ def test_none_from_a_project_on_hold(desk):
     submit(desk, 3)
     desk.scheduler.set_on_hold("p", on_hold=True)
     assert desk.lease(ahead=MORE) == []
+
+
+def test_projects_share_what_goes_ahead_as_they_share_the_rest(desk):
+    """Who came first does not get all of it; weights count."""
+    for project in ("p", "q"):
+        for number in range(1, 10):
+            desk.submit(f"{project}.a{number}", spec(f"{project}{number}", checkpoint=False))
+    desk.scheduler.set_share("q", ProjectShare(weight=2.0))
+    found = desk.lease(offered=offer(3), ahead=(Ahead("test.run", 6),))
+    assert [one.ahead for one in found] == [False] * 3 + [True] * 6
+    assert Counter(one.project for one in found) == {"p": 3, "q": 6}
+
+
+def test_what_is_urgent_goes_ahead_first(desk):
+    submit(desk, 3)
+    desk.submit("p.a9", spec("k9", checkpoint=False, priority=1))
+    desk.lease("w2", offer(1))
+    desk.lease(offered=offer(1))
+    desk.submit("p.a8", spec("k8", checkpoint=False, priority=1))
+    assert names(desk.lease("w2", offer(1), ahead=MORE)) == ["p.a8", "p.a2", "p.a3"]

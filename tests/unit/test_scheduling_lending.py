@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from copernicus.model.jobs import AttemptRecord
-from copernicus.protocol import Beat, LeaseRequest
+from copernicus.protocol import Ahead, Beat, LeaseRequest
 from copernicus.scheduling.lending import (
     HOP_LIMIT,
     LENT_RETRIES,
     LENT_SHARE,
+    STALE_S,
     Idle,
     Lender,
     Lent,
     checkpoint_of,
     core_seconds,
     may_pass,
+    patience_of,
     plan,
     record_of,
     refused_to,
@@ -31,7 +34,8 @@ from support.scheduling import Desk, offer, spec
 
 SERVERS = st.sampled_from("abcdefg")
 VIAS = st.lists(SERVERS, max_size=6, unique=True).map(tuple)
-IDLE = st.builds(Idle, st.text(max_size=3), st.integers(0, 8).map(offer), VIAS)
+AHEAD = st.lists(st.builds(Ahead, st.sampled_from("fgh"), st.integers(1, 9)), max_size=2)
+IDLE = st.builds(Idle, st.text(max_size=3), st.integers(0, 8).map(offer), VIAS, AHEAD.map(tuple))
 LENDERS = st.builds(Lender, SERVERS, st.integers(-2, 2), st.none() | st.integers(0, 6))
 PEERS = st.lists(LENDERS, max_size=6, unique_by=lambda one: one.peer)
 
@@ -59,6 +63,25 @@ def test_nobody_is_asked_twice_in_a_row_of_servers_nor_for_more_than_they_may_ha
             assert room is None or ask.offer.cores <= room
         order = [priorities[ask.peer] for ask in asks]
         assert order == sorted(order, reverse=True)
+
+
+@given(SERVERS, IDLE, st.lists(LENDERS, max_size=6, unique_by=lambda one: one.peer))
+def test_short_jobs_are_asked_for_ahead_but_not_of_who_limits_cores(own, one, lenders):
+    rooms = {each.peer: each.room for each in lenders}
+    # What a peer asks for it has doubled itself.
+    times = 1 if one.via else 2
+    wanted = [(each.function, times * each.count) for each in one.ahead]
+    for ask in [ask for asks in plan(own, [one], lenders, 1) for ask in asks]:
+        if rooms[ask.peer] is not None:
+            assert ask.ahead == ()
+        else:
+            assert [(each.function, each.count) for each in ask.ahead] == wanted
+
+
+@given(st.booleans(), st.floats(0.1, 100.0))
+def test_what_came_ahead_waits_no_longer_than_other_jobs(ahead, usual):
+    lent = Lent("lent-x.a1-1", "peer", "p.a1#1", "p", ("peer",), 1, 10.0, ahead=ahead)
+    assert patience_of(lent, usual) == (min(usual, STALE_S) if ahead else usual)
 
 
 @given(SERVERS, st.dictionaries(st.text(min_size=1, max_size=3), VIAS, max_size=5))
@@ -184,6 +207,25 @@ def test_a_failure_of_the_job_itself_is_its_own_servers_business() -> None:
     hop.pass_on()
     row = top.scheduler.job_row(job)
     assert (row.state, row.errors, row.last_failure.reason) == ("queued", 1, "the program failed")
+
+
+@pytest.mark.parametrize(("begun", "losses"), [(False, 0), (True, 1)])
+def test_a_job_is_lost_with_its_peer_only_if_a_worker_there_had_begun_it(begun, losses) -> None:
+    top = Desk(SchedulerSettings(lease_s=10.0))
+    job = top.submit("p.a1", spec(key="k"))
+    hop = Hop("hop", top, ("top",))
+    hop.borrow()
+    top.now += 6.0
+    beat = Beat(hop.lent.attempt, 1, begun=begun)
+    top.scheduler.heartbeat("hop", [beat], top.now)
+    # The lease goes on either way.
+    top.now += 6.0
+    top.scheduler.tick(top.now)
+    assert top.scheduler.job_row(job).state == "leased"
+    top.now += 6.0
+    top.scheduler.tick(top.now)
+    row = top.scheduler.job_row(job)
+    assert (row.state, row.losses, row.backoff_s) == ("queued", losses, 0.0)
 
 
 def test_own_work_goes_first() -> None:

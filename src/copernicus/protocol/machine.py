@@ -41,7 +41,8 @@ class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt, granted to this worker. ``cores`` is what it may use; ``spec`` what to run.
 
     Input files of the spec, and the files of ``checkpoint``, may be fetched while it is held.
-    ``inline`` holds small input blobs by SHA-256, to save round trips.
+    ``inline`` holds small input blobs by SHA-256, to save round trips. ``ahead``: it was not asked
+    for a free core, but to follow what runs.
 
     A peer is also told the ids of the servers that the job has passed (``via``, the project's own
     first), and how many workers it has lost already.
@@ -61,6 +62,7 @@ class Assignment(msgspec.Struct, frozen=True, omit_defaults=True):
     inline: dict[str, bytes] = {}
     via: tuple[str, ...] = ()
     losses: int = 0
+    ahead: bool = False
 
 
 class LeaseReply(msgspec.Struct, frozen=True):
@@ -85,7 +87,8 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     """Sign of life of one attempt; ``seq`` grows with everything an attempt sends.
 
     ``log_end`` counts the bytes that its programs have printed in all: ``log_tail`` ends there.
-    A peer tells how many workers the job has lost by now (``losses``), those before it included.
+    A peer tells how many workers the job has lost by now (``losses``), those before it included,
+    and whether any has ``begun`` it: until then it holds the attempt, and no more.
     """
 
     attempt: str
@@ -94,6 +97,7 @@ class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
     log_tail: str | None = None
     log_end: int = 0
     losses: int = 0
+    begun: bool = True
 
 
 class HeartbeatRequest(msgspec.Struct, frozen=True):

@@ -68,15 +68,26 @@ class Filling:
         return self.picks
 
     def run_ahead(self, function: str, count: int) -> list[Pick]:
-        """More jobs of a function, to follow those that the worker has; they take no room yet."""
+        """More jobs of a function, to follow those that the worker has; they take no room yet.
+
+        They come in the same order as others, and count for it until this worker is filled.
+        """
         found: list[Pick] = []
-        for lane in self._lanes():
-            while len(lane) and len(found) < count:
+        lanes = [lane for lane in self._lanes() if self._may_follow(lane.needs, function)]
+        heads = [self._entry(number, lane) for number, lane in enumerate(lanes) if len(lane)]
+        heapq.heapify(heads)
+        while heads and len(found) < count:
+            entry = heads[0]
+            lane = entry[-1]
+            if entry[2] == self._load(lane.needs.project):
                 row = self._market.jobs[self._market.queue.job(lane.head)]
-                if not self._may_follow(lane.needs, function):
-                    break
                 found.append(Pick(row, 0, 0, self._program(lane)))
+                self._add_load(lane.needs.project, lane.needs.cores)
                 self._leave_queue(lane, row)
+            if len(lane):
+                heapq.heapreplace(heads, self._entry(entry[4], lane))
+            else:
+                heapq.heappop(heads)
         return found
 
     def _may_follow(self, needs: Needs, function: str) -> bool:
@@ -126,6 +137,10 @@ class Filling:
             load = self._loads[project] = cores / self._market.shares.get(project).weight
         return load
 
+    def _add_load(self, project: str, cores: int) -> None:
+        self._added[project] = self._added.get(project, 0) + cores
+        self._loads.pop(project, None)
+
     def _entry(self, number: int, lane: Lane) -> _Entry:
         needs = lane.needs
         priority = needs.priority + self._market.shares.priorities.get(needs.project, 0)
@@ -152,8 +167,7 @@ class Filling:
             self._reserve(row)
             return False
         self._free.take(needs, cores)
-        self._added[needs.project] = self._added.get(needs.project, 0) + cores
-        self._loads.pop(needs.project, None)
+        self._add_load(needs.project, cores)
         row = self._local(lane, row)
         self.picks.append(Pick(row, cores, max(most, cores), program))
         self._leave_queue(lane, row)

@@ -110,4 +110,5 @@ def assignment(core: Core, row: AttemptRow) -> Assignment:
         checkpoint=core.newest(job),
         part=row.part,
         checkpoint_interval_s=interval or core.settings.checkpoint_interval_s,
+        ahead=not row.cores,
     )

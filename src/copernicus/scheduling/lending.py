@@ -17,7 +17,7 @@ from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
 from copernicus.model.resources import Offer
 from copernicus.model.retries import ProjectRetries
 from copernicus.model.shares import ProjectShare
-from copernicus.protocol import Assignment, CheckpointRequest, ResultRequest
+from copernicus.protocol import Ahead, Assignment, CheckpointRequest, ResultRequest
 from copernicus.scheduling.rows import AttemptRow, CheckpointRow, JobRow
 
 HOP_LIMIT = 4
@@ -27,6 +27,9 @@ Outcome = Literal["completed", "failed", "stopped"]
 
 PREFIX = "lent-"
 """What the id of a lent project begins with: those of a server's own are ULIDs."""
+
+STALE_S = 2.0
+"""How long what was given ahead may wait for a worker: several times what one asks for at once."""
 
 LENT_SHARE = ProjectShare(priority=-1_000_000_000)
 """Whatever is of this server goes first."""
@@ -46,6 +49,7 @@ class Lent(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``project`` is the id at the peer, ``job`` that of the own queue. ``via`` are the servers that
     the job has passed, the project's own first. ``ending``: no more is wanted than its end.
+    ``ahead``: it was given to follow what runs here, not for a free core.
     """
 
     job: str
@@ -57,6 +61,7 @@ class Lent(msgspec.Struct, frozen=True, omit_defaults=True):
     heartbeat_s: float
     ending: bool = False
     told: Told | None = None
+    ahead: bool = False
 
     @property
     def lent_project(self) -> str:
@@ -65,11 +70,15 @@ class Lent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Idle(msgspec.Struct, frozen=True):
-    """A worker for which there is nothing in the own queue: its offer, and whom it has passed."""
+    """A worker for which there is nothing in the own queue: its offer, and whom it has passed.
+
+    ``ahead`` is what it would have to follow what it then runs: jobs that it has found to be short.
+    """
 
     worker: str
     offer: Offer
     via: tuple[str, ...] = ()
+    ahead: tuple[Ahead, ...] = ()
 
 
 class Lender(msgspec.Struct, frozen=True):
@@ -86,6 +95,7 @@ class Ask(msgspec.Struct, frozen=True):
     peer: str
     offer: Offer
     via: tuple[str, ...]
+    ahead: tuple[Ahead, ...] = ()
 
 
 def plan(own: str, idle: Sequence[Idle], lenders: Iterable[Lender], most: int) -> list[list[Ask]]:
@@ -103,15 +113,40 @@ def plan(own: str, idle: Sequence[Idle], lenders: Iterable[Lender], most: int) -
         if own in one.via or len(via) > HOP_LIMIT or offer.cores < 1 or (offer, via) in seen:
             continue
         seen.add((offer, via))
+        ahead = one.ahead if one.via else stocked(one.ahead)
         asks = []
         for lender in ordered:
-            cores = offer.cores if lender.room is None else min(offer.cores, lender.room)
-            if lender.peer not in via and cores > 0:
-                smaller = msgspec.structs.replace(offer, cores=cores)
-                asks.append(Ask(lender.peer, smaller, via))
+            smaller, more = within(lender.room, offer, ahead)
+            if lender.peer not in via and smaller.cores > 0:
+                asks.append(Ask(lender.peer, smaller, via, more))
         if asks and len(found) < most:
             found.append(asks)
     return found
+
+
+def within(
+    room: int | None, offer: Offer, ahead: tuple[Ahead, ...]
+) -> tuple[Offer, tuple[Ahead, ...]]:
+    """What may be asked for where no more than so many cores are left (``None``: any number).
+
+    Nothing ahead: that has no cores of its own by which it could be counted.
+    """
+    if room is None:
+        return offer, ahead
+    return msgspec.structs.replace(offer, cores=min(offer.cores, room)), ()
+
+
+def stocked(ahead: Iterable[Ahead]) -> tuple[Ahead, ...]:
+    """What a worker asks for ahead, and the same again: that is here when it asks the next time."""
+    return tuple(Ahead(one.function, 2 * one.count) for one in ahead)
+
+
+def patience_of(lent: Lent, usual_s: float) -> float:
+    """For how long a peer's job may wait here for a worker before it goes back.
+
+    What was given ahead was to be begun at once: then it is not short, or of no use here.
+    """
+    return min(usual_s, STALE_S) if lent.ahead else usual_s
 
 
 def may_pass(own: str, via: Sequence[str]) -> bool:
@@ -139,7 +174,10 @@ def lent_job(peer: str, given: Assignment) -> str:
 def lent_of(peer: str, given: Assignment) -> Lent:
     """What is kept of a peer's attempt."""
     job = lent_job(peer, given)
-    return Lent(job, peer, given.attempt, given.project, given.via, given.cores, given.heartbeat_s)
+    cores, heartbeat_s = given.cores, given.heartbeat_s
+    return Lent(
+        job, peer, given.attempt, given.project, given.via, cores, heartbeat_s, ahead=given.ahead
+    )
 
 
 def taken(peer: str, given: Assignment) -> tuple[Lent, JobRow, CheckpointRow | None]:

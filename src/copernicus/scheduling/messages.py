@@ -67,7 +67,8 @@ def beat(core: Core, worker: str, beat: Beat) -> Directive:
         return Directive(beat.attempt, "discard")
     lease = core.leases.get(row.id)
     assert lease is not None
-    row = core.hear(row)
+    if beat.begun:
+        row = core.hear(row)
     if beat.seq > lease.seq:
         lease.seq = beat.seq
         lease.progress = beat.progress or lease.progress

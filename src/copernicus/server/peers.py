@@ -6,6 +6,7 @@ worker as well (``machines``), whose id is that of its server.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -119,6 +120,8 @@ class Peers:
     used: dict[UseKey, Used] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
     cached: dict[str, CachedFile] = field(default_factory=dict)
+    _passed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
 
     def load(self, reads: Reads) -> None:
         """Read all of it from the store."""
@@ -126,11 +129,13 @@ class Peers:
             key.removeprefix(_PEER): msgspec.json.decode(value, type=PeerRecord)
             for key, value in reads.metas(_PEER).items()
         }
-        self.lent = read_lent(reads)
         self.cached = {
             key.removeprefix(_CACHED): msgspec.json.decode(value, type=CachedFile)
             for key, value in reads.metas(_CACHED).items()
         }
+        self.lent, self._passed, self._counts = {}, {}, Counter()
+        for lent in read_lent(reads).values():
+            self.hold(lent)
         self.used = {}
         for key, value in reads.metas(_USED).items():
             way, peer, project = key.removeprefix(_USED).split(":", 2)
@@ -151,9 +156,26 @@ class Peers:
         """What is known of the way to a peer."""
         return self.contacts.setdefault(peer, Contact())
 
-    def lent_projects(self) -> dict[str, tuple[str, ...]]:
+    def hold(self, lent: Lent) -> None:
+        """A peer's job is here, or is as it now is."""
+        if lent.job not in self.lent:
+            self._passed[lent.lent_project] = lent.via
+            self._counts[lent.lent_project] += 1
+        self.lent[lent.job] = lent
+
+    def let_go(self, job: str) -> bool:
+        """A peer's job is not here any more; whether it was."""
+        lent = self.lent.pop(job, None)
+        if lent is None:
+            return False
+        self._counts[lent.lent_project] -= 1
+        if not self._counts[lent.lent_project]:
+            del self._counts[lent.lent_project], self._passed[lent.lent_project]
+        return True
+
+    def lent_projects(self) -> Mapping[str, tuple[str, ...]]:
         """The projects under which peers' jobs are here, with the servers that these passed."""
-        return {lent.lent_project: lent.via for lent in self.lent.values()}
+        return self._passed
 
     def lent_by(self, peer: str) -> list[Lent]:
         """The jobs of a peer that are here."""
@@ -181,10 +203,13 @@ class Peers:
         for peer in self.records.values():
             over = peer.hours and self.hours_of("lent", peer.id) >= peer.hours
             if peer.lends and not peer.suspended and not over:
-                held = sum(lent.cores for lent in self.lent_by(peer.id))
-                room = max(0, peer.cores - held) if peer.cores else None
-                found.append(Lender(peer.id, peer.priority, room))
+                found.append(Lender(peer.id, peer.priority, self._room_for(peer)))
         return found
+
+    def _room_for(self, peer: PeerRecord) -> int | None:
+        if not peer.cores:
+            return None
+        return max(0, peer.cores - sum(lent.cores for lent in self.lent_by(peer.id)))
 
     def may_have(self, peer: PeerRecord, held: int) -> str | int | None:
         """How many more cores a peer that works here may get (``None``: any), or why none."""

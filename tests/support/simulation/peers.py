@@ -16,6 +16,7 @@ from copernicus.calling.outbox import Outbox
 from copernicus.errors import ServerBusy, ServerUnreachable
 from copernicus.model.verification import Verification
 from copernicus.protocol import (
+    Assignment,
     CheckpointRequest,
     HeartbeatReply,
     LeaseReply,
@@ -181,6 +182,14 @@ class RelayWatch(Watch):
     def is_forgotten(self, attempt: str) -> bool:
         place = job_of_attempt(attempt)
         return place is not None and self._disk.job(place[0]) is None
+
+    def granted(self, worker: str, projects: tuple[str, ...], assignment: Assignment) -> None:
+        attempt = assignment.attempt
+        if self.is_forgotten(attempt):
+            # The peer wanted it no more while the grant was on its way.
+            never(attempt not in self.attempts, "I2 granted, but never kept", attempt)
+        else:
+            super().granted(worker, projects, assignment)
 
     def checkpoint_kept(self, request: CheckpointRequest) -> None:
         if not self.is_forgotten(request.attempt):

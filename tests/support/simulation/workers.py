@@ -12,6 +12,7 @@ from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
 from copernicus.model.jobs import Failure, StoredFile
 from copernicus.model.resources import Offer, ProgramOffer
 from copernicus.protocol import (
+    Ahead,
     Assignment,
     Beat,
     CheckpointRequest,
@@ -78,6 +79,7 @@ class Worker:
         self.chance = Random(f"{world.seed}/{name}")
         self.info = WorkerInfo(name, f"host-{name}", projects=projects)
         self.cores = self.chance.choice([2, 4])
+        self.ahead = self.chance.choice([(), (Ahead("s.run", 2),)])
         self.speed = self.chance.choice([0.5, 1.0, 2.0]) / world.step_s
         self.crash_s = self.chance.choice([5.0, 20.0, 300.0]) * world.lease_s
         self.held: dict[str, _Attempt] = {}
@@ -130,7 +132,7 @@ class Worker:
         self.asks += 1
         programs = (ProgramOffer(PROGRAM, "1"), ProgramOffer("module/s", "1"))
         offer = Offer(programs, free, memory_mb=100_000)
-        request = LeaseRequest(f"{self.asks}", offer)
+        request = LeaseRequest(f"{self.asks}", offer, ahead=self.ahead)
         while True:
             try:
                 found = await self._call("lease", request, self.world.lease_s / 4)

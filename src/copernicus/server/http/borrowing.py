@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.errors import NotAllowed
 from copernicus.protocol import Assignment, LeaseRequest, ResultRequest
-from copernicus.scheduling.lending import HOP_LIMIT, PREFIX, core_seconds, is_work
+from copernicus.scheduling.lending import HOP_LIMIT, PREFIX, core_seconds, is_work, within
 from copernicus.scheduling.messages import Verdict
 from copernicus.scheduling.rows import job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
@@ -35,11 +35,9 @@ def peer_asks(
             f"Server {own} gives no work to this offer, which has passed "
             f"{' and '.join(wanted.via)}: it came this way before, or passed more than {HOP_LIMIT}."
         )
-    offer = wanted.offer
-    if room is not None and room < offer.cores:
-        offer = msgspec.structs.replace(offer, cores=room)
+    offer, ahead = within(room, wanted.offer, wanted.ahead)
     asked = msgspec.structs.replace(worker, peer=True)
-    return asked, msgspec.structs.replace(wanted, offer=offer, ahead=())
+    return asked, msgspec.structs.replace(wanted, offer=offer, ahead=ahead)
 
 
 def check_peer(site: Site, peer: PeerRecord) -> int | None:
@@ -81,7 +79,7 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
     peers = batch.holdings.peers
     if worker not in peers.records or place is None:
         return batch.result(worker, ended)
-    batch.job_row(place[0])
+    job = batch.job_row(place[0])
     rows = batch.holdings.scheduler.attempt_rows(place[0])
     verdict = batch.result(worker, ended)
     lent = peers.lent.get(place[0])
@@ -90,7 +88,8 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
     attempt = next((row for row in rows if row.id == ended.attempt), None)
     if verdict == "accepted" and attempt is not None and is_work(ended):
         held_s = batch.now - attempt.granted + _TOLERANCE_S
-        took = core_seconds(ended.record, attempt.cores, held_s)
+        asked = job.spec.resources.cores if job is not None and job.spec is not None else 0
+        took = core_seconds(ended.record, attempt.cores or max(1, asked), held_s)
         project = lent.project if lent is not None else place[0].partition(".")[0]
         key, used = peers.use("borrowed", worker, project, took)
         batch.write(lambda tx: keep_used(tx, key, used))

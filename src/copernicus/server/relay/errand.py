@@ -16,7 +16,7 @@ from copernicus.errors import (
     ServerUnreachable,
 )
 from copernicus.protocol import Assignment, Beat, Directive, ResultRequest
-from copernicus.scheduling.lending import Lent, checkpoint_of, is_new, result_of
+from copernicus.scheduling.lending import Lent, checkpoint_of, is_new, patience_of, result_of
 from copernicus.server.relay import jobs
 from copernicus.server.relay.jobs import Seen
 from copernicus.server.relay.way import Way, kept
@@ -70,10 +70,16 @@ class Errand:
         """A sign of life, with what the worker told last."""
         seq = self.way.next_seq()
         if seen is None:
-            return Beat(self.lent.attempt, seq)
+            return Beat(self.lent.attempt, seq, begun=False)
         said = seen.sign or Beat("", 0)
         return Beat(
-            self.lent.attempt, seq, said.progress, said.log_tail, said.log_end, seen.row.losses
+            self.lent.attempt,
+            seq,
+            said.progress,
+            said.log_tail,
+            said.log_end,
+            losses=seen.row.losses,
+            begun=any(row.heard for row in seen.attempts),
         )
 
     async def obey(self, directive: Directive) -> None:
@@ -110,7 +116,7 @@ class Errand:
 
     async def run(self) -> None:
         """Until the peer has its result, or wants none."""
-        interval = max(0.2, self.lent.heartbeat_s / 2)
+        interval = max(0.2, min(self._patience_s, self.lent.heartbeat_s / 2))
         delay = _FIRST_DELAY_S
         while True:
             with contextlib.suppress(TimeoutError):
@@ -150,11 +156,15 @@ class Errand:
         return False
 
     async def _go_on(self, seen: Seen) -> None:
-        if seen.waited_s > self._site.settings.peer_patience_s and not self.lent.ending:
+        if seen.waited_s > self._patience_s and not self.lent.ending:
             _LOG.info("handed back", attempt=self.lent.attempt, reason="no worker has begun it")
             await self.give_back()
         elif is_new(seen.newest, seen.row, self._sent) and not self.lent.ending:
             await self._send_checkpoint(seen)
+
+    @property
+    def _patience_s(self) -> float:
+        return patience_of(self.lent, self._site.settings.peer_patience_s)
 
     async def _send_checkpoint(self, seen: Seen) -> None:
         assert seen.newest is not None

@@ -74,7 +74,7 @@ def take_in(batch: Batch, peer: str, given: Assignment) -> Lent:
     known = peers.lent.get(lent.job)
     if known is not None:
         return known
-    peers.lent[lent.job] = lent
+    peers.hold(lent)
     batch.write(lambda tx: keep_lent(tx, lent))
     take_in_lent(scheduler, lent.lent_project)
     scheduler.adopt([row], [], [line] if line is not None else [], batch.now)
@@ -106,14 +106,14 @@ def end(batch: Batch, lent: Lent, *, checkpoint: bool) -> None:
         return
     batch.holdings.scheduler.cancel(lent.job, row.version + 1, checkpoint=checkpoint, now=batch.now)
     ending = msgspec.structs.replace(batch.holdings.peers.lent[lent.job], ending=True)
-    batch.holdings.peers.lent[lent.job] = ending
+    batch.holdings.peers.hold(ending)
     batch.write(lambda tx: keep_lent(tx, ending))
 
 
 def forget(batch: Batch, lent: Lent) -> None:
     """The peer has it, or wants it no more: nothing of it is kept here."""
     peers = batch.holdings.peers
-    if peers.lent.pop(lent.job, None) is None:
+    if not peers.let_go(lent.job):
         return
     batch.write(lambda tx: forget_lent(tx, lent))
     batch.write(lambda tx: tx.forget_job(lent.job))
@@ -134,7 +134,7 @@ def tell(batch: Batch, lent: Lent, result: ResultRequest) -> Told:
     told = Told(result.record)
     if lent.job in peers.lent:
         telling = msgspec.structs.replace(known, told=told)
-        peers.lent[lent.job] = telling
+        peers.hold(telling)
         batch.write(lambda tx: keep_lent(tx, telling))
     return told
 

@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from copernicus.calling.clocks import ClockIsOff
 from copernicus.errors import CopernicusError, NotAllowed, NotAuthenticated, NotFound
 from copernicus.protocol import Assignment, HeartbeatReply, HeartbeatRequest
@@ -107,15 +109,14 @@ class Relay:
 
     async def give_back(self, peer: str) -> None:
         """End every job of a peer that is here; it gets them back as far as they have come."""
-        for errand in self._of(peer):
-            await errand.give_back()
+        await asyncio.gather(*(errand.give_back() for errand in self._of(peer)))
 
     async def part(self, peer: str) -> None:
         """End at once all that is done for a peer, which hears of it if it can."""
         way = self.way_to(peer)
-        for errand in self._of(peer):
-            await errand.refuse("the peer was removed")
-            await errand.drop()
+        errands = self._of(peer)
+        await asyncio.gather(*(errand.refuse("the peer was removed") for errand in errands))
+        await asyncio.gather(*(errand.drop() for errand in errands))
         await way.leave()
         await way.close()
         self._ways.pop(peer, None)
@@ -135,18 +136,28 @@ class Relay:
             if claimed > 0:
                 claimed -= offer.cores
             else:
-                idle.append(Idle(waiting.worker.id, offer, waiting.request.via))
+                request = waiting.request
+                idle.append(Idle(waiting.worker.id, offer, request.via, request.ahead))
         return plan(self._site.authority.server_id, idle, lenders, _MOST_KINDS)
 
     def _claimed(self) -> int:
-        """Cores of what peers gave and no worker has begun: for these, no more is asked."""
+        """Cores of what peers gave and no worker has begun: for these, no more is asked.
+
+        What was given ahead takes none: it follows what was given for a free core.
+        """
         scheduler = self._site.runtime.holdings.scheduler
-        rows = [(lent.cores, scheduler.job_row(lent.job)) for lent in self._peers.lent.values()]
+        lent = [one for one in self._peers.lent.values() if not one.ahead]
+        rows = [(one.cores, scheduler.job_row(one.job)) for one in lent]
         queued = sum(cores for cores, row in rows if row is not None and row.state == "queued")
-        return queued + sum(given.cores for given in self._taking.values())
+        return queued + sum(given.cores for given in self._taking.values() if not given.ahead)
 
     def _is_waited_for(self, given: Assignment) -> bool:
-        """Whether those who wait and may have it hold all that was taken in for them."""
+        """Whether those who wait and may have it hold all that was taken in for them.
+
+        What was given ahead is for later; it goes back soon if nobody takes it.
+        """
+        if given.ahead:
+            return True
         waiting = self._site.runtime.idle()
         may = [one for one in waiting if not {one.worker.id, *one.request.via} & set(given.via)]
         return self._claimed() <= sum(one.request.offer.cores for one in may)
@@ -154,16 +165,16 @@ class Relay:
     def _look_for_work(self) -> None:
         """Have each kind of worker that waits asked for, once at a time."""
         for asks in self._plan():
-            kind = tuple(asks)
+            kind = tuple(msgspec.structs.replace(ask, ahead=()) for ask in asks)
             if kind not in self._sought:
                 self._sought.add(kind)
-                self._spawn(self._seek(kind))
+                self._spawn(self._seek(kind, asks))
 
-    async def _seek(self, asks: tuple[Ask, ...]) -> None:
+    async def _seek(self, kind: tuple[Ask, ...], asks: Sequence[Ask]) -> None:
         """Ask who has work now, in order; if nobody has, wait at all of them for the first."""
         begun = asyncio.get_running_loop().time()
         try:
-            for ask in asks:
+            for ask in asks if len(asks) > 1 else ():
                 if await self._ask(ask, 0.0):
                     return
             # Those that are not waited for any more give way to the next that is asked there.
@@ -172,7 +183,7 @@ class Relay:
                 if await asked:
                     return
         finally:
-            self._sought.discard(asks)
+            self._sought.discard(kind)
             if asyncio.get_running_loop().time() - begun >= _ROUND_S:
                 self._idle.set()
 

@@ -222,7 +222,7 @@ class Way:
         link = await self.link()
         lost, self._unanswered = self._unanswered, []
         again = [msgspec.structs.replace(one, wait_s=0.0) for one in lost]
-        request = LeaseRequest(self._new_id(), ask.offer, wait_s, (), PROTOCOL, ask.via)
+        request = LeaseRequest(self._new_id(), ask.offer, wait_s, ask.ahead, PROTOCOL, ask.via)
         found: list[Assignment] = []
         for one in (*again, request):
             try:
