@@ -68,8 +68,9 @@ def trace_step(state: ProjectState, made: Activation) -> TraceStep:
         module=spec.module if spec else "",
         inputs=(own := _own_inputs(made)),
         units=_units(spec, own),
-        origins=made.origins,
-        left_out=made.left_out,
+        # Encoders leave out an empty dict only if it is a plain one.
+        origins=made.origins or {},
+        left_out=made.left_out or {},
         job=f"{state.project}.{made.id}" if made.job else "",
         program=f"{made.job.program.name} {made.job.program.versions}".strip() if made.job else "",
         attempts=made.attempts,

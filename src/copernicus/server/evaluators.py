@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from copernicus.errors import BadSettings
+from copernicus.errors import BadSettings, ServerBusy
 from copernicus.evaluator.frames import (
     Begin,
     Catalog,
@@ -222,11 +222,19 @@ class Evaluators:
             await self._rested(lane, key, effect.number, reply)
 
     async def _begin_again(self, lane: _Lane, key: _Key, number: int) -> None:
-        start = await self._find_start(key.project, key.path, key.eid, number)
+        start = await self._start_of(key, number)
         if start is None:
             self._forget(lane, key)
         else:
             await self._begin(lane, key.project, start)
+
+    async def _start_of(self, key: _Key, number: int) -> Start | None:
+        """How it begins now; a full disk, for which the server refuses all, is no fault of it."""
+        while True:
+            try:
+                return await self._find_start(key.project, key.path, key.eid, number)
+            except ServerBusy:
+                await asyncio.sleep(_RESTART_S)
 
     async def _end(self, lane: _Lane, project: str, effect: EndEvaluation) -> None:
         key = _Key(project, effect.path, effect.eid)
