@@ -15,6 +15,7 @@ from copernicus.model.edits import AddInstance, Define, SetInput
 from copernicus.model.resources import Offer, ProgramOffer
 from copernicus.protocol import Beat, HeartbeatRequest, LeaseRequest
 from copernicus.scheduling import SchedulerSettings, WorkerInfo
+from copernicus.server import attempts
 from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
 from copernicus.server.holdings import Holdings
@@ -269,7 +270,7 @@ async def test_heartbeats_cost_no_commit(tmp_path):
         for beat in beats:
 
             def send(batch, beat=beat):
-                directives = batch.heartbeat("w1", beat)
+                directives = attempts.heartbeat(batch, "w1", beat)
                 batch.settle()
                 changed.append(batch.changed)
                 return directives

@@ -34,6 +34,7 @@ from copernicus.protocol import (
 )
 from copernicus.scheduling import SchedulerSettings
 from copernicus.scheduling.workers import WorkerInfo
+from copernicus.server import attempts
 from copernicus.server.batch import Batch
 from copernicus.server.holdings import Holdings
 from copernicus.store import Store
@@ -90,7 +91,7 @@ class _Maker:
         self.asked += 1
         programs = (ProgramOffer("sim", "1"), ProgramOffer("module/s", "1"))
         request = LeaseRequest(f"r{self.asked}", Offer(programs, 1, memory_mb=1000))
-        found = self.do(lambda batch: batch.lease(WORKER, request))
+        found = self.do(lambda batch: attempts.lease(batch, WORKER, request))
         return found[0] if found else None
 
     def finish(self, grant: Any) -> None:
@@ -101,15 +102,15 @@ class _Maker:
             data = f"result of {grant.attempt}".encode()
             outputs["file"] = {"$file": self._put(data), "size": len(data), "name": "f"}
         ended = ResultRequest(grant.attempt, 9, "completed", outputs)
-        self.do(lambda batch: batch.result(WORKER.id, ended))
+        self.do(lambda batch: attempts.result(batch, WORKER.id, ended))
 
     def half_done(self, grant: Any) -> None:
         """A job that runs, with a checkpoint."""
         beats = HeartbeatRequest((Beat(grant.attempt, 1),))
-        self.do(lambda batch: batch.heartbeat(WORKER.id, beats))
+        self.do(lambda batch: attempts.heartbeat(batch, WORKER.id, beats))
         files = (StoredFile("c", self._put(b"state"), 5),)
         point = CheckpointRequest(grant.attempt, 2, grant.spec.checkpoint_key, files, 4.0)
-        self.do(lambda batch: batch.checkpoint(WORKER.id, point))
+        self.do(lambda batch: attempts.checkpoint(batch, WORKER.id, point))
 
 
 def make(folder: Path) -> None:

@@ -39,27 +39,14 @@ from copernicus.model.effects import (
 from copernicus.model.evaluation import Start
 from copernicus.model.events import Event, RevisionMade
 from copernicus.model.reports import JobEnded, Report
-from copernicus.protocol import (
-    Assignment,
-    CheckpointRequest,
-    Directive,
-    EditReply,
-    HeartbeatRequest,
-    LeaseRequest,
-    PartialRequest,
-    ProgressReport,
-    ResultRequest,
-)
-from copernicus.scheduling.messages import Verdict
+from copernicus.protocol import EditReply, ProgressReport
 from copernicus.scheduling.rows import (
     ENDED,
     AttemptRow,
     CheckpointRow,
     JobRow,
     Row,
-    job_of_attempt,
 )
-from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Role
 from copernicus.server.holdings import Holdings, Loaded, Project
 from copernicus.server.shares import keep_quarantine, keep_rates
@@ -314,50 +301,7 @@ class Batch:
         start = wanted_start(project.state, path, eid)
         return start if start is not None and start.number == number else None
 
-    # --- workers ----------------------------------------------------------------------------
-
-    def lease(self, worker: WorkerInfo, request: LeaseRequest) -> list[Assignment]:
-        """Work for a worker, if there is some.
-
-        What a peer may not get is asked anew each time: jobs that have passed it may have come
-        while it waited.
-        """
-        if worker.peer:
-            refused = self.holdings.peers.refused_to((worker.id, *request.via))
-            worker = msgspec.structs.replace(worker, refused=refused)
-        return self.holdings.scheduler.lease(worker, request, self.now)
-
-    def heartbeat(self, worker_id: str, request: HeartbeatRequest) -> list[Directive]:
-        """Signs of life of attempts; what each is to do."""
-        for beat in request.beats:
-            place = job_of_attempt(beat.attempt)
-            if beat.progress is not None and place is not None:
-                self.progress.append((place[0].partition(".")[0], place[0], beat.progress))
-        scheduler = self.holdings.scheduler
-        return scheduler.heartbeat(worker_id, request.beats, self.now, request.offer)
-
-    def checkpoint(self, worker_id: str, request: CheckpointRequest) -> None:
-        """A checkpoint whose blobs are here.
-
-        Raises:
-            Conflict: the attempt may not say anything any more.
-        """
-        self._job_of(request.attempt)
-        self.holdings.scheduler.checkpoint(worker_id, request, self.now)
-
-    def partial(self, worker_id: str, request: PartialRequest) -> None:
-        """What a running attempt has made so far; its blobs are here.
-
-        Raises:
-            Conflict: the attempt may not say anything any more.
-        """
-        self._job_of(request.attempt)
-        self.holdings.scheduler.partial(worker_id, request, self.now)
-
-    def result(self, worker_id: str, request: ResultRequest) -> Verdict:
-        """How an attempt ended; the verdict of ``ResultReply``."""
-        self._job_of(request.attempt)
-        return self.holdings.scheduler.result(worker_id, request, self.now)
+    # --- the queue ---------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Time has passed: leases expire, back-offs end."""
@@ -390,11 +334,6 @@ class Batch:
             self.write(lambda tx: keep_quarantine(tx, aside))
         # The sweep finds by itself what no row names any more.
         scheduler.take_dropped()
-
-    def _job_of(self, attempt: str) -> None:
-        place = job_of_attempt(attempt)
-        if place is not None:
-            self.job_row(place[0])
 
     def _record(self, project: Project, events: Sequence[Event]) -> None:
         if not events:

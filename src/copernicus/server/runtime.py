@@ -26,6 +26,7 @@ from copernicus.crashpoints import passing
 from copernicus.errors import CopernicusError, InternalError, ServerBusy
 from copernicus.model.effects import Effect
 from copernicus.protocol import Assignment
+from copernicus.server import attempts
 from copernicus.server.batch import Batch
 from copernicus.server.clock import Clock
 from copernicus.server.feed import Feed
@@ -126,7 +127,7 @@ class Runtime:
             self._room.give_way(waiting)
             if reply.done():
                 return []
-            grants = batch.lease(waiting.worker, waiting.request)
+            grants = attempts.lease(batch, waiting.worker, waiting.request)
             if grants or waiting.wait_s <= 0 or self._closing:
                 return grants
             self._room.add(waiting)
@@ -269,7 +270,7 @@ class Runtime:
         self._refill = False
         granted = []
         for waiting in self._room.in_order():
-            grants = batch.lease(waiting.worker, waiting.request)
+            grants = attempts.lease(batch, waiting.worker, waiting.request)
             settle(batch)
             if grants:
                 self._room.leave(waiting)

@@ -31,6 +31,7 @@ from copernicus.protocol import (
 )
 from copernicus.scheduling import SchedulerSettings
 from copernicus.scheduling.workers import WorkerInfo
+from copernicus.server import attempts
 from copernicus.server.app import _Wiring
 from copernicus.server.batch import Batch
 from copernicus.server.evaluator_process import EvaluatorDied
@@ -177,14 +178,14 @@ class SimServer:
         return for_peer(self.site, await self.runtime.lease(Waiting(asked, request, wait_s)))
 
     async def heartbeat(self, worker: WorkerInfo, request: HeartbeatRequest) -> list[Directive]:
-        return await self.runtime.do(lambda batch: batch.heartbeat(worker.id, request))
+        return await self.runtime.do(lambda batch: attempts.heartbeat(batch, worker.id, request))
 
     async def checkpoint(self, worker: WorkerInfo, request: CheckpointRequest) -> None:
         self._check_stored(request.files)
-        await self.runtime.do(lambda batch: batch.checkpoint(worker.id, request))
+        await self.runtime.do(lambda batch: attempts.checkpoint(batch, worker.id, request))
 
     async def partial(self, worker: WorkerInfo, request: PartialRequest) -> None:
-        await self.runtime.do(lambda batch: batch.partial(worker.id, request))
+        await self.runtime.do(lambda batch: attempts.partial(batch, worker.id, request))
 
     async def result(self, worker: WorkerInfo, request: ResultRequest) -> str:
         for data in request.inline.values():

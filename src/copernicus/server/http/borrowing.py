@@ -12,6 +12,7 @@ from copernicus.scheduling.lending import HOP_LIMIT, PREFIX, core_seconds, is_wo
 from copernicus.scheduling.messages import Verdict
 from copernicus.scheduling.rows import job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
+from copernicus.server import attempts
 from copernicus.server.batch import Batch
 from copernicus.server.peers import PeerRecord, keep_peer, keep_used
 from copernicus.server.site import Site
@@ -78,10 +79,10 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
     place = job_of_attempt(ended.attempt)
     peers = batch.holdings.peers
     if worker not in peers.records or place is None:
-        return batch.result(worker, ended)
+        return attempts.result(batch, worker, ended)
     job = batch.job_row(place[0])
     rows = batch.holdings.scheduler.attempt_rows(place[0])
-    verdict = batch.result(worker, ended)
+    verdict = attempts.result(batch, worker, ended)
     lent = peers.lent.get(place[0])
     if lent is None and place[0].startswith(PREFIX):
         return "superseded"

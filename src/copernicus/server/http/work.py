@@ -37,6 +37,7 @@ from copernicus.protocol import (
 from copernicus.protocol.common import check_protocol
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.security.policy import Action
+from copernicus.server import attempts
 from copernicus.server.batch import Batch
 from copernicus.server.files import Referred, hashes_in
 from copernicus.server.http.access import AnyRequest, caller_of, does, packed, site_of, worker_of
@@ -108,7 +109,7 @@ async def heartbeat(request: AnyRequest) -> HeartbeatReply:
     site.runtime.holdings.machines.saw(record.id, site.clock.now(), beats.offer)
 
     def beat(batch: Batch) -> HeartbeatReply:
-        directives = batch.heartbeat(record.id, beats)
+        directives = attempts.heartbeat(batch, record.id, beats)
         return HeartbeatReply(
             tuple(directives), drain=batch.holdings.scheduler.is_draining(record.id)
         )
@@ -124,7 +125,7 @@ async def checkpoint(request: AnyRequest) -> None:
     await asyncio.to_thread(_check_stored, site, _placeable(made.files))
     await asyncio.to_thread(_check_theirs, site, record.id, made)
     passing("checkpoint.stored")
-    await site.runtime.do(lambda batch: batch.checkpoint(record.id, made))
+    await site.runtime.do(lambda batch: attempts.checkpoint(batch, record.id, made))
 
 
 @post("/partial", opt=does(Action.CHECKPOINT), status_code=204)
@@ -134,7 +135,7 @@ async def partial(request: AnyRequest) -> None:
     given = await packed(request, PartialRequest)
     await asyncio.to_thread(_check_stored, site, _stored(given.outputs))
     await asyncio.to_thread(_check_theirs, site, record.id, given)
-    await site.runtime.do(lambda batch: batch.partial(record.id, given))
+    await site.runtime.do(lambda batch: attempts.partial(batch, record.id, given))
     site.knocks.told()
 
 
