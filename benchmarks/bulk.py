@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def measure(folder: Path, megabytes: int) -> list[dict[str, Any]]:
         for _ in range(megabytes):
             file.write(os.urandom(1 << 20))
     plain = [seconds_to_upload(folder / "before", made / "big")]
+    _settled(folder / "before")
     with running_site(folder / "site", worker=False) as site:
         project = site.client.create_project("bulk")
         project.define(read_function(_MAKES, "make.toml"))
@@ -49,11 +51,18 @@ def measure(folder: Path, megabytes: int) -> list[dict[str, Any]]:
             project.connect("make.out.out", "take.in.x")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             found = runner.run(_carried(site, made))
+    os.sync()
     plain.append(seconds_to_upload(folder / "after", made / "big"))
     for leg in ("up", "down"):
         found[f"{leg}_mb_s"] = megabytes / found[f"{leg}_s"]
     common = {"system": "copernicus", "phase": "bulk", "n": megabytes}
     return [common | found | {"plain_mb_s": megabytes / min(plain)}]
+
+
+def _settled(folder: Path) -> None:
+    """Have nothing left to write of what is not measured, and free its memory."""
+    shutil.rmtree(folder)
+    os.sync()
 
 
 async def _carried(site: Site, made: Path) -> dict[str, Any]:
