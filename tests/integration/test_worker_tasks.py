@@ -12,7 +12,7 @@ from support.worker_process import wait_until, worker
 from support.worker_server import scripted_server, task_job
 
 MODULE = """
-import os, sys, time
+import os, sys, threading, time
 from pathlib import Path
 from copernicus.sdk import File, report_progress, task
 
@@ -22,6 +22,16 @@ def add(a: int, b: int) -> int:
 
 @task
 def pid(x: int) -> int:
+    return os.getpid()
+
+@task
+def cores(x: int) -> list[list[int]]:
+    return [sorted(os.sched_getaffinity(int(name))) for name in os.listdir("/proc/self/task")]
+
+@task
+def unbind(x: int) -> int:
+    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+    os.sched_setaffinity(0, range(os.cpu_count()))
     return os.getpid()
 
 @task
@@ -86,6 +96,16 @@ def test_a_task_returns_its_value_and_leaves_nothing(site, call):
 
 def test_hosts_are_used_again(call):
     assert call("pid", x=1).outputs == call("pid", x=2).outputs
+
+
+def test_every_task_is_bound_to_its_cores_whatever_the_one_before_did(call):
+    (bound,) = {tuple(cores) for cores in call("cores", x=1).outputs["result"]}
+    assert len(bound) == 1
+    host = call("unbind", x=2).outputs
+    found = call("cores", x=3).outputs["result"]
+    assert len(found) > 1
+    assert {tuple(cores) for cores in found} == {bound}
+    assert call("pid", x=4).outputs == host
 
 
 def test_an_exception_is_told_with_log_and_place(call):

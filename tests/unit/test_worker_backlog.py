@@ -35,7 +35,7 @@ def test_as_many_as_fit_the_horizon():
 def test_it_is_bounded():
     backlog = Backlog(64)
     backlog.note("m.f", 0.0)
-    assert backlog.wanted() == (Ahead("m.f", 128),)
+    assert backlog.wanted() == (Ahead("m.f", 512),)
 
 
 def test_an_empty_answer_is_not_asked_for_again():

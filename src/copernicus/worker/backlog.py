@@ -5,7 +5,7 @@ from __future__ import annotations
 from copernicus.protocol import Ahead, Assignment
 
 HORIZON_S = 0.25
-_MOST = 128
+_MOST = 512
 _KINDS = 16
 _WEIGHT = 0.2
 

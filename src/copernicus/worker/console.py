@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -23,12 +24,12 @@ class Console:
 
     def say(self, event: str, text: str, **fields: Any) -> None:
         """One line: ``text`` for people; with ``event`` and ``fields`` for programs."""
-        now = datetime.now(UTC)
         if self._json:
-            body = {"at": now.isoformat(timespec="milliseconds"), "event": event, "text": text}
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            body = {"at": at, "event": event, "text": text}
             line = msgspec.json.encode({**body, **fields}).decode()
         else:
-            line = f"{now.astimezone():%H:%M:%S} {printable(text)}"
+            line = f"{time.strftime('%H:%M:%S')} {printable(text)}"
         self._lines.append(line + "\n")
         if len(self._lines) == 1:
             self._flush_soon()

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from copernicus.executors.local import LocalExecutor, Process
@@ -43,6 +43,7 @@ class Host:
     ) -> None:
         self.folder = folder
         self.environment = dict(environment)
+        self.cores: Sequence[int] = ()
         self.write_log: Callable[[bytes], None] = lambda _data: None
         self.on_progress: Callable[[ProgressReport], None] = lambda _report: None
         self._loop = asyncio.get_running_loop()
@@ -72,7 +73,7 @@ class Host:
         Raises:
             HostDied: The task took its host with it.
         """
-        self._reply = self._loop.create_future()
+        self._reply, self.cores = self._loop.create_future(), order.cores
         if not self.alive:
             self._died()
         try:
@@ -137,16 +138,17 @@ class Hosts:
         if not self._idle:
             self._idle.append(self._start(environment))
 
-    def take(self, environment: Mapping[str, str]) -> Host:
-        """A host with this environment."""
+    def take(self, environment: Mapping[str, str], cores: Sequence[int]) -> Host:
+        """A host with this environment; if there is one, that which is bound to these cores."""
         for host in [host for host in self._idle if not host.alive]:
             self._idle.remove(host)
             host.close()
         fitting = [host for host in self._idle if host.environment == environment]
         if not fitting:
             return self._start(environment)
-        self._idle.remove(fitting[-1])
-        return fitting[-1]
+        chosen = next((host for host in fitting if host.cores == cores), fitting[-1])
+        self._idle.remove(chosen)
+        return chosen
 
     def give_back(self, host: Host) -> None:
         """It may serve again, with an empty folder; beyond the number of slots the oldest ends."""

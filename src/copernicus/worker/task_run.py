@@ -58,7 +58,8 @@ class TaskRun:
             AttemptFailed: The task failed, or took its process with it.
         """
         bench = self._bench
-        host = self._host = self._hosts.take(bench.environment())
+        cores = bench.taken.cores if bench.tools.pins else ()
+        host = self._host = self._hosts.take(bench.environment(), cores)
         bench.log_folder = lambda: host.folder
         bench.meter.program, bench.meter.reused = host.process.number, True
         host.write_log = bench.log.write
@@ -67,7 +68,7 @@ class TaskRun:
             files: dict[str, str] = {}
             if next(files_in(self._call.inputs), None):
                 await unless_stopped(self._stage_in(host, files), self._stop)
-            reply = await self._ask(host, files)
+            reply = await self._ask(host, cores, files)
         except BaseException:
             self._hosts.drop(host)
             raise
@@ -77,12 +78,13 @@ class TaskRun:
         self._hosts.give_back(host)
         return self._outcome(reply, files_out)
 
-    async def _ask(self, host: Host, files: dict[str, str]) -> Returned | Raised | int:
+    async def _ask(
+        self, host: Host, cores: tuple[int, ...], files: dict[str, str]
+    ) -> Returned | Raised | int:
         """The reply, or the exit code of a host that died."""
         if self._stop.is_set():
             return 0
-        call, taken = self._call, self._bench.taken
-        cores = taken.cores if self._bench.tools.pins else ()
+        call = self._call
         order = Order(call.entry, call.inputs, str(host.folder), cores, files)
         try:
             return await host.call(order)

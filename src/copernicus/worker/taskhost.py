@@ -55,13 +55,38 @@ class Outputs:
         return File(manifest.sha256, manifest.size, name)
 
 
+class Binding:
+    """The cores that this process is bound to."""
+
+    def __init__(self) -> None:
+        self._cores: Sequence[int] = ()
+
+    def change(self, cores: Sequence[int]) -> None:
+        """Bind every thread: libraries start theirs when they are imported, for an earlier task.
+
+        Those that are started later are bound as who starts them is, so the same cores again
+        need nothing, unless the task before has changed them.
+        """
+        if not cores or not hasattr(os, "sched_setaffinity"):
+            return
+        if cores == self._cores and os.sched_getaffinity(0) == set(cores):
+            return
+        try:
+            threads = [int(name) for name in os.listdir("/proc/self/task")]  # noqa: PTH208
+        except OSError:
+            threads = [0]
+        for thread in threads:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(thread, cores)
+        self._cores = cores
+
+
 def call(order: Order, report: Callable[[ProgressReport], None]) -> Reply:
     """Do what is ordered. Whatever the author's code raises becomes a reply."""
     folder = Path(order.folder)
     outputs = Outputs(folder)
     try:
         os.chdir(folder)
-        _bind(order.cores)
         task = Task(folder, max(1, len(order.cores)), report)
         returned = call_task(order.entry, order.inputs, _fetch(order.files), outputs.store, task)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's code may raise anything
@@ -82,19 +107,6 @@ def _fetch(files: Mapping[str, str]) -> Callable[[File], Path]:
     return fetch
 
 
-def _bind(cores: Sequence[int]) -> None:
-    """Bind every thread: libraries start theirs when they are imported, for an earlier task."""
-    if not cores or not hasattr(os, "sched_setaffinity"):
-        return
-    try:
-        threads = [int(name) for name in os.listdir("/proc/self/task")]  # noqa: PTH208
-    except OSError:
-        threads = [0]
-    for thread in threads:
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(thread, cores)
-
-
 def _raised(error: BaseException) -> Raised:
     cause: Cause = "job_error"
     if isinstance(error, NotFound | BadDefinition):
@@ -112,12 +124,17 @@ def _raised(error: BaseException) -> Raised:
 
 def serve(channel: socket.socket) -> None:
     """Take orders until the worker closes the channel."""
-    buffer = bytearray()
+    buffer, binding = bytearray(), Binding()
+
+    def report(progress: ProgressReport) -> None:
+        channel.sendall(pack(Progressed(progress)))
+
     while data := channel.recv(1 << 16):
         buffer += data
         for body in take_frames(buffer):
-            reply = call(read_order(body), lambda report: channel.sendall(pack(Progressed(report))))
-            channel.sendall(pack(reply))
+            order = read_order(body)
+            binding.change(order.cores)
+            channel.sendall(pack(call(order, report)))
 
 
 def main() -> None:
