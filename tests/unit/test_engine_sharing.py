@@ -7,6 +7,7 @@ from copernicus.engine.core import fold
 from copernicus.engine.earlier import lineages_of, successes_of
 from copernicus.engine.sharing import alike
 from copernicus.engine.snapshot import dump, load
+from copernicus.engine.tracing import trace
 from copernicus.model.empty import NOTHING
 from copernicus.model.events import Event
 from copernicus.model.jobs import Command, Done, JobSpec, Line, TaskCall
@@ -28,14 +29,17 @@ def _read(journal):
     return [decoder.decode(msgspec.msgpack.encode(event)) for event in journal]
 
 
-@pytest.mark.parametrize("read", ["grown", "folded", "loaded"])
+_READ = {
+    "grown": lambda w: w.state,
+    "folded": lambda w: fold(_read(w.journal)),
+    "loaded": lambda w: load(dump(w.state)),
+}
+
+
+@pytest.mark.parametrize("read", _READ)
 def test_queued_elements_share_what_is_equal(read):
     w = _queued(4)
-    state = {
-        "grown": lambda: w.state,
-        "folded": lambda: fold(_read(w.journal)),
-        "loaded": lambda: load(dump(w.state)),
-    }[read]()
+    state = _READ[read](w)
     made = list(state.activations.values())
     assert len(made) == 4
     for name in ("resources", "program", "function", "function_version", "backoff_s"):
@@ -47,6 +51,14 @@ def test_queued_elements_share_what_is_equal(read):
         assert one.origins is one.left_out is one.outputs is NOTHING
     elements = state.instances["run"].elements.values()
     assert all(one.lineages is one.successes is one.asks is NOTHING for one in elements)
+
+
+@pytest.mark.parametrize("read", _READ)
+def test_what_is_empty_is_left_out_of_a_trace_that_is_sent(read):
+    w = _queued(1)
+    (made,) = _READ[read](w).activations
+    told = msgspec.to_builtins(trace(_READ[read](w), "run", "queued", (made,)).steps[made])
+    assert not {"origins", "left_out", "outputs", "units"} & set(told)
 
 
 def test_a_job_is_as_it_was_told_however_much_of_it_is_shared():

@@ -68,9 +68,8 @@ def trace_step(state: ProjectState, made: Activation) -> TraceStep:
         module=spec.module if spec else "",
         inputs=(own := _own_inputs(made)),
         units=_units(spec, own),
-        # Encoders leave out an empty dict only if it is a plain one.
-        origins=made.origins or {},
-        left_out=made.left_out or {},
+        origins=dict(made.origins),
+        left_out=dict(made.left_out),
         job=f"{state.project}.{made.id}" if made.job else "",
         program=f"{made.job.program.name} {made.job.program.versions}".strip() if made.job else "",
         attempts=made.attempts,
@@ -82,7 +81,7 @@ def trace_step(state: ProjectState, made: Activation) -> TraceStep:
         looked_at=_looked_at(state, made, element),
         decisions=tuple(_decisions(made, element)),
         dropped=made.dropped,
-        outputs=made.outputs if made.dropped else {},
+        outputs=dict(made.outputs) if made.dropped else {},
     )
 
 
