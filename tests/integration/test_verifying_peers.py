@@ -249,7 +249,7 @@ def test_only_an_administrator_sets_what_is_verified(checked: Checked, tmp_path:
         admin.refused(422, "bad_value", "PUT", rule, {"fraction": fraction})
     admin.refused(422, "bad_value", "PUT", rule, {"fraction": 0.5, "tolerance": -1.0})
     said = admin.refused(422, "bad_value", "PUT", rule, {"fraction": 1.0, "of": ["mine.eco"]})
-    assert said.startswith("There is no function 'mine.eco' in project")
+    assert said.startswith("there is no function 'mine.eco'")
     for name, role in (("rowan", "owner"), ("vera", "viewer"), ("sten", "")):
         admin.call("POST", "/v1/users", {"name": name, "password": PASSWORD})
         if role:

@@ -107,3 +107,10 @@ def test_numbers_may_be_apart_by_the_tolerance_and_no_more(value: float, apart: 
 def test_a_rule_that_cannot_be_kept_is_refused(rule: Verification) -> None:
     with pytest.raises(BadValue, match="give 0"):
         check_verification(rule)
+
+
+def test_a_rule_names_functions_that_there_are() -> None:
+    rule = Verification(0.5, of=("m.known", "m.other"))
+    assert check_verification(rule) is check_verification(rule, {"m.known", "m.other"}) is rule
+    with pytest.raises(BadValue, match=r"no function 'm.other'.*cpc functions"):
+        check_verification(rule, {"m.known"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import Literal
 
 import msgspec
@@ -27,11 +28,16 @@ class Verification(msgspec.Struct, frozen=True, omit_defaults=True):
     of: tuple[str, ...] = ()
 
 
-def check_verification(rule: Verification) -> Verification:
+def check_verification(rule: Verification, functions: Container[str] | None = None) -> Verification:
     """Return the rule if it can be kept.
 
+    Args:
+        rule: a project's.
+        functions: those that there are, where that is known.
+
     Raises:
-        BadValue: The fraction is not from 0 to 1, or the tolerance is negative or no number.
+        BadValue: The fraction is not from 0 to 1, the tolerance is negative or no number, or there
+            is no function of a name.
     """
     if not 0.0 <= rule.fraction <= 1.0:
         raise BadValue(
@@ -39,6 +45,12 @@ def check_verification(rule: Verification) -> Verification:
         )
     if not (math.isfinite(rule.tolerance) and rule.tolerance >= 0.0):
         raise BadValue(f"the tolerance is {rule.tolerance}: give 0 or more, such as 1e-6")
+    unknown = [name for name in rule.of if functions is not None and name not in functions]
+    if unknown:
+        raise BadValue(
+            f"there is no function {unknown[0]!r}, neither in the project nor installed at the "
+            "server: cpc functions lists those that are"
+        )
     return rule
 
 

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Router, delete, get, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from copernicus.errors import BadValue, NotAllowed
+from copernicus.errors import NotAllowed
 from copernicus.model.pools import Provision, check_provision
 from copernicus.model.shares import PoolRules
 from copernicus.model.verification import Verification, check_verification
@@ -59,16 +59,10 @@ async def set_verification(request: AnyRequest, data: JSONBody[Verification]) ->
     Only administrators may: a difference takes work from a peer for all projects.
     """
     caller = caller_of(request)
-    check_verification(data)
 
     def change(batch: Batch) -> ProjectView:
         project = check_role(request, batch)
-        for function in data.of:
-            if function not in {*project.state.functions, *batch.holdings.catalog}:
-                raise BadValue(
-                    f"There is no function {function!r} in project {project.record.name!r}: "
-                    "cpc functions lists those that there are."
-                )
+        check_verification(data, {*project.state.functions, *batch.holdings.catalog})
         name, rules = project.record.id, batch.holdings.verifications.rules
         kept = KeptRule(data, rules[name].key if name in rules else secrets.token_hex(16))
         rules[name] = kept
