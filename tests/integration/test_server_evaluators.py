@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import time
 
 import psutil
 import pytest
 
+from copernicus.errors import ServerBusy
+from copernicus.model.effects import SendAnswer
+from copernicus.model.evaluation import ROOT, Answer, Start
+from copernicus.model.reports import Rested
 from copernicus.model.resources import Offer, ProgramOffer
 from copernicus.protocol import LeaseReply, LeaseRequest
+from copernicus.server.evaluators import Evaluators
+from copernicus.settings import ServerSettings
+from support.evaluators import TESTS, install
 from support.server_client import ScriptedWorker, add, set_input
 
 SETTINGS = {
@@ -19,6 +28,11 @@ SETTINGS = {
     "describe_timeout_s": 2.0,
     "evaluate_timeout_s": 2.0,
 }
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +144,40 @@ def test_an_evaluation_outlives_the_death_of_every_evaluator(admin, worker):
     wait_for(admin, "killed", "wf", "done")
     value = admin.get("/v1/projects/killed/value", path="wf.out.total")
     assert value["value"] == 5
+
+
+@pytest.mark.anyio
+async def test_an_evaluation_begins_again_once_a_full_disk_lets_it_be_asked_how(
+    tmp_path, monkeypatch
+):
+    """What the server refuses meanwhile is no break of the evaluation's process."""
+    install(tmp_path, {"counting": "support.server_functions"})
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{TESTS}")
+    entry, answer = "support.server_functions:count", Answer(ROOT, 0, [1])
+    start = Start("wf", "", 1, entry, "1.0", {"n": 2}, seed=7, answers=(answer,))
+    asked, reports = [], asyncio.Queue()
+
+    async def find_start(*of):
+        asked.append(of)
+        if len(asked) <= 2:
+            raise ServerBusy("The disk is full.")
+        return start
+
+    evaluators = Evaluators(
+        ServerSettings(evaluators=1, evaluator_restarts=1),
+        lambda project, report: reports.put_nowait((project, report)),
+        find_start,
+        lambda _catalog: None,
+    )
+    await evaluators.start()
+    try:
+        # Nothing rests there, as after the death of a process.
+        evaluators.carry_out("p", SendAnswer("wf", "", 1, answer))
+        async with asyncio.timeout(60):
+            project, report = await reports.get()
+    finally:
+        await evaluators.stop()
+    assert asked == [("p", "wf", "", 1)] * 3
+    assert project == "p"
+    assert isinstance(report, Rested)
+    assert [len(one.declarations) for one in report.rest.segments] == [1, 1]
