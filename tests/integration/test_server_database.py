@@ -48,7 +48,7 @@ def fill(folder: Path) -> None:
 def content(folder: Path) -> object:
     with opened(folder) as store:
         events = list(store.load_project("p-villin"))
-        live = store.live_jobs(), store.live_attempts(), store.workers(), store.users()
+        live = list(store.live_jobs()), store.live_attempts(), store.workers(), store.users()
         return events, live, store.snapshot("p-villin"), store.audit_log(), store.check_audit()
 
 

@@ -280,3 +280,13 @@ def test_attempts_that_overlap_take_no_longer_than_all_of_them_together() -> Non
 
 def result_record(took: float) -> AttemptRecord:
     return AttemptRecord(1, "w", started=1000.0, ended=1000.0 + took)
+
+
+def test_a_job_that_is_here_already_is_taken_over_to_the_end_of_the_queue():
+    desk = Desk()
+    for job in ("p.a1", "p.a2", "p.a3"):
+        desk.submit(job, spec(key=job))
+    row = desk.scheduler.job_row("p.a1")
+    desk.scheduler.adopt([row], [], [], desk.now)
+    desk.save()
+    assert [desk.one(f"w{number}").job for number in range(3)] == ["p.a2", "p.a3", "p.a1"]

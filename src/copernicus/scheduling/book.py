@@ -10,6 +10,7 @@ import msgspec
 
 from copernicus.errors import NotFound
 from copernicus.model.jobs import AttemptRecord, CheckpointRef, JobSpec
+from copernicus.scheduling.jobs import Jobs
 from copernicus.scheduling.rows import (
     ENDED,
     AttemptRow,
@@ -25,7 +26,7 @@ class Book:
     """Jobs, attempts and checkpoints by key; what follows from them by index."""
 
     def __init__(self, keep_ended: int) -> None:
-        self.jobs: dict[str, JobRow] = {}
+        self.jobs = Jobs()
         self.attempts: dict[str, dict[int, AttemptRow]] = {}
         self.checkpoints: dict[tuple[str, str], CheckpointRow] = {}
         self.held_by: defaultdict[str, dict[str, AttemptRow]] = defaultdict(dict)
@@ -66,7 +67,7 @@ class Book:
         """Replace a row. With ``store`` it is handed out by the next ``take``."""
         match row:
             case JobRow():
-                self.jobs[row.id] = row
+                self.jobs.put(row)
                 key: tuple[str, ...] = ("job", row.id)
                 self._age(row)
             case AttemptRow():
@@ -119,7 +120,7 @@ class Book:
         dropped = tuple(islice(free, surplus))
         for job in dropped:
             del self._ended[job]
-            del self.jobs[job]
+            self.jobs.drop(job)
             self.attempts.pop(job, None)
         return dropped
 

@@ -39,7 +39,7 @@ class Core:
     def __init__(self, settings: SchedulerSettings) -> None:
         self.settings = settings
         self.book = Book(settings.keep_ended)
-        self.queue = Queue()
+        self.queue = Queue(self.book.jobs.order)
         self.leases = Leases(settings.lease_s, settings.requests_kept)
         self.workers = Workers()
         self.reservations = Reservations()

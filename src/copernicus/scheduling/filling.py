@@ -80,7 +80,7 @@ class Filling:
             entry = heads[0]
             lane = entry[-1]
             if entry[2] == self._load(lane.needs.project):
-                row = self._market.jobs[self._market.queue.job(lane.head)]
+                row = self._market.jobs[lane.head_job]
                 found.append(Pick(row, 0, 0, self._program(lane)))
                 self._add_load(lane.needs.project, lane.needs.cores)
                 self._leave_queue(lane, row)
@@ -155,7 +155,7 @@ class Filling:
     def _take(self, lane: Lane) -> bool:
         """Pick a job of the lane; ``False`` if this worker gets nothing from this lane now."""
         market, needs = self._market, lane.needs
-        row = market.jobs[market.queue.job(lane.head)]
+        row = market.jobs[lane.head_job]
         if market.must_avoid(needs, row, self._worker.id, self._now):
             return False
         program = self._program(lane)
@@ -187,12 +187,11 @@ class Filling:
         if market.reservations.worker_for(head.id):
             return head
 
-        def has(order: int) -> int:
-            row = market.jobs[market.queue.job(order)]
-            return held.of(self._worker.id, market.queue.inputs(order, row))
+        def has(job: str) -> int:
+            return held.of(self._worker.id, market.queue.inputs(job, market.jobs))
 
-        best = max(lane.first(_LOOKED_AT), key=lambda order: (has(order), -order))
-        return market.jobs[market.queue.job(best)]
+        # Of those that have as much, the first.
+        return market.jobs[max(lane.first(_LOOKED_AT), key=has)]
 
     def _reserve(self, row: JobRow) -> None:
         market = self._market

@@ -7,8 +7,8 @@ over) or aside (on hold, or waiting for its parent's last checkpoint).
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -79,13 +79,14 @@ class Lane:
     is what the matcher found: by kind of worker, the program that it would run them with.
     """
 
-    __slots__ = ("_orders", "_start", "needs", "programs", "served")
+    __slots__ = ("_jobs", "_orders", "_start", "needs", "programs", "served")
 
     def __init__(self, needs: Needs, since: float = 0.0) -> None:
         self.needs = needs
         self.served = since
         self.programs: dict[int, ProgramOffer | None] = {}
         self._orders: list[int] = []
+        self._jobs: list[str] = []
         self._start = 0
 
     def __len__(self) -> int:
@@ -96,26 +97,35 @@ class Lane:
         """The order number of the first job; the lane must not be empty."""
         return self._orders[self._start]
 
-    def first(self, count: int) -> Sequence[int]:
-        """The order numbers of the first jobs."""
-        return self._orders[self._start : self._start + count]
+    @property
+    def head_job(self) -> str:
+        """The first job; the lane must not be empty."""
+        return self._jobs[self._start]
 
-    def add(self, order: int) -> None:
+    def first(self, count: int) -> Sequence[str]:
+        """The first jobs, in order."""
+        return self._jobs[self._start : self._start + count]
+
+    def add(self, order: int, job: str) -> None:
         """Put a job where its order number belongs."""
         if not self._orders or order > self._orders[-1]:
             self._orders.append(order)
+            self._jobs.append(job)
         else:
-            insort(self._orders, order, lo=self._start)
+            place = bisect_left(self._orders, order, lo=self._start)
+            self._orders.insert(place, order)
+            self._jobs.insert(place, job)
 
     def remove(self, order: int) -> None:
         """Take a job out; cheap at the head, where leases take it."""
         if order == self.head:
             self._start += 1
             if self._start > 1000 and 2 * self._start > len(self._orders):
-                del self._orders[: self._start]
+                del self._orders[: self._start], self._jobs[: self._start]
                 self._start = 0
         else:
-            del self._orders[bisect_left(self._orders, order, lo=self._start)]
+            place = bisect_left(self._orders, order, lo=self._start)
+            del self._orders[place], self._jobs[place]
 
     def ahead(self, order: int) -> int:
         """How many jobs of the lane stand before this order number."""
@@ -123,14 +133,14 @@ class Lane:
 
 
 class Queue:
-    """Every queued job, in its one place."""
+    """Every queued job, in its one place. ``order_of`` tells the order number of a known job."""
 
-    def __init__(self) -> None:
+    def __init__(self, order_of: Callable[[str], int]) -> None:
         self.arrivals = 0
+        self._order_of = order_of
         self._lanes: dict[str, dict[Needs, Lane]] = {}
-        self._offered: dict[str, tuple[Lane, int]] = {}
-        self._jobs: dict[int, str] = {}
-        self._inputs: dict[int, Inputs] = {}
+        self._offered: dict[str, Lane] = {}
+        self._inputs: dict[str, Inputs] = {}
         self._ready_at: dict[str, float] = {}
         self._wakes: list[tuple[float, str]] = []
         self._aside: set[str] = set()
@@ -143,9 +153,8 @@ class Queue:
         lane = lanes.get(needs)
         if lane is None:
             lane = lanes[needs] = Lane(needs, row.queued)
-        lane.add(row.order)
-        self._offered[row.id] = (lane, row.order)
-        self._jobs[row.order] = row.id
+        lane.add(row.order, row.id)
+        self._offered[row.id] = lane
         self.arrivals += 1
 
     def wait(self, job: str, until: float) -> None:
@@ -163,13 +172,11 @@ class Queue:
         """Take a job out, wherever it is; nothing if it is nowhere."""
         self._aside.discard(job)
         self._ready_at.pop(job, None)
-        found = self._offered.pop(job, None)
-        if found is None:
+        lane = self._offered.pop(job, None)
+        if lane is None:
             return
-        lane, order = found
-        del self._jobs[order]
-        self._inputs.pop(order, None)
-        lane.remove(order)
+        self._inputs.pop(job, None)
+        lane.remove(self._order_of(job))
         if not lane:
             lanes = self._lanes[lane.needs.program.name]
             del lanes[lane.needs]
@@ -208,8 +215,7 @@ class Queue:
 
     def lane_of(self, job: str) -> Lane | None:
         """The lane in which the job is offered."""
-        found = self._offered.get(job)
-        return found[0] if found else None
+        return self._offered.get(job)
 
     def lanes(self, program: str) -> Iterator[Lane]:
         """The lanes (none is empty) of jobs that need this program."""
@@ -220,15 +226,11 @@ class Queue:
         for lanes in self._lanes.values():
             yield from lanes.values()
 
-    def job(self, order: int) -> str:
-        """The offered job with this order number."""
-        return self._jobs[order]
-
-    def inputs(self, order: int, row: JobRow) -> Inputs:
-        """The files that the offered job with this order number needs; looked up once."""
-        found = self._inputs.get(order)
+    def inputs(self, job: str, rows: Mapping[str, JobRow]) -> Inputs:
+        """The files that an offered job needs; looked up once."""
+        found = self._inputs.get(job)
         if found is None:
-            found = self._inputs[order] = inputs_of(row)
+            found = self._inputs[job] = inputs_of(rows[job])
         return found
 
     def ahead(self, job: str, order: int, extra: Mapping[str, int] = MappingProxyType({})) -> int:

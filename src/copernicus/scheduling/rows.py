@@ -31,7 +31,7 @@ SERIES = "series:"
 ENDED: frozenset[str] = frozenset({"done", "failed", "cancelled"})
 
 
-class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
+class JobRow(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A job. Key: ``id``.
 
     ``version`` is the highest one seen of its effect; ``spec`` is missing only where a job was
@@ -85,7 +85,7 @@ class Given(msgspec.Struct, frozen=True, omit_defaults=True):
     step: float | None = None
 
 
-class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
+class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One attempt. Key: ``job`` and ``number``.
 
     ``live``: its lease runs. ``lost``: its lease is over, but it may still report. ``ended``: it
@@ -187,6 +187,11 @@ def job_of_attempt(attempt: str) -> tuple[str, int] | None:
 def activation_of(job: str) -> str:
     """The activation whose job this is: what follows the project in the id."""
     return job.rpartition(".")[2]
+
+
+def project_of(job: str) -> str:
+    """The project whose job this is: what stands before the activation in the id."""
+    return job.rpartition(".")[0]
 
 
 def last_of(log: str, most: int = LOG_KEPT) -> str:

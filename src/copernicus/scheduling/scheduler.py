@@ -72,17 +72,16 @@ class Scheduler(Shown):
         by_job: dict[str, list[AttemptRow]] = {}
         for attempt in attempts:
             by_job.setdefault(attempt.job, []).append(attempt)
-        rows = sorted(jobs, key=lambda row: row.order)
-        for row in rows:
-            self._enter(row, by_job.get(row.id, ()))
-        for row in rows:
-            self._settle(row.id)
+        anew = (msgspec.structs.replace(row, queued=now) for row in jobs)
+        order = [self._enter(row, by_job.get(row.id, ())) for row in sorted(anew, key=_place)]
+        for job in order:
+            self._settle(job)
         self._core.forget_old()
 
     def restore_job(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
         """Take one job, forgotten because it had ended, back into memory; known ones stay."""
         if not self.knows(row.id):
-            self._enter(row, attempts)
+            self._enter(msgspec.structs.replace(row, queued=self._core.now), attempts)
             self._settle(row.id)
 
     def adopt(
@@ -102,6 +101,8 @@ class Scheduler(Shown):
             core.book.put(line)
         rows = sorted(jobs, key=lambda row: row.order)
         for row in rows:
+            # Of one that is here already: its place in the queue is found by its old number.
+            core.queue.remove(row.id)
             core.book.put(msgspec.structs.replace(row, order=self._order, queued=core.now))
             self._order += 1
         for attempt in attempts:
@@ -109,15 +110,16 @@ class Scheduler(Shown):
         for row in rows:
             self._settle(row.id)
 
-    def _enter(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
+    def _enter(self, row: JobRow, attempts: Iterable[AttemptRow]) -> str:
         book = self._core.book
-        book.put(msgspec.structs.replace(row, queued=self._core.now), store=False)
+        book.put(row, store=False)
         for attempt in sorted(attempts, key=lambda attempt: attempt.number):
             book.put(attempt, store=False)
             if attempt.state == "live":
                 self._core.leases.start(attempt.id, self._core.now)
                 self._core.leases.note_request(attempt.worker, attempt.request, [attempt.id])
         self._order = max(self._order, row.order + 1)
+        return row.id
 
     def _settle(self, job: str) -> None:
         """Place a restored job, once everything that it may wait for is there."""
@@ -387,3 +389,7 @@ class Scheduler(Shown):
             AssertionError: One does not hold; the message says which, and for what.
         """
         invariants.check(self._core)
+
+
+def _place(row: JobRow) -> int:
+    return row.order

@@ -88,14 +88,17 @@ class Shown:
         """How many attempts are held by workers."""
         return sum(map(len, self._core.book.held_by.values()))
 
+    def job_ids(self) -> Iterator[str]:
+        """The ids of all jobs that are in memory."""
+        return iter(self._core.book.jobs)
+
     def jobs_of(self, project: str) -> list[JobRow]:
         """The jobs of a project that are in memory."""
-        return [row for row in self._core.book.jobs.values() if row.project == project]
+        return list(self._core.book.jobs.of(project))
 
     def in_order(self, project: str, *, newest_first: bool = False) -> Iterator[JobRow]:
         """As ``jobs_of``, one after the other, for those who want the first few only."""
-        rows = self._core.book.jobs.values()
-        return (row for row in (reversed(rows) if newest_first else rows) if row.project == project)
+        return self._core.book.jobs.of(project, newest_first=newest_first)
 
     def leased_of(self, project: str) -> list[JobRow]:
         """The jobs of a project that workers hold, in the order of the queue."""

@@ -9,7 +9,7 @@ from copernicus.model.jobs import JobSpec
 from copernicus.model.shares import PoolRules, ProjectShare
 from copernicus.scheduling.book import resumable
 from copernicus.scheduling.core import Core
-from copernicus.scheduling.rows import ENDED, AttemptRow, JobRow
+from copernicus.scheduling.rows import ENDED, AttemptRow, JobRow, project_of
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ def cancel(core: Core, job: str, version: int, *, checkpoint: bool, order: int) 
     """Take a job out of the queue; whether it was unknown (then ``order`` is used up)."""
     row = core.book.jobs.get(job)
     if row is None:
-        project = job.rpartition(".")[0]
+        project = project_of(job)
         row = core.put_job(
             JobRow(id=job, project=project, version=version, state="cancelled", order=order)
         )
@@ -117,8 +117,7 @@ def set_on_hold(core: Core, project: str, *, on_hold: bool) -> None:
         core.on_hold.add(project)
         return
     core.on_hold.discard(project)
-    held = [row for row in core.book.jobs.values() if row.on_hold and row.project == project]
-    for row in held:
+    for row in core.book.jobs.on_hold(project):
         core.put_job(msgspec.structs.replace(row, on_hold=False))
     core.queue.arrivals += 1
 

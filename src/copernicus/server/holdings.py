@@ -10,6 +10,8 @@ import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 from copernicus.engine.core import fold
 from copernicus.engine.snapshot import load
 from copernicus.engine.state import ProjectState
@@ -123,7 +125,7 @@ class Holdings:
         with _no_search_for_garbage():
             for record in store.projects():
                 self.projects.put(_read_project(store, record))
-        self._load_rest(store, now)
+            self._load_rest(store, now)
 
     def reload(self, store: Store, projects: Iterable[str], now: float) -> None:
         """Forget what was not committed: of these projects, of the queue and of all accounts."""
@@ -141,9 +143,14 @@ class Holdings:
         lent = self.peers.lent_projects()
         with_work = [*(project.record.id for project in self.projects), *lent]
         checkpoints = [row for project in with_work for row in store.checkpoints(project)]
-        live = store.live_jobs()
-        scheduler.restore(live, store.live_attempts(), checkpoints, now, store.attempt_base)
-        self.verifications = read_verifications(store, live)
+        scheduler.restore(
+            map(self._as_known, store.live_jobs()),
+            store.live_attempts(),
+            checkpoints,
+            now,
+            store.attempt_base,
+        )
+        self.verifications = read_verifications(store, scheduler.job_ids())
         for project in self.projects:
             scheduler.set_on_hold(project.record.id, project.state.paused)
             scheduler.set_retries(project.record.id, project.state.retries)
@@ -169,6 +176,14 @@ class Holdings:
                 scheduler.forget_worker(worker.id, now)
         scheduler.close(self.closed)
         self.scheduler = scheduler
+
+    def _as_known(self, row: JobRow) -> JobRow:
+        """An equal row with what its project has in memory already, which is most of it."""
+        project = self.projects.find(row.project)
+        made = project.state.activations.get(row.activation) if project is not None else None
+        if project is None or made is None or made.job != row.spec:
+            return row
+        return msgspec.structs.replace(row, project=project.record.id, spec=made.job)
 
     def close_queue(self, reason: str) -> None:
         """Give out no work, for this reason; with ``""``, go on."""

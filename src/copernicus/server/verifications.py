@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from copernicus.model.verification import Outcome, Tally, Verification
-from copernicus.scheduling.rows import JobRow, activation_of
+from copernicus.scheduling.rows import activation_of, project_of
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
 
@@ -80,8 +80,8 @@ class Verifications:
         return self.doubts[project]
 
 
-def read_verifications(reads: Reads, live: Iterable[JobRow]) -> Verifications:
-    """All of it, from the store; ``live`` are the jobs that have not ended."""
+def read_verifications(reads: Reads, jobs: Iterable[str]) -> Verifications:
+    """All of it, from the store; ``jobs`` are those that have not ended."""
     found = Verifications()
     for key, value in reads.metas(_RULE).items():
         found.rules[key.removeprefix(_RULE)] = msgspec.json.decode(value, type=KeptRule)
@@ -92,9 +92,8 @@ def read_verifications(reads: Reads, live: Iterable[JobRow]) -> Verifications:
     for key, value in reads.metas(_DOUBTS).items():
         doubts = msgspec.json.decode(value, type=tuple[Doubt, ...])
         found.doubts[key.removeprefix(_DOUBTS)] = doubts
-    for row in live:
-        if is_verifying(row.id):
-            found.open.setdefault(row.project, set()).add(row.id)
+    for job in filter(is_verifying, jobs):
+        found.open.setdefault(project_of(job), set()).add(job)
     return found
 
 

@@ -154,9 +154,15 @@ class Reads:
         query = select(MEMBERS).where(MEMBERS.c.project == project).order_by(MEMBERS.c.user)
         return self._records(MemberRecord, query)
 
-    def live_jobs(self) -> list[JobRow]:
-        """Every job that has not ended or has a live attempt, of projects not deleted."""
-        return self._scheduler_rows(JobRow, JOBS, select(JOBS.c.data).where(_is_live()))
+    def live_jobs(self) -> Iterator[JobRow]:
+        """Every job that has not ended or has a live attempt, of projects not deleted.
+
+        They may be a million: they are read as they are asked for.
+        """
+        query = select(JOBS.c.data).where(_is_live()).execution_options(yield_per=_PAGE)
+        with self._reading() as connection:
+            for data in connection.execute(query).scalars():
+                yield row_from(JobRow, data)
 
     def jobs(
         self,
