@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from copernicus.engine import core, currency, declare, effects, firing, workflow
+from copernicus.engine import core, declare, effects, firing, telling, workflow
 from copernicus.engine.transaction import Step
 from copernicus.model import events as ev
 from copernicus.model.effects import CancelJob
@@ -44,7 +44,7 @@ FAULTS = (
     Fault("a start forgets what is stale", core, "_restore_stale", lambda *_: None),
     Fault("a start forgets what is cancelled", world, "open_effects", _no_cancels),
     Fault("who waits for a place is forgotten", core, "resume_backlog", lambda *_: False, True),
-    Fault("what moves is passed on to nobody", currency, "_pass_on", lambda *_: None),
+    Fault("what moves is passed on to nobody", telling, "_pass_on", lambda *_: None),
     Fault("provisional work goes on", firing, "end_outdated", lambda *_: None),
     Fault("a skip never ends", firing, "_decide_skip", lambda *_: True),
 )

@@ -194,7 +194,7 @@ class World:
         self.queue.clear()
         self.streams.clear()
         self.evaluations.clear()
-        for effect in open_effects(self.state):
+        for effect in list(open_effects(self.state)):
             self.carry_out(effect)
         left = go_on(self.state, self.catalog, self.limit)
         assert self.limit is not None or not left, "a restart decides nothing by itself"
@@ -203,7 +203,7 @@ class World:
     def evict(self, path: str, eid: str = "") -> None:
         """The evaluator of one evaluation dies: it is begun again with what is recorded."""
         del self.evaluations[path, eid]
-        for effect in open_effects(self.state):
+        for effect in list(open_effects(self.state)):
             if isinstance(effect, Evaluate) and (effect.start.path, effect.start.eid) == (
                 path,
                 eid,

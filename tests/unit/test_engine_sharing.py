@@ -12,6 +12,7 @@ from copernicus.model.empty import NOTHING
 from copernicus.model.events import Event
 from copernicus.model.jobs import Command, Done, JobSpec, Line, TaskCall
 from copernicus.model.resources import ProgramNeed, Resources
+from support.server_client import echo_function
 from support.world import World, task_spec
 
 _TASK = task_spec("m.one", "x", resources=Resources(cores=2, memory_mb=64))
@@ -34,6 +35,16 @@ _READ = {
     "folded": lambda w: fold(_read(w.journal)),
     "loaded": lambda w: load(dump(w.state)),
 }
+
+
+@pytest.mark.parametrize("read", _READ)
+def test_commands_share_what_does_not_follow_from_inputs(read):
+    w = World(echo_function())
+    w.add("run", "mine.echo", mapped=["text"], text=["a", "b", "c"])
+    commands = [one.job.command for one in _READ[read](w).activations.values()]
+    assert [one.lines[0].argv[-1] for one in commands] == ["a", "b", "c"]
+    for name in ("outputs", "checkpoint", "done_when", "environment"):
+        assert len({id(getattr(one, name)) for one in commands}) == 1, name
 
 
 @pytest.mark.parametrize("read", _READ)

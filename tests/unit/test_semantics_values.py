@@ -323,7 +323,7 @@ def test_case_8a_submit_and_cancel_open_at_a_crash_the_cancel_has_the_higher_ver
     w.add("a", "m.stops", x=1)
     first = w.running("a")
     w.journal.extend(submit_edits(w.state, [ed.SetInput("a.in.x", 2)], "ann", w.catalog))
-    effects = open_effects(w.state)
+    effects = list(open_effects(w.state))
     of_first = [e for e in effects if getattr(e, "activation", "") == first]
     assert of_first == [CancelJob(first, 2)]
     queued = [e for e in effects if isinstance(e, QueueJob)]

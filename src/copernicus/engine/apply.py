@@ -18,5 +18,5 @@ RULES = (apply_network, apply_runs, apply_evaluations)
 def apply(state: ProjectState, event: ev.Event) -> None:
     """Record ``event`` in ``state``."""
     state.position += 1
-    record(event, state)
+    record.registry[type(event)](event, state)
     note(state, event)

@@ -44,7 +44,7 @@ def _(event: ev.ActivationOpened, state: ProjectState) -> None:
     state.activations[event.id] = activation
     element.open, element.retry, element.replay = event.id, False, False
     state.jobs_open += activation.works
-    state.mark(instance.path, element.eid)
+    state.mark_opened(instance, element)
 
 
 @record.register

@@ -12,9 +12,13 @@ from typing import Any
 
 from copernicus.model.values import digest, is_file
 
+_SINGLE = frozenset({int, float, str, bool, type(None)})
+
 
 def value_digest(value: Any) -> str:
     """The digest of a plain value."""
+    if type(value) in _SINGLE:
+        return digest(value)
     if isinstance(value, list):
         return list_digest(value_digest(element) for element in value)
     if isinstance(value, Mapping) and not is_file(value):

@@ -37,7 +37,7 @@ class Draft(Step):
         draft.tallies, draft.tallied, draft.behind = {}, {}, {}
         draft.dependents, draft.border, draft.deciding = {}, {}, {}
         draft.followers, draft.watchers = {}, {}
-        draft.dirty, draft.candidates, draft.evaluations = {}, {}, {}
+        draft.dirty, draft.opened, draft.candidates, draft.evaluations = {}, {}, {}, {}
         super().__init__(draft, catalog)
         self.real = state
         self._own: set[str] = set()

@@ -52,7 +52,12 @@ def _before(effect: Effect, answered: set[tuple[str, str, str, int]]) -> Effect:
 
 def _effects(state: ProjectState, event: ev.Event) -> Iterator[Effect]:
     match event:
-        case ev.ActivationOpened(id=activation) | ev.JobMade(activation=activation):
+        case ev.ActivationOpened(id=activation):
+            made = state.activations[activation]
+            # A job that is known by now was made by an event after this one.
+            if not made.outcome and made.job is None:
+                yield from _wanted_job(state, made)
+        case ev.JobMade(activation=activation):
             made = state.activations[activation]
             if not made.outcome:
                 yield from _wanted_job(state, made)
@@ -183,19 +188,21 @@ def _retired(state: ProjectState, instance: Instance) -> bool:
     return at.retired
 
 
-def open_effects(state: ProjectState) -> list[Effect]:
-    """Everything that the state wants done, to be carried out after a restart."""
-    effects: list[Effect] = []
+def open_effects(state: ProjectState) -> Iterator[Effect]:
+    """Everything that the state wants done, to be carried out after a restart.
+
+    They may be a million: each is made when it is asked for, of a state that stays as it is.
+    """
     for made in state.activations.values():
         if not made.outcome:
-            effects.extend(_wanted_job(state, made))
+            yield from _wanted_job(state, made)
             if made.replace:
-                effects.append(CancelJob(made.id, CANCELLED, only_idle=True))
-    effects.extend(_cancel(state, activation, v) for activation, v in state.cancelling.items())
+                yield CancelJob(made.id, CANCELLED, only_idle=True)
+    for activation, version in state.cancelling.items():
+        yield _cancel(state, activation, version)
     for path, instance in state.instances.items():
         for eid, element in instance.elements.items():
             if element.evaluation is not None:
-                effects.extend(_wanted_evaluation(state, path, eid))
-    effects.append(HoldQueue(state.paused))
-    effects.append(RetryBy(state.retries))
-    return effects
+                yield from _wanted_evaluation(state, path, eid)
+    yield HoldQueue(state.paused)
+    yield RetryBy(state.retries)

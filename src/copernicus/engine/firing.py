@@ -131,10 +131,7 @@ def open_activation(
     code = _present_code(step, spec)
     anew = element.retry or element.replay
     found = inputs_of(state, instance, spec, element.eid)
-    based_on = {n: r.digest for n, r in found.items() if n not in spec.extends}
-    if element.provisional:
-        based_on[PROVISIONAL] = "1"
-    base = inputs_digest(based_on)
+    base = _base_digest(spec, element, found)
     activation = f"a{state.next_activation}"
     lineage = lineage_at(state, element, base) or activation
     done = state.activations[element.success] if element.success else None
@@ -169,6 +166,18 @@ def open_activation(
         )
         return
     _begin(step, instance, element, code, made)
+
+
+def _base_digest(spec: FunctionSpec, element: Element, found: dict[str, Resolved]) -> str:
+    """The digest of the inputs less the ports that extend: mostly that of all of them."""
+    if not (spec.extends or element.provisional) and all(
+        one.status == "current" for one in found.values()
+    ):
+        return element.digest
+    based_on = {n: r.digest for n, r in found.items() if n not in spec.extends}
+    if element.provisional:
+        based_on[PROVISIONAL] = "1"
+    return inputs_digest(based_on)
 
 
 def reusable(

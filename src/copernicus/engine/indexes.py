@@ -54,6 +54,7 @@ def reindex(state: ProjectState) -> None:
     for index in (state.dependents, state.border, state.followers, state.watchers, state.children):
         index.clear()
     state.deciding.clear()
+    state.opened.clear()
     state.tallies.clear()
     state.tallied.clear()
     someone_waits = bool(state.backlog or state.postponed)

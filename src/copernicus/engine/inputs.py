@@ -92,6 +92,8 @@ def items_of(draft: Draft, present: Source | None, values: list[Any]) -> tuple[I
     for item in old:
         if isinstance(item.source, Literal):
             free.setdefault(value_digest(item.source.value), []).append(item.eid)
+    if not old:
+        return tuple(Item(draft.new_eid(), Literal(value)) for value in values)
     eids: list[str | None] = []
     for value in values:
         same = free.get(value_digest(value))

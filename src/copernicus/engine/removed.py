@@ -15,6 +15,7 @@ def take_out(state: ProjectState, path: str) -> None:
     members = {at: state.instances.pop(at) for at in below(state, path)}
     for at, instance in members.items():
         state.dirty.pop(at, None)
+        state.opened.pop(at, None)
         numbers = [e.evaluation.number for e in instance.elements.values() if e.evaluation]
         if numbers:
             state.fences[at] = max(state.fences.get(at, 0), *numbers)

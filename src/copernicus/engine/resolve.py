@@ -6,10 +6,10 @@ instance takes, ``shape`` the identities of a list's elements.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from copernicus.engine.absence import (
     absence,
@@ -30,8 +30,7 @@ Status = Literal["current", "stale", "waiting", "hole"]
 Take = Literal["current", "latest", "streaming"]
 
 
-@dataclass(slots=True, frozen=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True, gc=False):
     """A value and its standing. ``blocker`` says in words what is waited for."""
 
     status: Status
@@ -178,7 +177,7 @@ def _stepped(found: Resolved, steps: Sequence[str | int]) -> Resolved:
             value = value[step]
         except (KeyError, IndexError, TypeError):
             return Resolved("waiting", blocker=f"a value with the member {step!r}")
-    return dataclasses.replace(found, value=value, digest=value_digest(value))
+    return msgspec.structs.replace(found, value=value, digest=value_digest(value))
 
 
 def _output(
@@ -230,20 +229,20 @@ def _workflow_output(
     if take == "streaming" and not element.current and binding is not None:
         source = binding.declared or binding.effective
         streamed = resolve(state, source, take=take) if source else Resolved("waiting")
-        return dataclasses.replace(streamed, provisional=True)
+        return msgspec.structs.replace(streamed, provisional=True)
     if binding is None or binding.effective is None:
         return Resolved("waiting", blocker=blocker)
     found = resolve(state, binding.effective, take=take)
     tolerated = settled_failures(element)
     if tolerated and found.status in ("current", "stale"):
-        found = dataclasses.replace(found, left_out=(*found.left_out, *tolerated))
+        found = msgspec.structs.replace(found, left_out=(*found.left_out, *tolerated))
     if take == "latest" or (element.current and not unset):
         return found
     if found.status == "hole":
         return Resolved("waiting", blocker=blocker)
     if found.status != "current":
         return found
-    return dataclasses.replace(found, status="stale", blocker=blocker)
+    return msgspec.structs.replace(found, status="stale", blocker=blocker)
 
 
 def _mapped_output(state: ProjectState, upstream: Instance, port: str, *, take: Take) -> Resolved:
@@ -335,7 +334,7 @@ def _decided(state: ProjectState, source: Collect) -> Resolved:
         if item.eid not in chosen
     )
     found = _parts(state, [item for item, _ in kept], [name for _, name in kept], take="current")
-    return dataclasses.replace(found, left_out=(*found.left_out, *rest))
+    return msgspec.structs.replace(found, left_out=(*found.left_out, *rest))
 
 
 def _why_left_out(state: ProjectState, decision: Decision, item: Item) -> str:

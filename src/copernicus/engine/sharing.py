@@ -15,10 +15,6 @@ from copernicus.engine.state import ProjectState
 from copernicus.model.empty import NOTHING
 from copernicus.model.jobs import Command, JobSpec, TaskCall
 
-_OF_JOB: Final = (
-    *("function", "function_version", "program", "resources", "permanent", "transient"),
-    *("backoff_s", "backoff_max_s"),
-)
 _OF_COMMAND: Final = (
     *("lines", "outputs", "files", "checkpoint", "progress", "series", "done_when"),
     *("environment", "resources", "from_inputs"),
@@ -42,32 +38,28 @@ def share_empty(one: msgspec.Struct) -> None:
 def alike(spec: JobSpec, like: JobSpec | None, inputs: dict[str, Any], digest: str) -> JobSpec:
     """An equal job, made as far as can be of the parts of ``like`` and of its activation."""
     task, command = spec.task, spec.command
-    kept: dict[str, Any] = {} if like is None else _common(spec, like, _OF_JOB)
-    if task is not None:
-        entry = task.entry
-        if like is not None and like.task is not None and like.task.entry == entry:
-            entry = like.task.entry
-        if task.inputs is not inputs and task.inputs == inputs:
-            kept["task"] = TaskCall(entry, inputs)
-    if command is not None and like is not None and like.command is not None:
-        kept["command"] = _command_alike(command, like.command)
-    if spec.inputs_digest is not digest and spec.inputs_digest == digest:
-        kept["inputs_digest"] = digest
-    return msgspec.structs.replace(spec, **kept) if kept else spec
+    if like is not None and spec.function is like.function and command is None:
+        # It was made here, of the parts of its function.
+        return spec
+    like = like or spec
+    if task is not None and like.task is not None:
+        task = TaskCall(like.task.entry, inputs)
+    if command is not None and like.command is not None:
+        command = _command_alike(command, like.command)
+    found = msgspec.structs.replace(
+        like,
+        inputs_digest=digest,
+        checkpoint_key=spec.checkpoint_key,
+        label=spec.label,
+        task=task,
+        command=command,
+    )
+    return found if found == spec else spec
 
 
 def _command_alike(command: Command, like: Command) -> Command:
     if command == like:
         return like
-    kept = _common(command, like, _OF_COMMAND)
+    pairs = ((name, getattr(command, name), getattr(like, name)) for name in _OF_COMMAND)
+    kept = {name: known for name, held, known in pairs if held is not known and held == known}
     return msgspec.structs.replace(command, **kept) if kept else command
-
-
-def _common(one: msgspec.Struct, like: msgspec.Struct, names: tuple[str, ...]) -> dict[str, Any]:
-    """The fields in which ``like`` holds another object that is equal."""
-    found = {}
-    for name in names:
-        held, known = getattr(one, name), getattr(like, name)
-        if held is not known and held == known:
-            found[name] = known
-    return found

@@ -29,7 +29,7 @@ _DIGEST_BYTES = 32
 def dump(state: ProjectState) -> bytes:
     """The state as bytes. What waits to be looked at is left out: it is looked at after loading."""
     whole = copy.copy(state)
-    whole.items, whole.dirty, whole.evaluations = {}, {}, {}
+    whole.items, whole.dirty, whole.opened, whole.evaluations = {}, {}, {}, {}
     whole.tallies, whole.tallied, whole.behind = {}, {}, {}
     whole.splits, whole.jobs_like = {}, {}
     whole.candidates, whole.backlog, whole.postponed = {}, [], []

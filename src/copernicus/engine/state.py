@@ -42,7 +42,8 @@ class ProjectState:
     out: what they may still say is not said by those that come after them. ``touched`` says of
     every path that an edit changed when that was (10.1). ``reusing`` is true after a revision that
     takes others back, until the next one. ``backlog`` has what waits for a place in the queue,
-    ``postponed`` what needs none and waits for the next step. ``jobs_like`` has the newest job of
+    ``postponed`` what needs none and waits for the next step. ``opened`` has elements that have
+    begun to work on the inputs that they were seen to have. ``jobs_like`` has the newest job of
     each function: the next ones are mostly like it.
     """
 
@@ -85,6 +86,7 @@ class ProjectState:
     children: dict[str, set[str]] = field(default_factory=dict)
     deciding: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     dirty: dict[str, set[str] | None] = field(default_factory=dict)
+    opened: dict[str, set[str]] = field(default_factory=dict)
     candidates: dict[str, set[str]] = field(default_factory=dict)
     evaluations: dict[ElementKey, set[str]] = field(default_factory=dict)
     items: dict[int, ItemIndex] = field(default_factory=dict)
@@ -185,6 +187,16 @@ class ProjectState:
         known = self.dirty.setdefault(path, set())
         if known is not None:
             known.add(eid)
+
+    def mark_opened(self, instance: Instance, element: Element) -> None:
+        """Note that an element is at work now: nothing else of it is to be looked at again."""
+        made = self.activations[element.open or ""]
+        as_seen = element.wanted and element.ready and made.digest == element.digest
+        plain = made.works and not (made.provisional or element.provisional or element.partial)
+        if as_seen and plain and element.skip is None and not element.hole:
+            self.opened.setdefault(instance.path, set()).add(element.eid)
+        else:
+            self.mark(instance.path, element.eid)
 
     def consider(self, path: str, eids: Iterable[str]) -> None:
         """Note that something may have to be decided about these elements."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copernicus.engine.answers import answer, present_digests
-from copernicus.engine.currency import touch
 from copernicus.engine.decisions import decide_list
 from copernicus.engine.declare import (
     declare,
@@ -15,6 +14,7 @@ from copernicus.engine.firing import fail, next_evaluation, open_activation
 from copernicus.engine.instances import Answered, Branch, Element, Evaluation, Instance
 from copernicus.engine.resolve import resolve
 from copernicus.engine.tallies import concerns
+from copernicus.engine.telling import touch
 from copernicus.engine.transaction import Step, frozen_before
 from copernicus.errors import CopernicusError
 from copernicus.model import events as ev

@@ -81,6 +81,8 @@ class Core:
 
     def advance(self, now: float) -> None:
         """Let time pass: leases and back-offs that are over by now."""
+        if now == self.now:
+            return
         self.now = max(self.now, now)
         for attempt in self.leases.expired(self.now):
             row = self.book.attempt(attempt)

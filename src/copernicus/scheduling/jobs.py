@@ -7,6 +7,7 @@ the queue and the spec: as long as nothing happens to a job, no more is kept of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import msgspec
 
@@ -55,6 +56,12 @@ class Jobs(Mapping[str, JobRow]):
             else:
                 self._like = like
         self._rows[row.id] = kept
+
+    def sort(self) -> None:
+        """Put the jobs into the order of their places in the queue."""
+        places = [row.order for row in self._rows.values()]
+        if any(after < before for before, after in pairwise(places)):
+            self._rows = dict(sorted(self._rows.items(), key=lambda pair: pair[1].order))
 
     def drop(self, job: str) -> None:
         """Hold it no more."""

@@ -72,16 +72,17 @@ class Scheduler(Shown):
         by_job: dict[str, list[AttemptRow]] = {}
         for attempt in attempts:
             by_job.setdefault(attempt.job, []).append(attempt)
-        anew = (msgspec.structs.replace(row, queued=now) for row in jobs)
-        order = [self._enter(row, by_job.get(row.id, ())) for row in sorted(anew, key=_place)]
-        for job in order:
+        for row in jobs:
+            self._enter(row, by_job.get(row.id, ()))
+        self._core.book.jobs.sort()
+        for job in tuple(self._core.book.jobs):
             self._settle(job)
         self._core.forget_old()
 
     def restore_job(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
         """Take one job, forgotten because it had ended, back into memory; known ones stay."""
         if not self.knows(row.id):
-            self._enter(msgspec.structs.replace(row, queued=self._core.now), attempts)
+            self._enter(row, attempts)
             self._settle(row.id)
 
     def adopt(
@@ -110,16 +111,15 @@ class Scheduler(Shown):
         for row in rows:
             self._settle(row.id)
 
-    def _enter(self, row: JobRow, attempts: Iterable[AttemptRow]) -> str:
+    def _enter(self, row: JobRow, attempts: Iterable[AttemptRow]) -> None:
         book = self._core.book
-        book.put(row, store=False)
+        book.put(msgspec.structs.replace(row, queued=self._core.now), store=False)
         for attempt in sorted(attempts, key=lambda attempt: attempt.number):
             book.put(attempt, store=False)
             if attempt.state == "live":
                 self._core.leases.start(attempt.id, self._core.now)
                 self._core.leases.note_request(attempt.worker, attempt.request, [attempt.id])
         self._order = max(self._order, row.order + 1)
-        return row.id
 
     def _settle(self, job: str) -> None:
         """Place a restored job, once everything that it may wait for is there."""
@@ -389,7 +389,3 @@ class Scheduler(Shown):
             AssertionError: One does not hold; the message says which, and for what.
         """
         invariants.check(self._core)
-
-
-def _place(row: JobRow) -> int:
-    return row.order

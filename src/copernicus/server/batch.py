@@ -7,7 +7,7 @@ this fires, and the jobs that are queued for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -286,12 +286,15 @@ class Batch:
     def open_work(self) -> None:
         """After a start: carry out again whatever is open; all of it is idempotent."""
         for project in self.holdings.projects:
-            effects = open_effects(project.state)
-            for effect in effects:
-                if isinstance(effect, QueueJob):
-                    self.job_row(job_id(project.record.id, effect.activation))
-            self._carry_out(project, effects)
+            self._carry_out(project, self._with_rows(project.record.id))
             self.unfinished.add(project.record.id)
+
+    def _with_rows(self, project_id: str) -> Iterator[Effect]:
+        """What is open in a project; rows of its jobs are in memory, also of those that ended."""
+        for effect in open_effects(self.holdings.projects.get(project_id).state):
+            if isinstance(effect, QueueJob):
+                self.job_row(job_id(project_id, effect.activation))
+            yield effect
 
     def start_of(self, project_id: str, path: str, eid: str, number: int) -> Start | None:
         """How to begin an evaluation again, with its recorded answers; ``None`` if unwanted."""
@@ -352,7 +355,7 @@ class Batch:
             self.unfinished.add(record.id)
         self._carry_out(project, effects_of(project.state, events))
 
-    def _carry_out(self, project: Project, effects: Sequence[Effect]) -> None:
+    def _carry_out(self, project: Project, effects: Iterable[Effect]) -> None:
         project_id, scheduler = project.record.id, self.holdings.scheduler
         for effect in effects:
             match effect:
