@@ -183,13 +183,13 @@ def _(event: ev.PinRemoved, state: ProjectState) -> None:
 
 
 def _note_items(state: ProjectState, source: Source) -> None:
-    for item in source.items if isinstance(source, Collect) else ():
-        _note_eid(state, item.eid)
+    if isinstance(source, Collect):
+        _note_eids(state, [item.eid for item in source.items])
 
 
-def _note_eid(state: ProjectState, eid: str) -> None:
-    if eid[:1] == "e" and eid[1:].isdigit():
-        state.next_element = max(state.next_element, int(eid[1:]) + 1)
+def _note_eids(state: ProjectState, eids: list[str]) -> None:
+    numbers = [int(eid[1:]) for eid in eids if eid[:1] == "e" and eid[1:].isdigit()]
+    state.next_element = max(state.next_element, max(numbers, default=0) + 1)
 
 
 @record.register
@@ -197,7 +197,7 @@ def _(event: ev.ItemAppended, state: ProjectState) -> None:
     instance = state.instances[event.path]
     source = collected(instance.inputs.get(event.port)) or Collect(())
     instance.inputs[event.port] = state.appended(source, event.item)
-    _note_eid(state, event.item.eid)
+    _note_eids(state, [event.item.eid])
     index_source(state, event.path, event.item.source)
     # A list that only grows leaves the elements that are there as they are.
     state.mark(event.path, event.item.eid if instance.mapped == (event.port,) else None)

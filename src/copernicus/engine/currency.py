@@ -44,7 +44,11 @@ def _refresh_opened(state: ProjectState, instance: Instance, eids: set[str]) -> 
     spec = state.spec(instance)
     whole_before = instance.not_current == 0
     known = [instance.elements[eid] for eid in eids if eid in instance.elements]
-    changed = [one.eid for one in known if _settle(state, instance, spec, one)]
+    changed = [
+        one.eid
+        for one in known
+        if _settle(state, instance, spec, one, was_whole=one.current or one.hole)
+    ]
     if changed:
         notify(state, instance, changed, whole_before or instance.not_current == 0)
 
@@ -229,11 +233,9 @@ def _settle(
     spec: FunctionSpec,
     element: Element,
     *,
-    was_whole: bool | None = None,
+    was_whole: bool,
 ) -> bool:
-    """Whether an element with these inputs is current; whether others see it otherwise now."""
-    if was_whole is None:
-        was_whole = element.current or element.hole
+    """Find out whether an element with these inputs is current; whether others see a change."""
     element.current = element.wanted and element.ready and _is_current(state, spec, element)
     if element.wanted:
         instance.not_current += int(was_whole) - int(element.current or element.hole)

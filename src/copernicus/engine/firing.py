@@ -47,8 +47,9 @@ def _in_order(instance: Instance, eids: set[str]) -> list[str]:
     """As in the list, then what is not in it any more."""
     if len(eids) == 1:
         return list(eids)
-    placed = {eid: place for eid in eids if (place := instance.place(eid)) is not None}
-    return sorted(placed, key=placed.__getitem__) + sorted(eids.difference(placed))
+    places = instance.all_places()
+    inside = sorted(filter(places.__contains__, eids), key=places.__getitem__)
+    return inside if len(inside) == len(eids) else inside + sorted(eids.difference(inside))
 
 
 def _decide_element(step: Step, instance: Instance, element: Element) -> None:
@@ -131,13 +132,14 @@ def open_activation(
     code = _present_code(step, spec)
     anew = element.retry or element.replay
     found = inputs_of(state, instance, spec, element.eid)
-    base = _base_digest(spec, element, found)
+    extends = spec.extends
+    base = _base_digest(extends, element, found)
     activation = f"a{state.next_activation}"
     lineage = lineage_at(state, element, base) or activation
     done = state.activations[element.success] if element.success else None
     if element.retry and done is not None and done.digest == element.digest:
         lineage = activation
-    elif parent is None and spec.extends and done is not None and done.base_digest == base:
+    elif parent is None and extends and done is not None and done.base_digest == base:
         parent = done.id
     step.emit(
         ev.ActivationOpened(
@@ -168,13 +170,13 @@ def open_activation(
     _begin(step, instance, element, code, made)
 
 
-def _base_digest(spec: FunctionSpec, element: Element, found: dict[str, Resolved]) -> str:
+def _base_digest(extends: frozenset[str], element: Element, found: dict[str, Resolved]) -> str:
     """The digest of the inputs less the ports that extend: mostly that of all of them."""
-    if not (spec.extends or element.provisional) and all(
+    if not (extends or element.provisional) and all(
         one.status == "current" for one in found.values()
     ):
         return element.digest
-    based_on = {n: r.digest for n, r in found.items() if n not in spec.extends}
+    based_on = {n: r.digest for n, r in found.items() if n not in extends}
     if element.provisional:
         based_on[PROVISIONAL] = "1"
     return inputs_digest(based_on)

@@ -243,9 +243,14 @@ class Instance:
         eids = self.eids or ()
         if eids and eids[-1] == eid:
             return len(eids) - 1
+        return self.all_places().get(eid)
+
+    def all_places(self) -> dict[str, int]:
+        """The positions of all elements in the list."""
+        eids = self.eids or ()
         if self.places[0] is not eids:
             self.places = eids, {one: index for index, one in enumerate(eids)}
-        return self.places[1].get(eid)
+        return self.places[1]
 
     def element(self, eid: str) -> Element:
         """The element of this identity, made if it is not there yet."""

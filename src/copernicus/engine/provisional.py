@@ -59,7 +59,10 @@ def end_outdated(step: Step, element: Element) -> None:
 
 def streamed_ports(state: ProjectState, instance: Instance) -> tuple[str, ...]:
     """The outputs of an instance that somebody takes while its jobs run."""
-    return tuple(sorted(set(_takers(state, instance.path))))
+    path = instance.path
+    if not (path in state.dependents or path in state.watchers or path in state.followers):
+        return ()
+    return tuple(sorted(set(_takers(state, path))))
 
 
 def _takers(state: ProjectState, path: str) -> Iterator[str]:

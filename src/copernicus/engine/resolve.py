@@ -54,7 +54,8 @@ def resolve_input(
 
     ``take``: how what is behind a border takes it, where the port itself takes the current.
     """
-    take = taken_by(port) if taken_by(port) != "current" else take
+    moves = taken_by(port)
+    take = moves if moves != "current" else take
     source = instance.inputs.get(port.name)
     if source is None:
         if port.required:
@@ -127,6 +128,8 @@ def resolve_element(
             inside = state.indexed(source).sources.get(eid)
             if inside is None:
                 return Resolved("waiting", blocker="an element that is gone")
+            if isinstance(inside, Plain):
+                return Resolved("current", inside.value, value_digest(inside.value))
             return resolve(state, inside, take=take)
         case OutRef(path=path, port=port, element=None, steps=()) if (
             path in state.instances and state.instances[path].mapped
