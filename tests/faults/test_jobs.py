@@ -217,7 +217,7 @@ def test_fault_23_a_worker_on_which_everything_fails_is_set_aside_and_shown(
     assert shown["until"] > time.time()
     assert env.stop_server() == 0
     env.start_server()
-    assert state_of(env, hole) == "quarantined", "a restart ends it not"
+    wait_until(lambda: state_of(env, hole) == "quarantined", "it is heard: a restart ends it not")
     good_one.process.send_signal(signal.SIGCONT)
     wait_until(lambda: done(project, 16), "no job is burnt", 60)
 
