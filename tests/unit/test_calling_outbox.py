@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ class Line:
         self.under_way = asyncio.Event()
         self.broken = False
 
-    async def ask(self, path, body, answer):
+    async def ask(self, path: str, body: Any, reply: type[Any]) -> Any:
         results = (body,) if isinstance(body, ResultRequest) else body.results
         self.sent.append([one.attempt for one in results])
         self.under_way.set()
@@ -42,7 +43,7 @@ class Line:
         if self.broken:
             raise ServerUnreachable("the line is broken")
         if path == "/v1/work/result":
-            assert answer is ResultReply
+            assert reply is ResultReply
             return self._said(results[0].attempt)
         if not self.several:
             raise NotFound("no such path")
@@ -69,7 +70,7 @@ async def started(outbox: Outbox, *attempts: str) -> list[asyncio.Task[ResultRep
 
 
 async def first_under_way(line: Line) -> tuple[Outbox, list[asyncio.Task[ResultReply]]]:
-    outbox = Outbox(line)  # type: ignore[arg-type]
+    outbox = Outbox(line)
     tasks = await started(outbox, "first")
     await line.under_way.wait()
     return outbox, tasks

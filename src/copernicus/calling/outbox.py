@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
-from copernicus.calling.link import Link
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -29,12 +29,20 @@ from copernicus.protocol import (
 LINGER_S = 0.03
 _MOST = 256
 _MOST_BYTES = 2 << 20
+T = TypeVar("T")
+
+
+class Line(Protocol):
+    """What results go out by, such as a ``Link``."""
+
+    async def ask(self, path: str, body: Any, reply: type[T]) -> T:
+        """Send a message to the server: its answer."""
 
 
 class Outbox:
     """Sends results, each answered by itself."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Line) -> None:
         self._link = link
         self._waiting: deque[tuple[ResultRequest, asyncio.Future[ResultReply]]] = deque()
         self._sender: asyncio.Task[None] | None = None

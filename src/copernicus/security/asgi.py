@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import uvicorn
-from uvicorn._types import ASGIApplication
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 PEER_CERTIFICATE = "peer_cert"
@@ -53,6 +52,8 @@ class Connect:
 
 
 OnConnect = Callable[[Connect], None]
+Application = Callable[..., Awaitable[None]]
+"""An ASGI application. Every library has types of its own for what it is called with."""
 
 
 class PeerCertificateProtocol(HttpToolsProtocol):
@@ -164,7 +165,7 @@ class PeerCertificateProtocol(HttpToolsProtocol):
 
 
 def server_config(
-    app: ASGIApplication,
+    app: Application,
     context: ssl.SSLContext,
     *,
     host: str,

@@ -77,7 +77,7 @@ def make_ports(site: Site, tunnels: Tunnels, contexts: list[ssl.SSLContext]) -> 
         apps, contexts, (tunnels.at_machine_port, tunnels.at_user_port), strict=True
     ):
         host = site.settings.host
-        config = server_config(app, context, host=host, port=0, on_connect=on_connect)  # type: ignore[arg-type]
+        config = server_config(app, context, host=host, port=0, on_connect=on_connect)
         config.timeout_graceful_shutdown = _GRACE_S
         ports.append(Port(config))
     ports[0].config.timeout_keep_alive = _IDLE_MACHINE_S
