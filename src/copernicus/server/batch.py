@@ -330,7 +330,9 @@ class Batch:
                     self.report(note.project, note.report)
                     if isinstance(note.report, JobEnded):
                         self.ended.append((note.project, note.job))
-        self._rows.extend(scheduler.take_records())
+        records = scheduler.take_records()
+        self.holdings.peers.note(records)
+        self._rows.extend(records)
         if rates := scheduler.take_rates():
             self.write(lambda tx: keep_rates(tx, rates))
         if aside := scheduler.take_quarantine():

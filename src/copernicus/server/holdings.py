@@ -150,6 +150,7 @@ class Holdings:
             now,
             store.attempt_base,
         )
+        self.peers.note(filter(None, map(scheduler.job_row, self.peers.lent)))
         self.verifications = read_verifications(store, scheduler.job_ids())
         for project in self.projects:
             scheduler.set_on_hold(project.record.id, project.state.paused)

@@ -18,6 +18,7 @@ from copernicus.protocol.peers import PeerState
 from copernicus.protocol.servers import ServerCounts
 from copernicus.scheduling.caching import CachedFile
 from copernicus.scheduling.lending import Lender, Lent, refused_to
+from copernicus.scheduling.rows import JobRow, Row
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
 
@@ -122,6 +123,8 @@ class Peers:
     cached: dict[str, CachedFile] = field(default_factory=dict)
     _passed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
+    _cores: Counter[str] = field(default_factory=Counter)
+    _unbegun: dict[str, int] = field(default_factory=dict)
 
     def load(self, reads: Reads) -> None:
         """Read all of it from the store."""
@@ -133,7 +136,8 @@ class Peers:
             key.removeprefix(_CACHED): msgspec.json.decode(value, type=CachedFile)
             for key, value in reads.metas(_CACHED).items()
         }
-        self.lent, self._passed, self._counts = {}, {}, Counter()
+        self.lent, self._passed, self._unbegun = {}, {}, {}
+        self._counts, self._cores = Counter(), Counter()
         for lent in read_lent(reads).values():
             self.hold(lent)
         self.used = {}
@@ -161,6 +165,7 @@ class Peers:
         if lent.job not in self.lent:
             self._passed[lent.lent_project] = lent.via
             self._counts[lent.lent_project] += 1
+            self._cores[lent.peer] += lent.cores
         self.lent[lent.job] = lent
 
     def let_go(self, job: str) -> bool:
@@ -168,10 +173,25 @@ class Peers:
         lent = self.lent.pop(job, None)
         if lent is None:
             return False
+        self._unbegun.pop(job, None)
+        self._cores[lent.peer] -= lent.cores
         self._counts[lent.lent_project] -= 1
         if not self._counts[lent.lent_project]:
             del self._counts[lent.lent_project], self._passed[lent.lent_project]
         return True
+
+    def note(self, rows: Iterable[Row]) -> None:
+        """Rows of the queue are these now: those of peers' jobs tell which of them wait."""
+        for row in rows if self.lent else ():
+            if isinstance(row, JobRow) and (lent := self.lent.get(row.id)) is not None:
+                if row.state == "queued" and not lent.ahead:
+                    self._unbegun[row.id] = lent.cores
+                else:
+                    self._unbegun.pop(row.id, None)
+
+    def cores_unbegun(self) -> int:
+        """Cores of what peers gave for workers that wait, and none of them has begun."""
+        return sum(self._unbegun.values())
 
     def lent_projects(self) -> Mapping[str, tuple[str, ...]]:
         """The projects under which peers' jobs are here, with the servers that these passed."""
@@ -209,7 +229,7 @@ class Peers:
     def _room_for(self, peer: PeerRecord) -> int | None:
         if not peer.cores:
             return None
-        return max(0, peer.cores - sum(lent.cores for lent in self.lent_by(peer.id)))
+        return max(0, peer.cores - self._cores[peer.id])
 
     def may_have(self, peer: PeerRecord, held: int) -> str | int | None:
         """How many more cores a peer that works here may get (``None``: any), or why none."""

@@ -56,8 +56,10 @@ def _choose(batch: Batch, project: Project, job: str) -> None:
     """Start the second run of a result if it is one of those that are verified."""
     verifications, project_id = batch.holdings.verifications, project.record.id
     kept = verifications.rules.get(project_id)
+    if kept is None or not kept.rule.fraction:
+        return
     found = project.state.activations.get(activation_of(job))
-    if kept is None or not kept.rule.fraction or found is None or found.job is None:
+    if found is None or found.job is None:
         return
     made = Made(job, found.job.function, places_of(found), _is_repeatable(project, found))
     still_open = _open(batch, project_id)

@@ -228,7 +228,11 @@ class SimServer:
 
     def check(self) -> None:
         """What must hold between any two batches."""
-        self.holdings.scheduler.check()
+        scheduler, peers = self.holdings.scheduler, self.holdings.peers
+        scheduler.check()
+        rows = [(one, scheduler.job_row(one.job)) for one in peers.lent.values() if not one.ahead]
+        waiting = [one.cores for one, row in rows if row is not None and row.state == "queued"]
+        assert peers.cores_unbegun() == sum(waiting)
 
     def is_at_rest(self) -> bool:
         """Whether nothing that anybody wants is left to do."""

@@ -145,11 +145,8 @@ class Relay:
 
         What was given ahead takes none: it follows what was given for a free core.
         """
-        scheduler = self._site.runtime.holdings.scheduler
-        lent = [one for one in self._peers.lent.values() if not one.ahead]
-        rows = [(one.cores, scheduler.job_row(one.job)) for one in lent]
-        queued = sum(cores for cores, row in rows if row is not None and row.state == "queued")
-        return queued + sum(given.cores for given in self._taking.values() if not given.ahead)
+        taking = sum(given.cores for given in self._taking.values() if not given.ahead)
+        return self._peers.cores_unbegun() + taking
 
     def _is_waited_for(self, given: Assignment) -> bool:
         """Whether those who wait and may have it hold all that was taken in for them.
