@@ -2,6 +2,7 @@
 
 ``munged``, ``slurmctld`` and ``slurmd`` run in the foreground, as children of this process, so that
 nothing of them is left at the end. Slurm believes that the machine has ``cpus`` cores.
+The nodes of it are as many ``slurmd`` on the one machine, each with a name and a port of its own.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ _CONF = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ctld}
-SlurmdPort={slurmd}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 AuthType=auth/munge
 AuthInfo=socket={base}/munge/sock
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={base}/state
-SlurmdSpoolDir={base}/spool
+SlurmdSpoolDir={base}/spool-%n
+TmpFS={base}/tmp-%n
 SlurmctldPidFile={base}/slurmctld.pid
-SlurmdPidFile={base}/slurmd.pid
+SlurmdPidFile={base}/slurmd-%n.pid
 SlurmctldLogFile={base}/log/slurmctld.log
-SlurmdLogFile={base}/log/slurmd.log
+SlurmdLogFile={base}/log/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -58,9 +59,11 @@ MinJobAge=2
 InactiveLimit=0
 SlurmdTimeout=60
 SlurmctldTimeout=60
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=1024 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+{nodes}
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} {rest}"
+_REST = "RealMemory=1024 State=UNKNOWN"
 
 
 def is_there() -> bool:
@@ -69,34 +72,38 @@ def is_there() -> bool:
 
 
 class Slurm:
-    """One controller and one node; ``variables`` let the commands of Slurm find it."""
+    """One controller and its nodes; ``variables`` let the commands of Slurm find it."""
 
-    def __init__(self, cpus: int = 4, kill_wait_s: int = 20) -> None:
+    def __init__(self, cpus: int = 4, nodes: int = 1, kill_wait_s: int = 20) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cpc-slurm-"))
         self.folder.chmod(0o755)
         self._daemons: list[subprocess.Popen[bytes]] = []
-        for name in ("state", "spool", "log", "munge"):
+        for name in ("state", "log", "munge"):
             (self.folder / name).mkdir()
         (self.folder / "munge").chmod(0o711)
         key = self.folder / "munge" / "key"
         key.touch(0o400)
         key.write_bytes(os.urandom(1024))
-        ctld, slurmd = _free_ports(2)
+        ctld, *ports = _free_ports(1 + nodes)
         host = socket.gethostname().partition(".")[0]
+        self.nodes = [host] if nodes == 1 else [f"node{i}" for i in range(1, nodes + 1)]
+        told = [
+            _NODE.format(name=name, host=host, port=port, cpus=cpus, rest=_REST)
+            for name, port in zip(self.nodes, ports, strict=True)
+        ]
         conf = self.folder / "slurm.conf"
         conf.write_text(
             _CONF.format(
                 base=self.folder,
                 host=host,
                 ctld=ctld,
-                slurmd=slurmd,
-                cpus=cpus,
+                nodes="\n".join(told),
                 kill_wait=kill_wait_s,
             )
         )
         self.variables = {"SLURM_CONF": str(conf), "PATH": _PATH}
         try:
-            self._start(host, conf)
+            self._start(conf)
         except BaseException:
             self.stop()
             raise
@@ -121,7 +128,8 @@ class Slurm:
 
     def stop(self) -> None:
         """End its jobs and its daemons, and remove it."""
-        if len(self._daemons) == 3 and all(each.poll() is None for each in self._daemons):
+        started = len(self._daemons) == 2 + len(self.nodes)
+        if started and all(each.poll() is None for each in self._daemons):
             self.run("scancel", "--user=root", "--signal=KILL", "--full", check=False)
             self.run("scancel", "--user=root", check=False)
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
@@ -139,7 +147,7 @@ class Slurm:
                     process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, host: str, conf: Path) -> None:
+    def _start(self, conf: Path) -> None:
         munge = self.folder / "munge"
         self._launch(
             "munged",
@@ -151,15 +159,19 @@ class Slurm:
         _wait((munge / "sock").exists, "munged answers", _START_S)
         self._launch("slurmctld", "-D", "-f", conf)
         _wait(lambda: "UP" in self.run("scontrol", "ping", check=False), "slurmctld", _START_S)
-        self._launch("slurmd", "-D", "-f", conf, "-N", host)
+        for name in self.nodes:
+            for each in ("spool", "tmp"):
+                (self.folder / f"{each}-{name}").mkdir()
+            self._launch("slurmd", "-D", "-f", conf, "-N", name)
+        idle = f"idle {len(self.nodes)}"
         _wait(
-            lambda: self.run("sinfo", "-h", "-o", "%t", check=False).strip() == "idle",
+            lambda: self.run("sinfo", "-h", "-o", "%t %D", check=False).strip() == idle,
             f"slurmd registers: {self.folder / 'log'}",
             _START_S,
         )
 
     def _launch(self, *argv: object) -> None:
-        with (self.folder / "log" / f"{argv[0]}.out").open("wb") as log:
+        with (self.folder / "log" / f"{argv[0]}.out").open("ab") as log:
             self._daemons.append(
                 subprocess.Popen(
                     list(map(str, argv)),
@@ -173,9 +185,9 @@ class Slurm:
 
 
 @contextlib.contextmanager
-def slurm(cpus: int = 4) -> Iterator[Slurm]:
+def slurm(cpus: int = 4, nodes: int = 1) -> Iterator[Slurm]:
     """A Slurm that is gone afterwards."""
-    made = Slurm(cpus)
+    made = Slurm(cpus, nodes)
     try:
         yield made
     finally:

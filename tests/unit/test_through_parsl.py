@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from copernicus.errors import BadSettings
 from copernicus.executors.through_parsl.executor import Gate
-from copernicus.executors.through_parsl.gate import what_is_offered
+from copernicus.executors.through_parsl.nodes import spread, what_is_offered
 
 pytestmark = pytest.mark.parsl
 
@@ -30,7 +31,53 @@ def config(**changes: object) -> object:
 
 
 def test_slots_are_blocks_times_nodes_times_workers() -> None:
-    assert what_is_offered(config()) == {"cores": 4, "slots": 30, "label": "nodes"}
+    assert what_is_offered(config()) == {
+        "cores": 4,
+        "slots": 30,
+        "label": "nodes",
+        "node_cores": 0,
+    }
+
+
+def spreading(at_once: int, **nodes: int) -> Any:
+    parsl = importlib.import_module("parsl")
+    launcher = importlib.import_module("parsl.launchers").SimpleLauncher()
+    provider = importlib.import_module("parsl.providers").SlurmProvider(
+        nodes_per_block=5, max_blocks=3, launcher=launcher, **nodes
+    )
+    executor = importlib.import_module("parsl.executors").MPIExecutor(
+        label="mpi", address="127.0.0.1", max_workers_per_block=at_once, provider=provider
+    )
+    return parsl.Config(executors=[executor])
+
+
+def test_slots_of_an_mpi_executor_have_an_equal_share_of_the_nodes_of_a_block() -> None:
+    told = {"cores": 32, "slots": 6, "label": "mpi", "node_cores": 16}
+    assert what_is_offered(spreading(2, cores_per_node=16)) == told
+    assert what_is_offered(spreading(1, cores_per_node=16))["cores"] == 80
+    assert what_is_offered(spreading(5, cores_per_node=1))["slots"] == 15
+
+
+def test_an_mpi_executor_has_to_say_how_its_nodes_can_be_shared() -> None:
+    with pytest.raises(ValueError, match=r"SlurmProvider .* must say .* cores_per_node"):
+        what_is_offered(spreading(2))
+    with pytest.raises(ValueError, match="max_workers_per_block=6 is more than nodes_per_block=5"):
+        what_is_offered(spreading(6, cores_per_node=16))
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "nodes", "on_each"),
+    [(32, 32, 2, 16), (33, 33, 3, 11), (1, 1, 1, 1), (0, 1, 1, 1), (32, 8, 2, 4), (48, 5, 3, 2)],
+)
+def test_a_program_runs_on_as_few_nodes_as_have_its_cores(
+    cores: int, ranks: int, nodes: int, on_each: int
+) -> None:
+    told = spread(cores, ranks, 16)
+    assert told == {"num_nodes": nodes, "num_ranks": ranks, "ranks_per_node": on_each}
+
+
+def test_executors_without_nodes_are_told_of_none() -> None:
+    assert spread(32, 32, 0) == {}
 
 
 def test_an_executor_that_does_not_say_offers_nothing_by_itself() -> None:

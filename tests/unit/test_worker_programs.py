@@ -160,3 +160,12 @@ def test_words_for_ends_and_logs():
     assert find_fatal({"(?i)fatal": "it broke", "x": "no"}, "a\nFATAL\n") == "it broke"
     assert find_fatal({"bad .*": ""}, "bad luck") == "bad luck"
     assert find_fatal({"x": "no"}, "fine") is None
+
+
+def test_the_launcher_that_parsl_gives_needs_a_worker_that_hands_its_jobs_to_it(tmp_path):
+    text = "[programs.x]\ncommand = ['/bin/sh']\nlauncher = ['{parsl_mpi_prefix}', '-v']\n"
+    found = find_programs(write(tmp_path, text))
+    assert offered(found, "x").launcher == ("{parsl_mpi_prefix}", "-v")
+    found.check(prefixes=True)
+    with pytest.raises(BadSettings, match=r"programs\.x.*only a worker with --parsl"):
+        found.check()

@@ -88,13 +88,15 @@ class LocalExecutor:
         environment: Mapping[str, str],
         cores: Sequence[int] = (),
         *,
+        ranks: int = 1,
         stays: bool = False,
     ) -> Process:
         """Start a program in ``folder``, bound to ``cores`` (if any); ``stays`` as in ``Spawn``.
 
+        ``ranks``: how many processes its launcher, if it is one, will start.
         ``descriptors`` are its stdin, stdout and stderr; they stay open here.
         """
-        argv, environment, cores = self.adapted(argv, environment, cores)
+        argv, environment, cores = self.adapted(argv, environment, cores, ranks)
         process = Process(self, self._next)
         self._next += 1
         self._processes[process.number] = process
@@ -104,8 +106,13 @@ class LocalExecutor:
         self.order(order, descriptors)
         return process
 
+    @property
+    def prefixes(self) -> bool:
+        """Whether it knows on which nodes the ranks of a job run, and how to start them there."""
+        return False
+
     def adapted(
-        self, argv: Sequence[str], environment: Mapping[str, str], cores: Sequence[int]
+        self, argv: Sequence[str], environment: Mapping[str, str], cores: Sequence[int], _ranks: int
     ) -> tuple[Sequence[str], Mapping[str, str], Sequence[int]]:
         """What is really started for a program."""
         return argv, environment, cores

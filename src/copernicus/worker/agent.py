@@ -97,7 +97,7 @@ async def _be(
 ) -> int:
     file = settings.programs or _own_programs(settings.work_dir)
     programs = await asyncio.to_thread(find_programs, file, allow_scripts=settings.allow_scripts)
-    programs.check()
+    programs.check(prefixes=executor.prefixes)
     identity = await obtain_identity(settings.bundle, settings.work_dir, machine)
     _introduce(console, identity, machine, programs, settings.work_dir)
     settings = await _within_allocation(settings, console)

@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 
 from copernicus.errors import BadSettings
+from copernicus.executors.through_parsl.nodes import PREFIX
 from copernicus.model.toml_text import read_toml
 from copernicus.worker.environments import Surroundings, variables_of
 from copernicus.worker.programs import KNOWN, Program, Programs, Refusal, ask_version, complete
@@ -149,13 +150,15 @@ def _program(name: str, shown: str, entry: _Entry, around: Surroundings, folder:
 
 
 def _launcher(entry: _Entry, variables: dict[str, str]) -> tuple[str, ...]:
-    """The launcher with its executable's full path.
+    """The launcher with its executable's full path; the one of Parsl is known on its nodes only.
 
     Raises:
         BadSettings: It is not there, or says nowhere how many ranks to start.
     """
     if not entry.launcher:
         return ()
+    if entry.launcher[0] == PREFIX:
+        return tuple(entry.launcher)
     if not any("{ranks}" in word for word in entry.launcher):
         raise BadSettings(
             f"launcher {' '.join(entry.launcher)} names no {{ranks}}: write for example "

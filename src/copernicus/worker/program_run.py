@@ -286,6 +286,7 @@ class ProgramRun:
                     (stdin, stdout if stdout >= 0 else pipe.writer, pipe.writer),
                     environment,
                     bench.taken.cores,
+                    ranks=places.ranks if line.mpi else 1,
                 )
             pipe.close_writer()
             bench.meter.program = self._process.number

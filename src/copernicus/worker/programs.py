@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from copernicus.errors import BadSettings
+from copernicus.executors.through_parsl.nodes import PREFIX
 from copernicus.model.resources import (
     SCRIPT_PROGRAMS,
     Platform,
@@ -90,12 +91,21 @@ class Programs(msgspec.Struct, frozen=True):
             None,
         )
 
-    def check(self) -> None:
+    def check(self, *, prefixes: bool = False) -> None:
         """See that every program that the administrator asked for is offered in some version.
 
+        ``prefixes``: a launcher may be the one that Parsl gives.
+
         Raises:
-            BadSettings: One is not; says which and why.
+            BadSettings: One is not, or its launcher is none here; says which and why.
         """
+        for program in self.offered:
+            if PREFIX in program.launcher[:1] and not prefixes:
+                raise BadSettings(
+                    f"{program.source}: only a worker with --parsl and an MPIExecutor has the "
+                    f"launcher {PREFIX}. Write one that starts ranks on this machine: "
+                    'launcher = ["mpirun", "-np", "{ranks}"]'
+                )
         names = {offer.name for offer in self.offers}
         for refusal in self.refused:
             if refusal.wanted and refusal.name not in names:

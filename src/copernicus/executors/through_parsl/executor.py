@@ -57,6 +57,7 @@ class Gate:
             hint = " (pip install 'copernicus[parsl]')" if "parsl" in told["error"] else ""
             raise BadSettings(f"{config} cannot be used with --parsl: {told['error']}{hint}")
         self.cores, self.slots, self.label = told["cores"], told["slots"], told["label"]
+        self.spreads: bool = told["node_cores"] > 0
 
     def close(self) -> None:
         """End it; returns when Parsl has cancelled what it had started."""
@@ -70,12 +71,18 @@ class ParslExecutor(LocalExecutor):
         super().__init__()
         self._gate = gate
 
+    @property
+    def prefixes(self) -> bool:
+        """Whether Parsl has nodes to spread ranks over."""
+        return self._gate.spreads
+
     def adapted(
-        self, argv: Sequence[str], environment: Mapping[str, str], _cores: Sequence[int]
+        self, argv: Sequence[str], environment: Mapping[str, str], cores: Sequence[int], ranks: int
     ) -> tuple[Sequence[str], Mapping[str, str], Sequence[int]]:
         """The shim of a program; it is bound to no cores here, since the program runs elsewhere."""
         told = {"CPC_REMOTE_ENVIRONMENT": json.dumps(dict(environment)), **_python_path()}
-        return [*_SHIM, str(self._gate.socket), *argv], told, ()
+        share = (str(len(cores)), str(ranks))
+        return [*_SHIM, str(self._gate.socket), *share, *argv], told, ()
 
     def ended(self, process: Process, code: int) -> None:
         """Tell a program that Parsl lost from one that ended."""

@@ -16,12 +16,16 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from copernicus.executors.through_parsl.nodes import spread, what_is_offered
 from copernicus.executors.through_parsl.remote import run_program
 
 _ALIVE_S = 5.0
+Handing = Callable[[dict[str, Any], str], Any]
 
 
 def main() -> int:
@@ -41,38 +45,20 @@ def main() -> int:
         answers.flush()
         return 1
     app = parsl.python_app(run_program, data_flow_kernel=kernel, cache=False)
+    hand = partial(_hand_over, app, offered["node_cores"])
     alive = place.parent / "alive"
     ended = threading.Event()
     threading.Thread(target=_keep_alive, args=(alive, ended), daemon=True).start()
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(place))
     listening.listen(1024)
-    threading.Thread(target=_serve, args=(listening, app, alive), daemon=True).start()
+    threading.Thread(target=_serve, args=(listening, hand, alive), daemon=True).start()
     answers.write(json.dumps(offered) + "\n")
     answers.flush()
     sys.stdin.buffer.read()
     ended.set()
     kernel.cleanup()
     return 0
-
-
-def what_is_offered(config: Any) -> dict[str, Any]:
-    """Slots of the first executor, cores of each; 0 where the configuration does not say.
-
-    Raises:
-        ValueError: it has no executor, or it would try lost programs again itself.
-    """
-    if not config.executors:
-        raise ValueError("config has no executors")
-    if config.retries:
-        raise ValueError("config.retries must be 0: the server tries again, from checkpoints")
-    executor = config.executors[0]
-    cores = int(getattr(executor, "cores_per_worker", 0) or 0)
-    each = getattr(executor, "workers_per_node", 0) or 0
-    provider = getattr(executor, "provider", None)
-    blocks = getattr(provider, "max_blocks", 0) or 0
-    nodes = getattr(provider, "nodes_per_block", 1) or 1
-    return {"cores": max(cores, 1), "slots": int(each * blocks * nodes), "label": executor.label}
 
 
 def _config(file: Path, folder: Path) -> Any:
@@ -93,19 +79,17 @@ def _keep_alive(file: Path, ended: threading.Event) -> None:
             return
 
 
-def _serve(listening: socket.socket, app: Any, alive: Path) -> None:
+def _serve(listening: socket.socket, hand: Handing, alive: Path) -> None:
     while True:
         channel, _ = listening.accept()
-        threading.Thread(target=_one, args=(channel, app, alive), daemon=True).start()
+        threading.Thread(target=_one, args=(channel, hand, alive), daemon=True).start()
 
 
-def _one(channel: socket.socket, app: Any, alive: Path) -> None:
+def _one(channel: socket.socket, hand: Handing, alive: Path) -> None:
     """One program: handed over, and its end told; killed when its shim is gone."""
     with channel, contextlib.suppress(OSError), channel.makefile("rb") as lines:
         order = json.loads(lines.readline())
-        future = app(
-            order["argv"], order["folder"], order["environment"], order["bridge"], str(alive)
-        )
+        future = hand(order, str(alive))
         future.add_done_callback(lambda done: _tell(channel, done))
         lines.read()
         if not future.done():
@@ -114,6 +98,14 @@ def _one(channel: socket.socket, app: Any, alive: Path) -> None:
             future.add_done_callback(lambda _: shutil.rmtree(order["bridge"], ignore_errors=True))
             with signals.open("a") as file:
                 file.write(f"{int(signal.SIGKILL)}\n")
+
+
+def _hand_over(app: Any, node_cores: int, order: dict[str, Any], alive: str) -> Any:
+    return app(
+        *(order[name] for name in ("argv", "folder", "environment", "bridge")),
+        alive,
+        parsl_resource_specification=spread(order["cores"], order["ranks"], node_cores),
+    )
 
 
 def _tell(channel: socket.socket, done: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,15 +17,26 @@ import threading
 import time
 from pathlib import Path
 
+from copernicus.executors.through_parsl.nodes import PREFIX
+
 LOOK_S = 0.1
 SILENCE_S = 120.0
+RANKS_END_S = 10.0
 
 
 def run_program(
-    argv: list[str], folder: str, environment: dict[str, str], bridge: str, alive: str
+    argv: list[str],
+    folder: str,
+    environment: dict[str, str],
+    bridge: str,
+    alive: str,
+    parsl_resource_specification: dict[str, int],
 ) -> int:
     """The exit code of a program; negative: its signal."""
     place = Path(bridge)
+    ranked = argv[0] == PREFIX
+    if ranked:
+        argv = [*shlex.split(os.environ["PARSL_MPI_PREFIX"]), *argv[1:]]
     talks = (place / "in").exists()
     ours, theirs = socket.socketpair() if talks else (None, None)
     with contextlib.ExitStack() as stack:
@@ -45,29 +57,41 @@ def run_program(
             for pump in (_send, _receive):
                 threading.Thread(target=pump, args=(ours, place), daemon=True).start()
         try:
-            return _watch(process, place / "signals", Path(alive))
+            return _watch(process, place / "signals", Path(alive), ranked=ranked)
         finally:
-            _signal(process, signal.SIGKILL)
-            process.wait()
+            _end(process, ranked=ranked)
             if ours is not None:
                 ours.close()
 
 
-def _watch(process: subprocess.Popen[bytes], signals: Path, alive: Path) -> int:
+def _watch(process: subprocess.Popen[bytes], signals: Path, alive: Path, *, ranked: bool) -> int:
     """Wait for its end; pass on signals; end it when nobody waits for it any more."""
     seen, last, since = 0, b"", time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(LOOK_S)
         lines = signals.read_text().split() if signals.exists() else []
-        for line in lines[seen:]:
-            _signal(process, int(line))
+        for number in map(int, lines[seen:]):
+            if number == signal.SIGKILL:
+                _end(process, ranked=ranked)
+            else:
+                _signal(process, number)
         seen = len(lines)
         now = alive.read_bytes() if alive.exists() else last
         if now != last:
             last, since = now, time.monotonic()
         if time.monotonic() - since > SILENCE_S:
-            _signal(process, signal.SIGKILL)
+            _end(process, ranked=ranked)
+
+
+def _end(process: subprocess.Popen[bytes], *, ranked: bool) -> None:
+    """Kill it; a launcher first has the time to end its ranks, which are on other nodes, too."""
+    if ranked and process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(RANKS_END_S)
+    _signal(process, signal.SIGKILL)
+    process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

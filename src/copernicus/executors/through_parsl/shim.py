@@ -1,7 +1,8 @@
 """Stands where a program would, while the program runs on another node.
 
-``python -m copernicus.executors.through_parsl.shim GATE ARGV...``: what comes to it (signals, its
-standard input) goes to the program, what the program prints and its end come from there.
+``python -m copernicus.executors.through_parsl.shim GATE CORES RANKS ARGV...``: what comes to it
+(signals, its standard input) goes to the program, what the program prints and its end come from
+there. ``CORES`` and ``RANKS`` say on how many nodes it is to run.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from copernicus.executors.through_parsl.remote import LOOK_S
 
@@ -27,10 +28,10 @@ NOT_RUN = 213
 
 def main() -> int:
     """The exit code of the program; a signal that ended it ends this process."""
-    gate, argv = sys.argv[1], sys.argv[2:]
+    gate, cores, ranks, argv = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
     bridge = Path(tempfile.mkdtemp(prefix="bridge-", dir=Path(gate).parent))
     try:
-        code = _run(gate, argv, bridge)
+        code = _run(gate, {"argv": argv, "cores": cores, "ranks": ranks}, bridge)
     finally:
         shutil.rmtree(bridge, ignore_errors=True)
     if code < 0:
@@ -39,7 +40,7 @@ def main() -> int:
     return code
 
 
-def _run(gate: str, argv: list[str], bridge: Path) -> int:
+def _run(gate: str, order: dict[str, Any], bridge: Path) -> int:
     for name in ("stdout", "stderr", "signals"):
         (bridge / name).touch()
     talks = stat.S_ISSOCK(os.fstat(0).st_mode)
@@ -57,7 +58,7 @@ def _run(gate: str, argv: list[str], bridge: Path) -> int:
         except OSError as error:
             sys.stderr.write(f"the process that hands jobs to Parsl cannot be reached: {error}\n")
             return NOT_RUN
-        order = {"argv": argv, "folder": str(Path.cwd()), "bridge": str(bridge)}
+        order |= {"folder": str(Path.cwd()), "bridge": str(bridge)}
         order["environment"] = json.loads(os.environ.pop("CPC_REMOTE_ENVIRONMENT", "{}"))
         channel.sendall(json.dumps(order).encode() + b"\n")
         return _follow(channel, bridge, talks=talks)
