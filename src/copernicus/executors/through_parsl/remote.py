@@ -32,7 +32,10 @@ def run_program(
     alive: str,
     parsl_resource_specification: dict[str, int],
 ) -> int:
-    """The exit code of a program; negative: its signal."""
+    """The exit code of a program; negative: its signal.
+
+    The last argument is for Parsl, which reads it from the call and passes it on.
+    """
     place = Path(bridge)
     ranked = argv[0] == PREFIX
     if ranked:
