@@ -84,6 +84,10 @@ class Site:
         return self.pids[0]
 
 
+def _given_paths() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
 def cpc(*arguments: str, environment: dict[str, str]) -> str:
     """What a command of ``cpc`` prints."""
     command = [sys.executable, "-m", "copernicus", *arguments]
@@ -99,7 +103,8 @@ def running_site(folder: Path, cores: int = 2, worker: bool = True) -> Iterator[
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
-        "PYTHONPATH": str(HERE / "noop_module"),
+        # The server and the worker are those of the checkout that the client is of.
+        "PYTHONPATH": os.pathsep.join([str(HERE / "noop_module"), *_given_paths()]),
         "XDG_CONFIG_HOME": str(folder / "config"),
         "XDG_DATA_HOME": str(folder / "data"),
     }
