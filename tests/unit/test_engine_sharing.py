@@ -60,7 +60,11 @@ def test_queued_elements_share_what_is_equal(read):
         assert one.digest is one.base_digest is one.strict_digest is one.job.inputs_digest
         assert one.digest is state.instances["run"].elements[one.eid].digest
         assert one.origins is one.left_out is one.outputs is NOTHING
+        element = state.instances["run"].elements[one.eid]
+        assert element.open is one.id is one.lineage
+        assert element.digest is element.strict_digest is element.shown_digest
     elements = state.instances["run"].elements.values()
+    assert len({id(one.standing) for one in elements}) == 1
     assert all(one.lineages is one.successes is one.asks is NOTHING for one in elements)
 
 

@@ -22,6 +22,15 @@ def test_a_snapshot_tells_what_the_journal_tells(loop):
     check_fold(fold((), again), loop.journal)
 
 
+def test_it_is_the_same_in_however_many_parts(loop, monkeypatch):
+    monkeypatch.setattr(snapshot, "_EACH", 1)
+    assert len(loop.state.activations) > 1
+    again = load(dump(loop.state))
+    assert again.facts() == loop.state.facts()
+    assert list(again.activations) == list(loop.state.activations)
+    check_fold(fold((), again), loop.journal)
+
+
 def test_from_any_position_on_the_rest_of_the_journal_leads_to_the_same():
     w = world(racing, starts=[1, 2, 3], at_least=2)
     w.work(compute)

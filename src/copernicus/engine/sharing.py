@@ -6,12 +6,13 @@ is known already, so that a state that was read takes no more memory than one th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from copernicus.engine.instances import Element
-from copernicus.engine.state import ProjectState
+from copernicus.engine.state import ProjectState, field_types
 from copernicus.model.empty import NOTHING
 from copernicus.model.jobs import Command, JobSpec, TaskCall
 
@@ -21,18 +22,27 @@ _OF_COMMAND: Final = (
 )
 
 
+def same(text: str, known: str) -> str:
+    """A text; where an equal one is kept already, that one."""
+    return known if known == text else text
+
+
 def as_kept(state: ProjectState, element: Element, digest: str) -> str:
     """An equal digest that is kept already: of the work on these inputs, if there was any."""
     last = element.open or element.success
-    known = state.activations[last].digest if last is not None else digest
-    return known if known == digest else digest
+    return same(digest, state.activations[last].digest) if last is not None else digest
 
 
 def share_empty(one: msgspec.Struct) -> None:
     """Let every field that holds an empty dict hold the one that all have."""
-    for name in one.__struct_fields__:
+    for name in _dicts_of(type(one)):
         if getattr(one, name) == {}:
             setattr(one, name, NOTHING)
+
+
+@cache
+def _dicts_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(name for name, of in field_types(kind).items() if of.startswith("dict["))
 
 
 def alike(spec: JobSpec, like: JobSpec | None, inputs: dict[str, Any], digest: str) -> JobSpec:

@@ -221,8 +221,13 @@ def _read_project(store: Store, record: ProjectRecord) -> Project:
 
 def read_state(reads: Reads, project: str) -> ProjectState:
     """What a project's journal tells, from its snapshot on if there is one that can be used."""
-    found = reads.snapshot(project)
-    state = load(found[1]) if found is not None else None
-    if state is None or found is None or state.position != found[0]:
+    state = _in_snapshot(reads, project)
+    if state is None:
         return fold(reads.load_project(project))
-    return fold(reads.load_project(project, since=found[0]), state)
+    return fold(reads.load_project(project, since=state.position), state)
+
+
+def _in_snapshot(reads: Reads, project: str) -> ProjectState | None:
+    position, data = reads.snapshot(project) or (0, b"")
+    state = load(data)
+    return state if state is not None and state.position == position else None
