@@ -49,7 +49,7 @@ from copernicus.scheduling.rows import (
 )
 from copernicus.security.policy import Role
 from copernicus.server.holdings import Holdings, Loaded, Project
-from copernicus.server.shares import keep_quarantine, keep_rates
+from copernicus.server.shares import ASIDE, RATES
 from copernicus.store.records import Entry, MemberRecord, ProjectRecord
 from copernicus.store.store import Store
 from copernicus.store.transaction import Transaction
@@ -333,10 +333,10 @@ class Batch:
         records = scheduler.take_records()
         self.holdings.peers.note(records)
         self._rows.extend(records)
-        if rates := scheduler.take_rates():
-            self.write(lambda tx: keep_rates(tx, rates))
-        if aside := scheduler.take_quarantine():
-            self.write(lambda tx: keep_quarantine(tx, aside))
+        for rate in scheduler.take_rates():
+            self.write(RATES.keep(msgspec.json.encode(rate.key).decode(), rate))
+        for aside in scheduler.take_quarantine():
+            self.write(ASIDE.keep(aside.worker, aside))
         # The sweep finds by itself what no row names any more.
         scheduler.take_dropped()
 

@@ -26,7 +26,7 @@ from copernicus.model.events import (
 from copernicus.model.jobs import StoredFile
 from copernicus.model.values import File, files_in
 from copernicus.scheduling.lending import PREFIX
-from copernicus.server.peers import read_lent
+from copernicus.server.peers import LENT
 from copernicus.store.records import Entry
 from copernicus.store.store import Store
 
@@ -73,7 +73,7 @@ class FileRights:
         found: set[str] = set()
         for record in self._store.projects():
             found.update(*self.named_by(record.id))
-        for project in {lent.lent_project for lent in read_lent(self._store).values()}:
+        for project in {lent.lent_project for lent in LENT.read(self._store).values()}:
             found.update(*self.named_by(project))
         return found
 
@@ -103,7 +103,7 @@ class FileRights:
 
     def _lent(self, project: str) -> Iterator[str]:
         """What the jobs of a peer's project need and have made: no journal here names it."""
-        for lent in read_lent(self._store).values():
+        for lent in LENT.read(self._store).values():
             if lent.lent_project == project:
                 yield from hashes_in(self._store.job(lent.job))
 

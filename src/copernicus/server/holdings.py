@@ -27,7 +27,7 @@ from copernicus.server.accounts import Accounts
 from copernicus.server.machines import Machines
 from copernicus.server.peers import Peers
 from copernicus.server.pools import Pools, read_pools
-from copernicus.server.shares import Decided, read_decided, read_quarantine, read_rates
+from copernicus.server.shares import ASIDE, RATES, Decided, read_decided
 from copernicus.server.verifications import Verifications, read_verifications
 from copernicus.store.reads import Reads
 from copernicus.store.records import Entry, ProjectRecord
@@ -166,8 +166,8 @@ class Holdings:
             take_in_lent(scheduler, project_id)
         for pool, rules in self.decided.pools.items():
             scheduler.set_pool(pool, rules)
-        scheduler.restore_rates(read_rates(store))
-        scheduler.restore_quarantine(read_quarantine(store))
+        scheduler.restore_rates(RATES.read(store).values())
+        scheduler.restore_quarantine(ASIDE.read(store).values())
         self.accounts.load(store)
         self.machines.load(store)
         for worker in self.machines.workers.values():

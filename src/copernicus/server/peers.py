@@ -7,7 +7,7 @@ worker as well (``machines``), whose id is that of its server.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,10 +19,10 @@ from copernicus.protocol.servers import ServerCounts
 from copernicus.scheduling.caching import CachedFile
 from copernicus.scheduling.lending import Lender, Lent, refused_to
 from copernicus.scheduling.rows import JobRow, Row
+from copernicus.store.kept import Kept
 from copernicus.store.reads import Reads
 from copernicus.store.transaction import Transaction
 
-_PEER, _LENT, _USED, _CACHED = "peer:", "lent:", "peer-use:", "peer-file:"
 _HOUR_S = 3600.0
 MOST_URLS = 8
 """How many addresses of a peer are kept, those that it told last first."""
@@ -111,6 +111,12 @@ class Contact:
 UseKey = tuple[str, str, str]
 """``lent`` or ``borrowed``, the peer, the project."""
 
+PEERS = Kept("peer:", PeerRecord)
+LENT = Kept("lent:", Lent)
+"""By the ids of the jobs in the own queue."""
+CACHED = Kept("peer-file:", CachedFile)
+_USED = Kept("peer-use:", Used)
+
 
 @dataclass(slots=True)
 class Peers:
@@ -128,22 +134,15 @@ class Peers:
 
     def load(self, reads: Reads) -> None:
         """Read all of it from the store."""
-        self.records = {
-            key.removeprefix(_PEER): msgspec.json.decode(value, type=PeerRecord)
-            for key, value in reads.metas(_PEER).items()
-        }
-        self.cached = {
-            key.removeprefix(_CACHED): msgspec.json.decode(value, type=CachedFile)
-            for key, value in reads.metas(_CACHED).items()
-        }
+        self.records, self.cached = PEERS.read(reads), CACHED.read(reads)
         self.lent, self._passed, self._unbegun = {}, {}, {}
         self._counts, self._cores = Counter(), Counter()
-        for lent in read_lent(reads).values():
+        for lent in LENT.read(reads).values():
             self.hold(lent)
         self.used = {}
-        for key, value in reads.metas(_USED).items():
-            way, peer, project = key.removeprefix(_USED).split(":", 2)
-            self.used[way, peer, project] = msgspec.json.decode(value, type=Used)
+        for key, used in _USED.read(reads).items():
+            way, peer, project = key.split(":", 2)
+            self.used[way, peer, project] = used
 
     def get(self, peer: str) -> PeerRecord:
         """The peer of this id.
@@ -270,45 +269,6 @@ def pool_of(peer: str) -> str:
     return f"peer-{peer[:8]}"
 
 
-def read_lent(reads: Reads) -> dict[str, Lent]:
-    """The jobs that peers lent here, by their ids in the own queue."""
-    found: Mapping[str, str] = reads.metas(_LENT)
-    return {
-        key.removeprefix(_LENT): msgspec.json.decode(value, type=Lent)
-        for key, value in found.items()
-    }
-
-
-def keep_peer(transaction: Transaction, peer: PeerRecord) -> None:
-    """Store a peer."""
-    transaction.set_meta(f"{_PEER}{peer.id}", msgspec.json.encode(peer).decode())
-
-
-def forget_peer(transaction: Transaction, peer: str) -> None:
-    """Remove a peer; what was delivered stays in the books."""
-    transaction.drop_meta(f"{_PEER}{peer}")
-
-
-def keep_lent(transaction: Transaction, lent: Lent) -> None:
-    """Store whose job a job of the own queue is."""
-    transaction.set_meta(f"{_LENT}{lent.job}", msgspec.json.encode(lent).decode())
-
-
-def forget_lent(transaction: Transaction, lent: Lent) -> None:
-    """A peer's job is no business of this server any more."""
-    transaction.drop_meta(f"{_LENT}{lent.job}")
-
-
-def keep_used(transaction: Transaction, key: UseKey, used: Used) -> None:
-    """Store what was delivered."""
-    transaction.set_meta(f"{_USED}{':'.join(key)}", msgspec.json.encode(used).decode())
-
-
-def keep_cached(transaction: Transaction, name: str, file: CachedFile) -> None:
-    """Store that a file was fetched, or used, for a peer's job."""
-    transaction.set_meta(f"{_CACHED}{name}", msgspec.json.encode(file).decode())
-
-
-def forget_cached(transaction: Transaction, name: str) -> None:
-    """Such a file is not here any more."""
-    transaction.drop_meta(f"{_CACHED}{name}")
+def keep_used(key: UseKey, used: Used) -> Callable[[Transaction], None]:
+    """What stores what was delivered."""
+    return _USED.keep(":".join(key), used)

@@ -6,7 +6,6 @@ it, so that a server which dies in between looks for it by its name, and never a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -14,10 +13,9 @@ import msgspec
 
 from copernicus.model.pools import Provision
 from copernicus.scheduling.demand import Known
+from copernicus.store.kept import Kept
 from copernicus.store.reads import Reads
-from copernicus.store.transaction import Transaction
 
-_POOL, _ALLOCATION = "provision:", "allocation:"
 KEPT: Final = 20
 
 State = Literal["asked", "pending", "running", "ended", "failed"]
@@ -82,6 +80,10 @@ class Allocation(msgspec.Struct, frozen=True, omit_defaults=True):
         return min(self.core_s, self.cores * max(0.0, (self.ended_at or now) - self.since))
 
 
+POOLS = Kept("provision:", Pool)
+ALLOCATIONS = Kept("allocation:", Allocation)
+
+
 @dataclass(slots=True)
 class Pools:
     """In memory. ``notes``: what keeps a pool from starting more, as of the last look."""
@@ -102,34 +104,4 @@ class Pools:
 
 def read_pools(reads: Reads) -> Pools:
     """All of them, from the store."""
-    return Pools(
-        {
-            key.removeprefix(_POOL): msgspec.json.decode(value, type=Pool)
-            for key, value in reads.metas(_POOL).items()
-        },
-        {
-            key.removeprefix(_ALLOCATION): msgspec.json.decode(value, type=Allocation)
-            for key, value in reads.metas(_ALLOCATION).items()
-        },
-    )
-
-
-def keep_pool(transaction: Transaction, name: str, pool: Pool) -> None:
-    """Store a pool."""
-    transaction.set_meta(f"{_POOL}{name}", msgspec.json.encode(pool).decode())
-
-
-def drop_pool(transaction: Transaction, name: str) -> None:
-    """Forget a pool."""
-    transaction.drop_meta(f"{_POOL}{name}")
-
-
-def keep_allocation(transaction: Transaction, one: Allocation) -> None:
-    """Store an allocation."""
-    transaction.set_meta(f"{_ALLOCATION}{one.id}", msgspec.json.encode(one).decode())
-
-
-def drop_allocations(transaction: Transaction, ids: Iterable[str]) -> None:
-    """Forget allocations."""
-    for one in ids:
-        transaction.drop_meta(f"{_ALLOCATION}{one}")
+    return Pools(POOLS.read(reads), ALLOCATIONS.read(reads))

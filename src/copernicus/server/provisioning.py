@@ -29,13 +29,11 @@ from copernicus.scheduling.growing import (
 from copernicus.server.admitting import DAY_S, add_join_token, end_join_token
 from copernicus.server.batch import Batch
 from copernicus.server.pools import (
+    ALLOCATIONS,
     KEPT,
+    POOLS,
     Allocation,
     Pool,
-    drop_allocations,
-    drop_pool,
-    keep_allocation,
-    keep_pool,
 )
 from copernicus.server.retiring import revoke_worker, set_draining
 from copernicus.store.records import WorkerRecord
@@ -413,13 +411,11 @@ def _forget(batch: Batch, name: str) -> list[Path]:
         gone = over
         del pools.by_name[name]
         pools.notes.pop(name, None)
-        batch.write(lambda tx: drop_pool(tx, name))
+        batch.write(POOLS.drop(name))
         batch.audit(_ACTOR, "", "pool.gone", name)
     for one in gone:
         del pools.allocations[one.id]
-    ids = [one.id for one in gone]
-    if ids:
-        batch.write(lambda tx: drop_allocations(tx, ids))
+        batch.write(ALLOCATIONS.drop(one.id))
     return [Path(one.folder) for one in over if one.state == "ended" or one in gone]
 
 
@@ -427,10 +423,10 @@ def _put(batch: Batch, one: Allocation) -> None:
     known = batch.holdings.pools.allocations
     if known.get(one.id) != one:
         known[one.id] = one
-        batch.write(lambda tx: keep_allocation(tx, one))
+        batch.write(ALLOCATIONS.keep(one.id, one))
 
 
 def _put_pool(batch: Batch, name: str, pool: Pool) -> Pool:
     batch.holdings.pools.by_name[name] = pool
-    batch.write(lambda tx: keep_pool(tx, name, pool))
+    batch.write(POOLS.keep(name, pool))
     return pool

@@ -13,10 +13,9 @@ import msgspec
 
 from copernicus.model.verification import Outcome, Tally, Verification
 from copernicus.scheduling.rows import activation_of, project_of
+from copernicus.store.kept import Kept
 from copernicus.store.reads import Reads
-from copernicus.store.transaction import Transaction
 
-_RULE, _TALLY, _CHECKED, _DOUBTS = "verify:", "verify-tally:", "verified:", "doubts:"
 _NAME = re.compile(r"a\d+v[0-9a-z]{26}")
 MOST_DOUBTS = 20
 """So many differences of a project are told, the newest; the audit log has all."""
@@ -46,6 +45,12 @@ class Doubt(msgspec.Struct, frozen=True):
 
     activation: str
     says: str
+
+
+RULES = Kept("verify:", KeptRule)
+TALLIES = Kept("verify-tally:", Tally)
+CHECKED = Kept("verified:", Checked)
+DOUBTS = Kept("doubts:", tuple[Doubt, ...])
 
 
 @dataclass(slots=True)
@@ -82,36 +87,9 @@ class Verifications:
 
 def read_verifications(reads: Reads, jobs: Iterable[str]) -> Verifications:
     """All of it, from the store; ``jobs`` are those that have not ended."""
-    found = Verifications()
-    for key, value in reads.metas(_RULE).items():
-        found.rules[key.removeprefix(_RULE)] = msgspec.json.decode(value, type=KeptRule)
-    for key, value in reads.metas(_TALLY).items():
-        found.tallies[key.removeprefix(_TALLY)] = msgspec.json.decode(value, type=Tally)
-    for key, value in reads.metas(_CHECKED).items():
-        found.checked[key.removeprefix(_CHECKED)] = msgspec.json.decode(value, type=Checked)
-    for key, value in reads.metas(_DOUBTS).items():
-        doubts = msgspec.json.decode(value, type=tuple[Doubt, ...])
-        found.doubts[key.removeprefix(_DOUBTS)] = doubts
+    found = Verifications(
+        RULES.read(reads), TALLIES.read(reads), CHECKED.read(reads), DOUBTS.read(reads)
+    )
     for job in filter(is_verifying, jobs):
         found.open.setdefault(project_of(job), set()).add(job)
     return found
-
-
-def keep_rule(transaction: Transaction, project: str, rule: KeptRule) -> None:
-    """Store a project's rule."""
-    transaction.set_meta(f"{_RULE}{project}", msgspec.json.encode(rule).decode())
-
-
-def keep_tally(transaction: Transaction, project: str, tally: Tally) -> None:
-    """Store what became of a project's chosen results."""
-    transaction.set_meta(f"{_TALLY}{project}", msgspec.json.encode(tally).decode())
-
-
-def keep_checked(transaction: Transaction, peer: str, checked: Checked) -> None:
-    """Store what was found out about a peer."""
-    transaction.set_meta(f"{_CHECKED}{peer}", msgspec.json.encode(checked).decode())
-
-
-def keep_doubts(transaction: Transaction, project: str, doubts: tuple[Doubt, ...]) -> None:
-    """Store where a project's results differed."""
-    transaction.set_meta(f"{_DOUBTS}{project}", msgspec.json.encode(doubts).decode())

@@ -7,8 +7,6 @@ takes its own: a crash in between loses neither. It is never repeated, and the v
 
 from __future__ import annotations
 
-from functools import partial
-
 import msgspec
 
 from copernicus.engine.instances import Activation
@@ -19,14 +17,14 @@ from copernicus.scheduling.rows import ENDED, activation_of
 from copernicus.scheduling.verifying import Made, choose, judge
 from copernicus.server.batch import Batch
 from copernicus.server.holdings import Project
-from copernicus.server.peers import keep_peer
+from copernicus.server.peers import PEERS
 from copernicus.server.reproducing import made_again_by, places_of, verify_again
 from copernicus.server.verifications import (
+    CHECKED,
+    DOUBTS,
+    TALLIES,
     Doubt,
     is_verifying,
-    keep_checked,
-    keep_doubts,
-    keep_tally,
 )
 
 _ACTOR = "server"
@@ -90,7 +88,7 @@ def _open(batch: Batch, project: str) -> set[str]:
 def _count(batch: Batch, project: str, what: Outcome) -> None:
     tally = batch.holdings.verifications.add(project, what)
     batch.touched.add(project)
-    batch.write(lambda tx: keep_tally(tx, project, tally))
+    batch.write(TALLIES.keep(project, tally))
 
 
 def _judge(batch: Batch, project: Project, job: str) -> None:
@@ -107,7 +105,7 @@ def _judge(batch: Batch, project: Project, job: str) -> None:
     _count(batch, project.record.id, found.verdict)
     for peer in found.verified:
         checked = verifications.count(peer, differs=found.verdict == "differed")
-        batch.write(partial(keep_checked, peer=peer, checked=checked))
+        batch.write(CHECKED.keep(peer, checked))
     if found.verdict == "failed":
         reason = row.failure.reason[:200] if row.failure else row.state
         thing = f"{project.record.name}: {made.id}: {reason}"
@@ -129,7 +127,7 @@ def _doubt(
         f"cpc reproduce '{path}' --elsewhere; cpc retry '{path}' makes it anew"
     )
     doubts = batch.holdings.verifications.doubt(project_id, Doubt(made.id, says))
-    batch.write(lambda tx: keep_doubts(tx, project_id, doubts))
+    batch.write(DOUBTS.keep(project_id, doubts))
     return says
 
 
@@ -138,7 +136,7 @@ def _set_aside(batch: Batch, peer: str, says: str) -> None:
     doubt = f"{says}; cpc peer resume {peer} gives it work again"
     record = msgspec.structs.replace(batch.holdings.peers.records[peer], doubt=doubt)
     batch.holdings.peers.records[peer] = record
-    batch.write(lambda tx: keep_peer(tx, record))
+    batch.write(PEERS.keep(peer, record))
     batch.holdings.scheduler.drain(peer)
     batch.holdings.scheduler.take_back(peer, batch.now)
     batch.sent_away.append(peer)

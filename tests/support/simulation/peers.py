@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -30,10 +29,10 @@ from copernicus.scheduling.rows import JobRow, job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.server.batch import Batch
 from copernicus.server.http.borrowing import set_suspended
-from copernicus.server.peers import PeerRecord, Used, keep_peer
+from copernicus.server.peers import PEERS, PeerRecord, Used
 from copernicus.server.relay.relay import Relay
 from copernicus.server.relay.way import Kept, Way
-from copernicus.server.verifications import Checked, KeptRule, keep_rule
+from copernicus.server.verifications import RULES, Checked, KeptRule
 from support.simulation.disk import Staged
 from support.simulation.machine import Machine
 from support.simulation.network import LostError
@@ -265,11 +264,11 @@ class PeerMachine(Machine):
 
     def _add(self, batch: Batch) -> None:
         batch.holdings.peers.records[self._peer.id] = self._peer
-        batch.write(lambda tx: keep_peer(tx, self._peer))
+        batch.write(PEERS.keep(self._peer.id, self._peer))
         rule = KeptRule(Verification(_VERIFIED), self.name)
         for project in self.projects:
             batch.holdings.verifications.rules[project] = rule
-            batch.write(partial(keep_rule, project=project, rule=rule))
+            batch.write(RULES.keep(project, rule))
 
 
 class RelayMachine(PeerMachine):

@@ -14,7 +14,7 @@ from copernicus.scheduling.rows import job_of_attempt
 from copernicus.scheduling.workers import WorkerInfo
 from copernicus.server import attempts
 from copernicus.server.batch import Batch
-from copernicus.server.peers import PeerRecord, keep_peer, keep_used
+from copernicus.server.peers import PEERS, PeerRecord, keep_used
 from copernicus.server.site import Site
 
 _TOLERANCE_S = 60.0
@@ -93,7 +93,7 @@ def count_for_peer(batch: Batch, worker: str, ended: ResultRequest) -> Verdict:
         took = core_seconds(ended.record, attempt.cores or max(1, asked), held_s)
         project = lent.project if lent is not None else place[0].partition(".")[0]
         key, used = peers.use("borrowed", worker, project, took)
-        batch.write(lambda tx: keep_used(tx, key, used))
+        batch.write(keep_used(key, used))
     return verdict
 
 
@@ -102,7 +102,7 @@ def set_suspended(batch: Batch, peer: PeerRecord, *, suspended: bool) -> PeerRec
     doubt = peer.doubt if suspended else ""
     record = msgspec.structs.replace(peer, suspended=suspended, doubt=doubt)
     batch.holdings.peers.records[peer.id] = record
-    batch.write(lambda tx: keep_peer(tx, record))
+    batch.write(PEERS.keep(record.id, record))
     # First of all: what goes back must not be given to it again while it waits for work.
     batch.holdings.scheduler.drain(peer.id, suspended)
     if suspended:

@@ -42,10 +42,10 @@ from copernicus.server.http.tunnels import Tunnels
 from copernicus.server.http.withdrawal import withdraw
 from copernicus.server.machines import PEER
 from copernicus.server.peer_views import peer_view, peer_views
-from copernicus.server.peers import PeerRecord, forget_peer, keep_peer, pool_of
+from copernicus.server.peers import PEERS, PeerRecord, pool_of
 from copernicus.server.relay.joining import find_peer, join_peer, pair_file
 from copernicus.server.relay.relay import Relay
-from copernicus.server.shares import keep_pool
+from copernicus.server.shares import POOL_RULES
 from copernicus.server.site import Site
 from copernicus.store.records import JoinTokenRecord, WorkerRecord
 
@@ -327,7 +327,7 @@ def _serve(batch: Batch, peer: PeerRecord, projects: tuple[str, ...]) -> None:
     rules = PoolRules(tuple(dict.fromkeys(found)))
     batch.holdings.decided.pools[peer.pool] = rules
     batch.holdings.scheduler.set_pool(peer.pool, rules)
-    batch.write(lambda tx: keep_pool(tx, peer.pool, rules))
+    batch.write(POOL_RULES.keep(peer.pool, rules))
 
 
 @delete("/peers/{peer:str}", opt=does(Action.MANAGE_PEERS, withdraws=True))
@@ -346,7 +346,7 @@ def _remove(batch: Batch, caller: Caller, peer: str) -> None:
     at = batch.now
     known = batch.holdings.peers.get(peer)
     del batch.holdings.peers.records[peer]
-    batch.write(lambda tx: forget_peer(tx, peer))
+    batch.write(PEERS.drop(peer))
     worker = batch.holdings.machines.workers.get(peer)
     if worker is not None and worker.revoked_at is None:
         batch.holdings.machines.put(msgspec.structs.replace(worker, revoked_at=at))
@@ -357,7 +357,7 @@ def _remove(batch: Batch, caller: Caller, peer: str) -> None:
 
 def _put(batch: Batch, peer: PeerRecord) -> None:
     batch.holdings.peers.records[peer.id] = peer
-    batch.write(lambda tx: keep_peer(tx, peer))
+    batch.write(PEERS.keep(peer.id, peer))
 
 
 def _tunnels(site: Site) -> Tunnels:

@@ -24,7 +24,7 @@ from copernicus.server.http.access import (
     visible_to,
 )
 from copernicus.server.retention import collect
-from copernicus.server.shares import keep_retention
+from copernicus.server.shares import RETENTION
 from copernicus.server.views import project_view
 
 
@@ -39,7 +39,7 @@ async def set_retention(request: AnyRequest, data: JSONBody[Retention]) -> Proje
         name = project.record.id
         batch.holdings.decided.retention[name] = data
         batch.touched.add(name)
-        batch.write(lambda tx: keep_retention(tx, name, data))
+        batch.write(RETENTION.keep(name, data))
         thing = f"{project.record.name}: {msgspec.json.encode(data).decode()[:200]}"
         batch.audit(caller.name, caller.address, "project.set_retention", thing)
         return project_view(batch, project)

@@ -24,8 +24,8 @@ from copernicus.security.policy import Action
 from copernicus.server.batch import Batch
 from copernicus.server.http.access import AnyRequest, caller_of, check_role, does, site_of
 from copernicus.server.provisioning import decide_provision, leave
-from copernicus.server.shares import changed, keep_pool, keep_share
-from copernicus.server.verifications import KeptRule, keep_rule
+from copernicus.server.shares import POOL_RULES, SHARES, changed
+from copernicus.server.verifications import RULES, KeptRule
 from copernicus.server.views import job_of, pool_views, project_view
 
 
@@ -43,7 +43,7 @@ async def set_share(request: AnyRequest, data: JSONBody[ShareChange]) -> Project
         share = changed(batch.holdings.decided.share(project.record.id), data)
         batch.holdings.decided.shares[project.record.id] = share
         batch.holdings.scheduler.set_share(project.record.id, share)
-        batch.write(lambda tx: keep_share(tx, project.record.id, share))
+        batch.write(SHARES.keep(project.record.id, share))
         said = f"weight {share.weight:g} priority {share.priority} pools {','.join(share.pools)}"
         thing = f"{project.record.name}: {said}"
         batch.audit(caller.name, caller.address, "project.set_share", thing)
@@ -67,7 +67,7 @@ async def set_verification(request: AnyRequest, data: JSONBody[Verification]) ->
         kept = KeptRule(data, rules[name].key if name in rules else secrets.token_hex(16))
         rules[name] = kept
         batch.touched.add(name)
-        batch.write(lambda tx: keep_rule(tx, name, kept))
+        batch.write(RULES.keep(name, kept))
         thing = f"{project.record.name}: {msgspec.json.encode(data).decode()[:200]}"
         batch.audit(caller.name, caller.address, "project.set_verification", thing)
         return project_view(batch, project)
@@ -112,7 +112,7 @@ async def set_pool(
         rules = PoolRules(tuple(dict.fromkeys(found)))
         batch.holdings.decided.pools[pool] = rules
         batch.holdings.scheduler.set_pool(pool, rules)
-        batch.write(lambda tx: keep_pool(tx, pool, rules))
+        batch.write(POOL_RULES.keep(pool, rules))
         thing = f"{pool}: {', '.join(data.projects) or 'all projects'}"
         batch.audit(caller.name, caller.address, "pool.set", thing)
         return pool_views(batch, site.settings.lease_s)

@@ -17,7 +17,7 @@ from copernicus.crashpoints import passing
 from copernicus.errors import CopernicusError, NotFound
 from copernicus.scheduling.caching import CachedFile, what_goes
 from copernicus.server.batch import Batch
-from copernicus.server.peers import forget_cached, keep_cached
+from copernicus.server.peers import CACHED
 from copernicus.server.room import MIB
 from copernicus.server.site import Site
 from copernicus.store.backup import upkeep
@@ -133,10 +133,10 @@ def note(batch: Batch, files: Mapping[str, int]) -> None:
     for name, size in files.items():
         used = CachedFile(size, batch.now)
         batch.holdings.peers.cached[name] = used
-        batch.write(partial(keep_cached, name=name, file=used))
+        batch.write(CACHED.keep(name, used))
 
 
 def _forget(batch: Batch, gone: Set[str]) -> None:
     for name in gone:
         if batch.holdings.peers.cached.pop(name, None) is not None:
-            batch.write(partial(forget_cached, name=name))
+            batch.write(CACHED.drop(name))

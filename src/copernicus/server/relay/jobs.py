@@ -15,7 +15,7 @@ from copernicus.scheduling.rows import AttemptRow, JobRow
 from copernicus.server.batch import Batch
 from copernicus.server.files import hashes_in
 from copernicus.server.holdings import take_in_lent
-from copernicus.server.peers import forget_lent, keep_lent, keep_used
+from copernicus.server.peers import LENT, keep_used
 from copernicus.server.relay import cache
 
 _FOR_EVER = float("inf")
@@ -75,7 +75,7 @@ def take_in(batch: Batch, peer: str, given: Assignment) -> Lent:
     if known is not None:
         return known
     peers.hold(lent)
-    batch.write(lambda tx: keep_lent(tx, lent))
+    batch.write(LENT.keep(lent.job, lent))
     take_in_lent(scheduler, lent.lent_project)
     scheduler.adopt([row], [], [line] if line is not None else [], batch.now)
     return lent
@@ -107,7 +107,7 @@ def end(batch: Batch, lent: Lent, *, checkpoint: bool) -> None:
     batch.holdings.scheduler.cancel(lent.job, row.version + 1, checkpoint=checkpoint, now=batch.now)
     ending = msgspec.structs.replace(batch.holdings.peers.lent[lent.job], ending=True)
     batch.holdings.peers.hold(ending)
-    batch.write(lambda tx: keep_lent(tx, ending))
+    batch.write(LENT.keep(lent.job, ending))
 
 
 def forget(batch: Batch, lent: Lent) -> None:
@@ -115,7 +115,7 @@ def forget(batch: Batch, lent: Lent) -> None:
     peers = batch.holdings.peers
     if not peers.let_go(lent.job):
         return
-    batch.write(lambda tx: forget_lent(tx, lent))
+    batch.write(LENT.drop(lent.job))
     batch.write(lambda tx: tx.forget_job(lent.job))
     batch.holdings.scheduler.forget_line(lent.job)
     if lent.lent_project not in peers.lent_projects():
@@ -135,7 +135,7 @@ def tell(batch: Batch, lent: Lent, result: ResultRequest) -> Told:
     if lent.job in peers.lent:
         telling = msgspec.structs.replace(known, told=told)
         peers.hold(telling)
-        batch.write(lambda tx: keep_lent(tx, telling))
+        batch.write(LENT.keep(lent.job, telling))
     return told
 
 
@@ -144,7 +144,7 @@ def delivered(batch: Batch, lent: Lent, result: ResultRequest, *, counts: bool) 
     if counts and is_work(result) and lent.job in batch.holdings.peers.lent:
         took = core_seconds(result.record, lent.cores, _FOR_EVER)
         key, used = batch.holdings.peers.use("lent", lent.peer, lent.project, took)
-        batch.write(lambda tx: keep_used(tx, key, used))
+        batch.write(keep_used(key, used))
     forget(batch, lent)
 
 

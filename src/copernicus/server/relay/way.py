@@ -22,7 +22,7 @@ from copernicus.protocol.common import PROTOCOL
 from copernicus.scheduling.lending import Ask
 from copernicus.security.tls import client_context
 from copernicus.server.batch import Batch
-from copernicus.server.peers import PeerRecord, keep_peer
+from copernicus.server.peers import PEERS, PeerRecord
 from copernicus.server.relay.joining import is_due, join_peer, pair_file, tell_address
 from copernicus.server.site import Site
 
@@ -154,7 +154,7 @@ class Way:
             now = learned(known)
             if now != known:
                 batch.holdings.peers.records[now.id] = now
-                batch.write(lambda tx: keep_peer(tx, now))
+                batch.write(PEERS.keep(now.id, now))
 
         await self._site.runtime.do(keep)
 
