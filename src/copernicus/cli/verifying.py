@@ -36,7 +36,7 @@ def verify(
     Args:
         fraction: 0 (nothing, as it is at first) to 1 (everything); 0.05 is one in twenty.
         tolerance: How far numbers may be apart, relative to the larger one: 1e-6; default: 0.
-        of: The only functions, with commas; default: all but those that are stochastic.
+        of: Only these functions, with commas; one that is stochastic never is.
         options: Common ones.
     """
     project = client_for(options).project(options.project, check=False)
@@ -45,7 +45,7 @@ def verify(
             raise BadValue("say how much, too, such as cpc project verify 0.05 --tolerance 1e-6")
         view = project.view()
     else:
-        named = tuple(one.strip() for one in (of or "").split(",") if one.strip())
+        named = tuple(dict.fromkeys(filter(None, map(str.strip, (of or "").split(",")))))
         rule = check_verification(Verification(fraction, tolerance or 0.0, named))
         view = project.set_verification(rule.fraction, tolerance=rule.tolerance, of=rule.of)
     data = {

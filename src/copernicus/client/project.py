@@ -303,7 +303,7 @@ class Project(Drafting, Peeking):
         Args:
             fraction: 0 (nothing) to 1 (everything).
             tolerance: how far numbers may be apart, relative to the larger one.
-            of: the only functions; an empty list means all but those that are stochastic.
+            of: the only functions; an empty list means all. One that is stochastic never is.
         """
         rule = Verification(fraction, tolerance, tuple(of))
         return self._transport.put(f"{self._base}/verification", rule, ProjectView)

@@ -20,7 +20,7 @@ class Verification(msgspec.Struct, frozen=True, omit_defaults=True):
     """A project's rule: the ``fraction`` of the results of peers that is run a second time.
 
     ``tolerance`` is how far numbers may be apart, relative to the larger one. ``of`` names the only
-    functions that are verified; none named: all but those that are stochastic.
+    functions that are verified; none named: all. One that is stochastic never is.
     """
 
     fraction: float = 0.0
