@@ -19,7 +19,7 @@ from copernicus.sdk.toml_functions import read_function
 
 WARM_UP = 20
 FSYNCS = 200
-_LOOK_S = 0.2
+_LOOK_S = 0.05
 
 
 def measure(folder: Path, phase: str, n: int) -> dict[str, Any]:
