@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import httpx2
 import msgspec
 import pytest
 
@@ -256,8 +259,13 @@ def test_fault_40_an_open_stream_ends_with_the_role_with_the_user_and_with_the_t
         with follower.events(f"open-{end}", since=0) as events:
             next(events)
             admin.call("DELETE", path)
-            # With the default 15 s between signs of life, only the revocation can end it.
-            assert list(events) == []
+            # With the default 15 s between signs of life, only the revocation can end it: in form,
+            # or by a cut where a busy machine does not come to that within half a second.
+            seen = []
+            with contextlib.suppress(httpx2.RemoteProtocolError):
+                for event in events:
+                    seen.append(event)  # noqa: PERF402 - a cut must not lose what came before it
+            assert seen == []
 
 
 def test_fault_40_what_a_revoked_worker_held_is_given_to_another_at_once(server, admin, tmp_path):
