@@ -123,10 +123,13 @@ class ChaosProxy:
         self._ready.set()
         await self._over.wait()
         server.close()
+        # What was accepted just now has not begun yet: it begins, and ends at once.
+        self.refuse = True
         self._reset_all()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(others)
 
     def _end(self) -> None:
         self._over.set()
