@@ -102,7 +102,8 @@ def plot(found: Found, path: Path) -> bool:
         for system in dict.fromkeys(one["system"] for one in some):
             mine = sorted((one["n"], cost(one)) for one in some if one["system"] == system)
             axes.plot(*zip(*mine, strict=True), "o-", label=system)
-        axes.set(title=title, xlabel=scale, xscale="log", ylim=(0, None))
-        axes.legend()
+        top = 1.5 * axes.dataLim.y1  # room for the legend, which must cover no point
+        axes.set(title=title, xlabel=scale, xscale="log", ylim=(0, top))
+        axes.legend(loc="upper left", ncols=2)
     figure.savefig(path, dpi=110)
     return True

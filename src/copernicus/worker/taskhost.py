@@ -72,7 +72,7 @@ class Binding:
         if cores == self._cores and os.sched_getaffinity(0) == set(cores):
             return
         try:
-            threads = [int(name) for name in os.listdir("/proc/self/task")]  # noqa: PTH208
+            threads = [int(entry.name) for entry in Path("/proc/self/task").iterdir()]
         except OSError:
             threads = [0]
         for thread in threads:
