@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 FUZZ_VENV := .venv-fuzz
+NEWEST_VENV := .venv-newest
 
 # How many test files run at once: many wait for something most of the time.
 JOBS ?= 3
@@ -24,6 +25,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	&& echo $$python && break; done)
 
 PIP := -m pip --disable-pip-version-check install --quiet --editable
+# The versions that the tests passed with: a release of somebody else's breaks nothing here until
+# `make constraints` takes it in.
+CONSTRAINTS := constraints.txt
 
 # What tests need from the distribution's packages: each is a script in .ci that looks for it.
 PARTS := gromacs environment-modules fault-tools postgresql openmpi slurm crate-validator \
@@ -36,10 +40,10 @@ ALSO_ON_POSTGRESQL := $(addprefix tests/e2e/test_,server_truth.py gromacs_storie
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast soak fuzz mutations lint format docs bench clean $(PARTS)
+.PHONY: help demo test test-fast soak fuzz mutations lint format docs constraints bench clean $(PARTS)
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo  ## Run a whole project here, in 4 minutes (make demo DEMO=pi: in 20 seconds)
 	@$(BIN)/cpc demo $(DEMO)
@@ -83,6 +87,12 @@ format: $(VENV)/.dev  ## Bring the source into its form
 docs: $(VENV)/.dev  ## Write the reference pages that follow from the code
 	$(BIN)/python docs/reference/generate.py
 
+constraints:  ## Take the newest versions of what tests and demo install (then: make test)
+	$(call make_venv,$(NEWEST_VENV))
+	@$(NEWEST_VENV)/bin/python $(PIP) '.[dev]'
+	@$(NEWEST_VENV)/bin/python -m pip freeze --exclude-editable >$(CONSTRAINTS)
+	@rm -rf $(NEWEST_VENV)
+
 bench: $(BENCH_VENV)/.bench gromacs  ## Measure it beside Dask, Parsl, Ray and HyperQueue; see bench/results
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
@@ -90,17 +100,17 @@ $(PARTS):
 	@.ci/$@
 
 clean:  ## Remove the environments and caches
-	rm -rf $(VENV) $(BENCH_VENV) $(FUZZ_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) $(FUZZ_VENV) $(NEWEST_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-$(VENV)/.demo: pyproject.toml
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS)
 	$(call make_venv,$(VENV))
 	@echo "Installing Copernicus with OpenMM into $(VENV) ..."
-	@$(BIN)/python $(PIP) '.[openmm]'
+	@$(BIN)/python $(PIP) '.[openmm]' --constraint $(CONSTRAINTS)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS)
 	$(call make_venv,$(VENV))
-	@$(BIN)/python $(PIP) '.[dev]'
+	@$(BIN)/python $(PIP) '.[dev]' --constraint $(CONSTRAINTS)
 	@touch $@
 
 $(BENCH_VENV)/.bench: pyproject.toml

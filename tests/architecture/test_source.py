@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 import warnings
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "copernicus"
@@ -93,6 +96,19 @@ def test_no_paths_of_one_machine() -> None:
             continue
         found += [f"{path.relative_to(ROOT)}: {m[0]}" for m in PRIVATE.finditer(text)]
     assert not found
+
+
+def test_every_dependency_has_a_version_that_was_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    pinned = {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
+    extras = project["optional-dependencies"]
+    for extra in ("dev", "openmm", "gromacs", "gpu", "pandas", "parsl", "postgresql", None):
+        for line in extras[extra] if extra else project["dependencies"]:
+            wanted = Requirement(line)
+            if wanted.name != "copernicus":
+                version = pinned.get(canonicalize_name(wanted.name))
+                assert version in wanted.specifier, f"{line}: {version} (make constraints)"
 
 
 def test_layers_hold() -> None:

@@ -133,9 +133,10 @@ def unpack_request(body: bytes) -> Request:
         BrokenFrame: It is none.
     """
     try:
-        return msgspec.msgpack.decode(body, type=Request)  # type: ignore[no-any-return]
+        request: Request = msgspec.msgpack.decode(body, type=Request)
     except msgspec.MsgspecError as error:
         raise BrokenFrame(str(error)) from None
+    return request
 
 
 def unpack_reply(body: bytes) -> Reply:
@@ -145,9 +146,10 @@ def unpack_reply(body: bytes) -> Reply:
         BrokenFrame: It is none.
     """
     try:
-        return msgspec.msgpack.decode(body, type=Reply)  # type: ignore[no-any-return]
+        reply: Reply = msgspec.msgpack.decode(body, type=Reply)
     except msgspec.MsgspecError as error:
         raise BrokenFrame(str(error)) from None
+    return reply
 
 
 def read_body(stream: BinaryIO) -> bytes | None:
