@@ -7,6 +7,7 @@ from copernicus.engine.core import fold
 from copernicus.engine.earlier import lineages_of, successes_of
 from copernicus.engine.sharing import alike
 from copernicus.engine.snapshot import dump, load
+from copernicus.engine.standing import DONE, counts
 from copernicus.engine.tracing import trace
 from copernicus.model.empty import NOTHING
 from copernicus.model.events import Event
@@ -66,6 +67,26 @@ def test_queued_elements_share_what_is_equal(read):
     elements = state.instances["run"].elements.values()
     assert len({id(one.standing) for one in elements}) == 1
     assert all(one.lineages is one.successes is one.asks is NOTHING for one in elements)
+
+
+@pytest.mark.parametrize("read", ["grown", "loaded"])
+def test_identities_are_those_of_the_list(read):
+    state = _READ[read](_queued(4))
+    run = state.instances["run"]
+    for item, made in zip(run.inputs["x"].items, state.activations.values(), strict=True):
+        assert made.eid is item.eid
+        assert run.elements[item.eid].eid is item.eid
+
+
+def test_no_group_is_kept_that_nothing_is_in():
+    w = _queued(2)
+    run = w.state.instances["run"]
+    assert {one: len(eids) for one, eids in run.standing.items()} == counts(run) == {"open": 2}
+    w.done("run[0]", y=1)
+    assert {one: len(eids) for one, eids in run.standing.items()} == {"open": 1}
+    w.done("run[1]", y=2)
+    assert not run.standing
+    assert counts(run) == {DONE: 2}
 
 
 @pytest.mark.parametrize("read", _READ)

@@ -24,6 +24,7 @@ from copernicus.engine.instances import Activation, Element, Instance
 from copernicus.engine.sharing import alike, as_kept, same, share_empty
 from copernicus.engine.standing import recount
 from copernicus.engine.state import ProjectState, field_types
+from copernicus.model.network import Collect
 from copernicus.version import __version__
 
 # Counts the meanings of derived fields and the forms of the whole, where a change of them leaves
@@ -90,7 +91,7 @@ def _read(body: memoryview) -> ProjectState:
     """Part by part, each of which keeps once what is equal: never all of it as it was written."""
     head, *parts = msgspec.msgpack.decode(body, type=list[memoryview])
     state = msgspec.msgpack.decode(zlib.decompress(head), type=ProjectState)
-    texts: dict[str, str] = {}
+    texts = {eid: eid for eid in _identities(state)}
     for packed in parts:
         part = msgspec.msgpack.decode(zlib.decompress(packed), type=_Part)
         for made in part.activations:
@@ -102,10 +103,19 @@ def _read(body: memoryview) -> ProjectState:
     return state
 
 
+def _identities(state: ProjectState) -> Iterator[str]:
+    """Those of elements, as the lists that were set by hand have them."""
+    for instance in state.instances.values():
+        for source in instance.inputs.values():
+            if isinstance(source, Collect):
+                yield from (item.eid for item in source.items)
+
+
 def _share_activation(state: ProjectState, texts: dict[str, str], made: Activation) -> None:
     """Keep once what is equal, as where the journal is read."""
     share_empty(made)
     made.path = texts.setdefault(made.path, made.path)
+    made.eid = texts.get(made.eid, made.eid)
     made.version = texts.setdefault(made.version, made.version)
     made.lineage = same(made.lineage, made.id)
     made.base_digest = same(made.base_digest, made.digest)
@@ -118,6 +128,7 @@ def _share_activation(state: ProjectState, texts: dict[str, str], made: Activati
 
 def _share_element(state: ProjectState, texts: dict[str, str], element: Element) -> None:
     share_empty(element)
+    element.eid = texts.get(element.eid, element.eid)
     for name in ("open", "success"):
         if (last := getattr(element, name)) is not None:
             made = state.activations[last]

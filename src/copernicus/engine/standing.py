@@ -80,7 +80,11 @@ def _forget(instance: Instance, element: Element) -> None:
     if element.standing == DONE:
         instance.done -= 1
     elif element.standing:
-        del instance.standing[element.standing][element.eid]
+        group = instance.standing[element.standing]
+        del group[element.eid]
+        if not group:
+            # An empty dict is as large as it was when it was full.
+            del instance.standing[element.standing]
 
 
 def _enter(instance: Instance, element: Element) -> None:
@@ -92,7 +96,7 @@ def _enter(instance: Instance, element: Element) -> None:
 
 def counts(instance: Instance) -> dict[str, int]:
     """How many elements stand how, with those that have any."""
-    found = {one: len(eids) for one, eids in instance.standing.items() if eids}
+    found = {one: len(eids) for one, eids in instance.standing.items()}
     return {**found, DONE: instance.done} if instance.done else found
 
 
