@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from copernicus.model.gpus import GpuNeed
+from copernicus.model.jobs import JobSpec
 from copernicus.model.resources import Platform, ProgramNeed, ProgramOffer
 from copernicus.scheduling.inputs import Inputs, inputs_of
 from copernicus.scheduling.rows import JobRow, priority_of
@@ -45,7 +46,6 @@ def needs_of(row: JobRow) -> Needs:
     spec = row.spec
     assert spec is not None
     asked = spec.resources
-    resumable = spec.command is not None and spec.command.checkpoint is not None
     return Needs(
         project=row.project,
         program=spec.program,
@@ -55,13 +55,38 @@ def needs_of(row: JobRow) -> Needs:
         memory_mb=row.memory_mb or asked.memory_mb,
         gpu=asked.gpu_need if asked.gpus else _NO_GPU,
         disk_mb=asked.disk_mb,
-        wall_s=0.0 if resumable or not asked.expected_s else _coarse(asked.expected_s),
+        wall_s=0.0 if _resumable(spec) or not asked.expected_s else _coarse(asked.expected_s),
         avoid=row.avoid,
         function=spec.function,
         platform=asked.platform,
         labels=asked.labels,
         barred=row.barred,
     )
+
+
+def _asks_the_same(row: JobRow, other: JobRow) -> bool:
+    """Whether two jobs belong to one lane, as can be seen without making out which.
+
+    Of jobs that are queued together most is the very same object.
+    """
+    spec, known = row.spec, other.spec
+    return (
+        spec is not None
+        and known is not None
+        and spec.resources is known.resources
+        and spec.program is known.program
+        and spec.function == known.function
+        and row.project == other.project
+        and row.priority == other.priority
+        and row.memory_mb == other.memory_mb
+        and row.avoid == other.avoid
+        and row.barred == other.barred
+        and _resumable(spec) == _resumable(known)
+    )
+
+
+def _resumable(spec: JobSpec) -> bool:
+    return spec.command is not None and spec.command.checkpoint is not None
 
 
 def _coarse(seconds: float) -> float:
@@ -140,6 +165,7 @@ class Queue:
         self._order_of = order_of
         self._lanes: dict[str, dict[Needs, Lane]] = {}
         self._offered: dict[str, Lane] = {}
+        self._latest: JobRow | None = None
         self._inputs: dict[str, Inputs] = {}
         self._ready_at: dict[str, float] = {}
         self._wakes: list[tuple[float, str]] = []
@@ -148,14 +174,24 @@ class Queue:
     def offer(self, row: JobRow) -> None:
         """Put a job into its lane."""
         self.remove(row.id)
+        lane = self._lane_for(row)
+        lane.add(row.order, row.id)
+        self._offered[row.id] = lane
+        self._latest = row
+        self.arrivals += 1
+
+    def _lane_for(self, row: JobRow) -> Lane:
+        latest = self._latest
+        if latest is not None and _asks_the_same(row, latest):
+            lane = self._offered.get(latest.id)
+            if lane is not None:
+                return lane
         needs = needs_of(row)
         lanes = self._lanes.setdefault(needs.program.name, {})
         lane = lanes.get(needs)
         if lane is None:
             lane = lanes[needs] = Lane(needs, row.queued)
-        lane.add(row.order, row.id)
-        self._offered[row.id] = lane
-        self.arrivals += 1
+        return lane
 
     def wait(self, job: str, until: float) -> None:
         """Keep a job back until its back-off is over."""

@@ -50,7 +50,7 @@ def checkpoint(batch: Batch, worker_id: str, request: CheckpointRequest) -> None
     Raises:
         Conflict: the attempt may not say anything any more.
     """
-    _take_back_job(batch, request.attempt)
+    _recall(batch, request.attempt)
     batch.holdings.scheduler.checkpoint(worker_id, request, batch.now)
 
 
@@ -60,17 +60,17 @@ def partial(batch: Batch, worker_id: str, request: PartialRequest) -> None:
     Raises:
         Conflict: the attempt may not say anything any more.
     """
-    _take_back_job(batch, request.attempt)
+    _recall(batch, request.attempt)
     batch.holdings.scheduler.partial(worker_id, request, batch.now)
 
 
 def result(batch: Batch, worker_id: str, request: ResultRequest) -> Verdict:
     """How an attempt ended; the verdict of ``ResultReply``."""
-    _take_back_job(batch, request.attempt)
+    _recall(batch, request.attempt)
     return batch.holdings.scheduler.result(worker_id, request, batch.now)
 
 
-def _take_back_job(batch: Batch, attempt: str) -> None:
+def _recall(batch: Batch, attempt: str) -> None:
     place = job_of_attempt(attempt)
     if place is not None:
-        batch.job_row(place[0])
+        batch.recall(place[0])

@@ -293,7 +293,7 @@ class Batch:
         """What is open in a project; rows of its jobs are in memory, also of those that ended."""
         for effect in open_effects(self.holdings.projects.get(project_id).state):
             if isinstance(effect, QueueJob):
-                self.job_row(job_id(project_id, effect.activation))
+                self.recall(job_id(project_id, effect.activation))
             yield effect
 
     def start_of(self, project_id: str, path: str, eid: str, number: int) -> Start | None:
@@ -312,12 +312,16 @@ class Batch:
 
     def job_row(self, job: str) -> JobRow | None:
         """A job, taken back into memory if it ended long ago."""
+        self.recall(job)
+        return self.holdings.scheduler.job_row(job)
+
+    def recall(self, job: str) -> None:
+        """Take a job that ended long ago back into memory, if it is not there."""
         scheduler = self.holdings.scheduler
         if not scheduler.knows(job):
             row = self._store.job(job)
             if row is not None:
                 scheduler.restore_job(row, self._store.attempts(job))
-        return scheduler.job_row(job)
 
     def settle(self) -> None:
         """Pass reports and effects between queue and engine until nothing moves."""

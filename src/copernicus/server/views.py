@@ -106,7 +106,7 @@ def jobs_of(batch: Batch, project: Project) -> list[JobView]:
 def ended_jobs(batch: Batch, project: Project, rows: Sequence[JobRow], count: int) -> JobPage:
     """A page of ended jobs, from what the store has; one less than ``count`` was the last."""
     for row in rows:
-        batch.job_row(row.id)
+        batch.recall(row.id)
     shown = tuple(_job(batch, project, row.id, short=True) for row in rows)
     return JobPage(shown, rows[-1].id if len(rows) == count else "")
 
