@@ -84,7 +84,7 @@ def _expect(told: str, wanted: str) -> None:
 
 
 class Shift:
-    """How long the workers held jobs while all of them were there."""
+    """How long the workers were at work while all of them were there; to deliver is no work."""
 
     def __init__(self) -> None:
         self.began = self.ends = 0.0
@@ -92,7 +92,7 @@ class Shift:
         self.jobs = 0
 
     def held(self, since: float, until: float) -> None:
-        """A worker held a job so long; what lies outside of the shift does not count."""
+        """A worker was at work so long; what lies outside of the shift does not count."""
         if self.began:
             self.held_s += max(0.0, min(until, self.ends) - max(since, self.began))
             self.jobs += 1
@@ -130,21 +130,21 @@ async def _fleet(bundle: Path, folder: Path, count: int, job_s: float) -> None:
 
 
 async def _work(worker: ModelWorker, job_s: float, shift: Shift, working: asyncio.Event) -> None:
+    job = await worker.granted()
+    working.set()
     while True:
-        job = await worker.granted()
         since = time.monotonic()
-        working.set()
         try:
             await worker.hold(job, job_s)
-            await worker.complete(job, {"out": EMPTY}, {EMPTY["$file"]: b""})
         finally:
-            shift.held(since, time.monotonic())
+            shift.held(since, min(time.monotonic(), since + job_s))
+        job = await worker.exchange(job, {"out": EMPTY}, {EMPTY["$file"]: b""})
 
 
 def line(one: dict[str, Any]) -> str:
     """A measurement in one line."""
     return (
-        f"{one['n']:,} model workers with jobs of {one['job_s']:g} s: they hold one "
+        f"{one['n']:,} model workers with jobs of {one['job_s']:g} s: they work "
         f"{one['busy']:.2%} of the time, {one['jobs_per_s']:.0f} jobs/s, server "
         f"{one['server_cores']:.2f} cores and {one['memory_mb']:.0f} MB, the model workers "
         f"{one['fleet_cores']:.2f} cores"

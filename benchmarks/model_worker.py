@@ -22,6 +22,8 @@ from copernicus.protocol import (
     LeaseRequest,
     ResultReply,
     ResultRequest,
+    ResultsReply,
+    ResultsRequest,
 )
 from copernicus.worker.identity import Identity, obtain_identity
 from copernicus.worker.probe import Machine
@@ -67,11 +69,29 @@ class ModelWorker:
         self, assignment: Assignment, outputs: dict[str, Any], inline: Mapping[str, bytes]
     ) -> None:
         """Deliver a result."""
+        result = self._result(assignment, outputs, inline)
+        await self.link.persist(lambda: self.link.ask("/v1/work/result", result, ResultReply))
+
+    async def exchange(
+        self, assignment: Assignment, outputs: dict[str, Any], inline: Mapping[str, bytes]
+    ) -> Assignment:
+        """Deliver a result and ask for the next attempt with it; return when there is one."""
+        result = self._result(assignment, outputs, inline)
+        asked = ResultsRequest((result,), LeaseRequest(uuid.uuid4().hex, self.offer, 0.0))
+        reply = await self.link.persist(
+            lambda: self.link.ask("/v1/work/results", asked, ResultsReply)
+        )
+        if reply.lease and reply.lease.assignments:
+            return reply.lease.assignments[0]
+        return await self.granted()
+
+    def _result(
+        self, assignment: Assignment, outputs: dict[str, Any], inline: Mapping[str, bytes]
+    ) -> ResultRequest:
         self._seq += 1
-        result = ResultRequest(
+        return ResultRequest(
             assignment.attempt, self._seq, "completed", outputs, inline=dict(inline)
         )
-        await self.link.persist(lambda: self.link.ask("/v1/work/result", result, ResultReply))
 
 
 async def joined(bundle: Path, folder: Path) -> Identity:

@@ -10,11 +10,16 @@ import pytest
 
 from copernicus.model.jobs import StoredFile
 from copernicus.protocol import (
+    PROTOCOL,
     Certificate,
     JoinRequest,
+    LeaseReply,
+    LeaseRequest,
     ProgressReport,
     RenewRequest,
     ResultRequest,
+    ResultsReply,
+    ResultsRequest,
     WorkerFacts,
 )
 from copernicus.security.identity import make_key_and_csr
@@ -71,6 +76,45 @@ def test_a_result_fires_what_depends_on_it(admin, worker):
     assert [r["number"] for r in admin.get(f"{root}/history")] == [1]
     detail = admin.get(f"{root}/instance", path="two")
     assert detail["elements"][0]["state"] == "done"
+
+
+def test_a_result_can_ask_for_what_it_makes_ready(admin, worker):
+    project_with(
+        admin,
+        "hop",
+        add("one"),
+        add("two"),
+        connect("one.out.said", "two.in.text"),
+        set_input("one.in.text", "hello"),
+    )
+    (job,) = worker.lease()
+    ended = ResultRequest(job.attempt, 1, "completed", {"said": "hello!"})
+    asked = ResultsRequest((ended,), LeaseRequest("next", worker.offer(), 30.0))
+    reply = worker.ask("results", asked, ResultsReply)
+    assert [one.verdict for one in reply.outcomes] == ["accepted"]
+    assert [one.spec.command.lines[0].argv for one in reply.lease.assignments] == [
+        ("{program}", "hello!")
+    ]
+    again = worker.ask("results", asked, ResultsReply)
+    assert [one.verdict for one in again.outcomes] == ["already"]
+    assert again.lease == reply.lease
+    assert worker.lease(request="next") == list(reply.lease.assignments)
+    (next_job,) = reply.lease.assignments
+    asked = ResultsRequest(
+        (ResultRequest(next_job.attempt, 1, "completed", {"said": "hello!!"}),),
+        LeaseRequest("last", worker.offer(), 30.0),
+    )
+    assert worker.ask("results", asked, ResultsReply).lease == LeaseReply()
+
+
+def test_the_result_of_a_worker_that_gets_no_more_work_is_taken(admin, worker):
+    root = project_with(admin, "old", add("one"), set_input("one.in.text", "x"))
+    (job,) = worker.lease()
+    ended = ResultRequest(job.attempt, 1, "completed", {"said": "x"})
+    asked = ResultsRequest((ended,), LeaseRequest("more", worker.offer(), protocol=PROTOCOL - 5))
+    reply = worker.ask("results", asked, ResultsReply)
+    assert ([one.verdict for one in reply.outcomes], reply.lease) == (["accepted"], None)
+    assert admin.get(f"{root}/value", path="one.out.said")["value"] == "x"
 
 
 def test_a_waiting_worker_gets_work_as_soon_as_there_is_some(admin, worker):

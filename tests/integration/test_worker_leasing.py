@@ -25,6 +25,33 @@ def test_a_lost_answer_is_asked_for_again_and_runs_once(server, tmp_path):
     assert ids[0] == ids[1]
 
 
+def test_results_bring_the_next_jobs(server, tmp_path):
+    server.grants_along = True
+    jobs = [program_job(number, [sh("true")], cores=2) for number in range(30)]
+    server.add(*jobs)
+    with worker(server, tmp_path / "w"):
+        for job in jobs:
+            assert server.result(job.attempt).outcome == "completed"
+    assert {request.offer.cores for request in server.along} == {2}
+    assert any(server.granted[request.request_id] for request in server.along)
+
+
+def test_what_was_granted_with_a_lost_answer_to_results_is_asked_for_again(server, tmp_path):
+    server.grants_along = server.lose_grant_along = True
+    jobs = [
+        program_job(number, [sh(f"echo {number} >> {tmp_path}/ran")], cores=2)
+        for number in range(30)
+    ]
+    server.add(*jobs)
+    with worker(server, tmp_path / "w"):
+        for job in jobs:
+            assert server.result(job.attempt).outcome == "completed"
+    assert not server.lose_grant_along
+    assert sorted(map(int, (tmp_path / "ran").read_text().split())) == list(range(30))
+    again = {request.request_id for request in server.offers}
+    assert again & {request.request_id for request in server.along}
+
+
 def test_cores_are_offered_once_and_jobs_run_side_by_side(server, tmp_path):
     script = "touch {me}; while [ ! -e {other} ]; do sleep 0.01; done; taskset -cp $$ > {me}.cpu"
     for number, (me, other) in enumerate((("a", "b"), ("b", "a"))):

@@ -74,6 +74,9 @@ class ScriptedServer:
         self.drain = False
         self.of_the_version_before = False
         self.grants_all = False
+        self.grants_along = False
+        self.lose_grant_along = False
+        self.along: list[LeaseRequest] = []
         self.batches: list[int] = []
         self.joined: list[JoinRequest] = []
         self.renewed: list[tuple[str, RenewRequest]] = []
@@ -293,8 +296,16 @@ class ScriptedServer:
         if self.of_the_version_before:
             raise NotFound("there is no such route")
         self.batches.append(len(request.results))
-        taken = (ResultOutcome(self._result(one).verdict) for one in request.results)
-        return ResultsReply(tuple(taken))
+        taken = tuple(ResultOutcome(self._result(one).verdict) for one in request.results)
+        if request.lease is None or not self.grants_along:
+            return ResultsReply(taken)
+        self.along.append(request.lease)
+        found = self._match(request.lease)
+        self.granted[request.lease.request_id] = found
+        if found and self.lose_grant_along:
+            self.lose_grant_along = False
+            raise Refuse(503, "busy", "the answer was lost on its way")
+        return ResultsReply(taken, LeaseReply(found))
 
     def _result(self, request: ResultRequest) -> ResultReply:
         with self.changed:

@@ -2,7 +2,7 @@
 
 So a burst of short jobs costs few requests, and a single result goes out at once. While there is
 a backlog, results are gathered for a moment: nobody waits for this side to be free. What its sender
-has given up by then stays behind.
+has given up by then stays behind. Who has room for more work asks for it in the same request.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from copernicus.errors import (
     error_for_code,
 )
 from copernicus.protocol import (
+    LeaseReply,
+    LeaseRequest,
     ResultOutcome,
     ResultReply,
     ResultRequest,
@@ -29,6 +31,7 @@ from copernicus.protocol import (
 LINGER_S = 0.03
 _MOST = 256
 _MOST_BYTES = 2 << 20
+_NOTHING = LeaseReply()
 T = TypeVar("T")
 
 
@@ -39,8 +42,18 @@ class Line(Protocol):
         """Send a message to the server: its answer."""
 
 
+class Asking(Protocol):
+    """Whoever wants work besides."""
+
+    def along(self) -> LeaseRequest | None:
+        """What to ask for together with results that are sent now, if anything."""
+
+    def came_along(self, reply: LeaseReply | None) -> None:
+        """The answer to it; ``None``: it may have been granted or not."""
+
+
 class Outbox:
-    """Sends results, each answered by itself."""
+    """Sends results, each answered by itself; ``asking`` may ask for work with them."""
 
     def __init__(self, link: Line) -> None:
         self._link = link
@@ -48,6 +61,7 @@ class Outbox:
         self._sender: asyncio.Task[None] | None = None
         self._several = True
         self.is_busy: Callable[[], bool] = lambda: False
+        self.asking: Asking | None = None
 
     async def send(self, result: ResultRequest) -> ResultReply:
         """The server's verdict; nothing is repeated here.
@@ -75,7 +89,7 @@ class Outbox:
         if not some:
             return
         try:
-            outcomes = await self._ask(tuple(result for result, _ in some))
+            outcomes = await self._ask_besides(tuple(result for result, _ in some))
         except CopernicusError as error:
             outcomes = tuple(error for _ in some)
         except BaseException:
@@ -103,18 +117,33 @@ class Outbox:
                 some.append((result, reply))
         return some
 
-    async def _ask(
+    async def _ask_besides(
         self, results: tuple[ResultRequest, ...]
     ) -> tuple[ResultReply | CopernicusError, ...]:
-        if len(results) == 1:
-            return (await self._link.ask("/v1/work/result", results[0], ResultReply),)
+        lease = self.asking.along() if self.asking is not None and self._several else None
+        if self.asking is None or lease is None:
+            return (await self._ask(results, None))[0]
+        granted = None
         try:
-            reply = await self._link.ask("/v1/work/results", ResultsRequest(results), ResultsReply)
+            outcomes, granted = await self._ask(results, lease)
+        finally:
+            self.asking.came_along(granted)
+        return outcomes
+
+    async def _ask(
+        self, results: tuple[ResultRequest, ...], lease: LeaseRequest | None
+    ) -> tuple[tuple[ResultReply | CopernicusError, ...], LeaseReply]:
+        if len(results) == 1 and lease is None:
+            reply = await self._link.ask("/v1/work/result", results[0], ResultReply)
+            return (reply,), _NOTHING
+        asked = ResultsRequest(results, lease)
+        try:
+            several = await self._link.ask("/v1/work/results", asked, ResultsReply)
         except NotFound:
             # A server of the version before takes them one by one only.
             self._several = False
-            return tuple([await self._ask_one(result) for result in results])
-        return tuple(_reply_of(outcome) for outcome in reply.outcomes)
+            return tuple([await self._ask_one(result) for result in results]), _NOTHING
+        return tuple(map(_reply_of, several.outcomes)), several.lease or _NOTHING
 
     async def _ask_one(self, result: ResultRequest) -> ResultReply | CopernicusError:
         try:

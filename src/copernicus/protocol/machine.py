@@ -195,10 +195,14 @@ class ResultReply(msgspec.Struct, frozen=True):
     verdict: Literal["accepted", "already", "superseded"]
 
 
-class ResultsRequest(msgspec.Struct, frozen=True):
-    """Several results at once; each is taken or refused by itself."""
+class ResultsRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Several results at once; each is taken or refused by itself.
+
+    ``lease`` asks for work besides, also for what these results make ready. It does not wait.
+    """
 
     results: tuple[ResultRequest, ...]
+    lease: LeaseRequest | None = None
 
 
 class ResultOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -208,7 +212,12 @@ class ResultOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     error: ErrorBody | None = None
 
 
-class ResultsReply(msgspec.Struct, frozen=True):
-    """One outcome per result, in their order."""
+class ResultsReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One outcome per result, in their order.
+
+    ``lease`` answers the request for work; without it (a server of the version before, or one that
+    refuses) nothing was granted, and the request for work has to be made by itself.
+    """
 
     outcomes: tuple[ResultOutcome, ...]
+    lease: LeaseReply | None = None

@@ -211,6 +211,7 @@ class Agent:
         self._heartbeats = Heartbeats(
             self._link, self._crew.attempts, self._crew.free_now, self._drain, self._trouble
         )
+        delivery.outbox.asking = self._leasing
         self._leasing.on_drain = lambda: self._drain(True)
         self._crew.on_room = self._leasing.room
         self._crew.on_start = self._heartbeats.joined

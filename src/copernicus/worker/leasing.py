@@ -1,4 +1,8 @@
-"""Asking for work: one request at a time, again as soon as there is room."""
+"""Asking for work: one request at a time, again as soon as there is room.
+
+What is asked for when a job has ended goes to the server with its result, if that is on its way at
+once: one request in place of two, and the answer has what the result made ready.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ POLL_S = 30.0
 _SETTLE_S = 1.0
 _MARGIN_S = 15.0
 _NO_ROOM_S = 5.0
+_ALONG_S = 0.01
 
 
 class Leasing:
@@ -28,6 +33,9 @@ class Leasing:
     a moment later, it is broken off and asked anew, so that a wide job is not kept waiting. An
     offer without cores is for the backlog alone and does not wait. ``on_drain`` is called when the
     server wants the worker to take no more.
+
+    Nothing is offered twice: while a request travels ``along`` with results there is no poll, and
+    while there is a poll nothing travels along.
     """
 
     def __init__(
@@ -48,10 +56,33 @@ class Leasing:
         self.on_drain: Callable[[], None] = lambda: None
         self._freed = asyncio.Event()
         self._deadline: float | None = None
+        self._polling = False
+        self._along: LeaseRequest | None = None
+        self._unsure: LeaseRequest | None = None
+        self._granted_lately = False
 
     def room(self) -> None:
         """Something became free."""
         self._freed.set()
+
+    def along(self) -> LeaseRequest | None:
+        """What to ask for together with results that are sent now, if anything."""
+        if self._polling or self._along or self._unsure or self._ending.is_set():
+            return None
+        offer = self._offer()
+        if offer is None or not offer.cores:
+            return None
+        self._along = self._request(offer, 0.0)
+        return self._along
+
+    def came_along(self, reply: LeaseReply | None) -> None:
+        """The answer to it; ``None``: it may have been granted or not."""
+        if reply is None:
+            self._unsure = self._along
+        self._along = None
+        if reply is not None:
+            self._take_all(reply)
+        self.room()
 
     async def run(self, idle: Callable[[], bool], idle_exit_s: float | None) -> None:
         """Until the end, or until nothing came for ``idle_exit_s`` seconds.
@@ -61,9 +92,17 @@ class Leasing:
         """
         while not self._ending.is_set():
             self._freed.clear()
-            offer = self._offer()
+            if self._unsure is not None:
+                await self._make_sure(self._unsure)
+                continue
+            offer = None if self._along else self._offer()
             if offer is None:
                 await self._wait_for_room()
+                continue
+            if offer.cores and self._granted_lately:
+                # A short job may have ended by then.
+                self._granted_lately = False
+                await asyncio.sleep(_ALONG_S)
                 continue
             if offer.notice:
                 await self._poll(LeaseRequest(uuid.uuid4().hex, offer, 0.0))
@@ -72,8 +111,24 @@ class Leasing:
             wait_s = self._patience(idle, idle_exit_s) if offer.cores else 0.0
             if offer.cores and wait_s <= 0:
                 return
-            wanted = self._backlog.wanted()
-            await self._poll(LeaseRequest(uuid.uuid4().hex, offer, wait_s, wanted, PROTOCOL))
+            await self._poll(self._request(offer, wait_s))
+        if self._unsure is not None:
+            await self._make_sure(self._unsure)
+
+    def _request(self, offer: Offer, wait_s: float) -> LeaseRequest:
+        wanted = self._backlog.wanted()
+        return LeaseRequest(uuid.uuid4().hex, offer, wait_s, wanted, PROTOCOL)
+
+    async def _make_sure(self, request: LeaseRequest) -> None:
+        """Whether it was granted: the same id tells."""
+        try:
+            reply = await self._ask(request)
+        except CopernicusError:
+            if self._ending.is_set():
+                return
+            raise
+        self._unsure = None
+        self._take_all(reply)
 
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""
@@ -92,6 +147,16 @@ class Leasing:
         return min(POLL_S, self._deadline - now)
 
     async def _poll(self, request: LeaseRequest) -> None:
+        self._polling = True
+        try:
+            self._take_all(await self._answer(request))
+        except CopernicusError:
+            if not self._ending.is_set():
+                raise
+        finally:
+            self._polling = False
+
+    async def _answer(self, request: LeaseRequest) -> LeaseReply:
         asking = asyncio.create_task(self._ask(request))
         freed = asyncio.create_task(self._freed_and_settled())
         ended = asyncio.create_task(self._ending.wait())
@@ -104,19 +169,18 @@ class Leasing:
                     # It may have been granted all the same: the same id tells.
                     again = msgspec.structs.replace(request, wait_s=0.0)
                     asking = asyncio.create_task(self._ask(again))
-            reply = await asking
-        except CopernicusError:
-            if self._ending.is_set():
-                return
-            raise
+            return await asking
         finally:
             for task in (asking, freed, ended):
                 task.cancel()
             await asyncio.gather(asking, freed, ended, return_exceptions=True)
+
+    def _take_all(self, reply: LeaseReply) -> None:
         self._backlog.found(len(reply.assignments))
         if reply.drain:
             self.on_drain()
         for assignment in reply.assignments:
+            self._granted_lately = True
             self._deadline = None
             self._take(assignment)
 

@@ -55,8 +55,11 @@ _ALL_SMALL = 1024 * 1024
 @post("/lease", opt=does(Action.LEASE), media_type=_PACKED, status_code=200)
 async def lease(request: AnyRequest) -> LeaseReply:
     """Work for this worker, at once or as soon as there is some within its wait."""
+    return await _grant(request, await packed(request, LeaseRequest))
+
+
+async def _grant(request: AnyRequest, wanted: LeaseRequest) -> LeaseReply:
     site, record = site_of(request), worker_of(request)
-    wanted = await packed(request, LeaseRequest)
     check_protocol(wanted.protocol)
     now = site.clock.now()
     worker = WorkerInfo(record.id, record.host, record.pool)
@@ -65,10 +68,13 @@ async def lease(request: AnyRequest) -> LeaseReply:
         worker, wanted = peer_asks(site, peer, worker, wanted)
     site.runtime.holdings.machines.saw(record.id, now, wanted.offer)
     wanted = msgspec.structs.replace(wanted, offer=_by_id(site, wanted.offer))
-    wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
     scheduler = site.runtime.holdings.scheduler
-    waiting = Waiting(worker, wanted, 0.0 if scheduler.is_draining(worker.id) else wait_s)
-    grants = await _unless_gone(request, site.runtime.lease(waiting))
+    wait_s = min(max(wanted.wait_s, 0.0), site.settings.max_wait_s)
+    if wait_s and not scheduler.is_draining(worker.id):
+        waiting = Waiting(worker, wanted, wait_s)
+        grants = await _unless_gone(request, site.runtime.lease(waiting))
+    else:
+        grants = await site.runtime.lease(Waiting(worker, wanted, 0.0))
     if grants:
         passing("lease.granted")
     if any(_small_files(grant) for grant in grants):
@@ -154,10 +160,24 @@ async def result(request: AnyRequest) -> ResultReply:
 async def results(request: AnyRequest) -> ResultsReply:
     """How several attempts ended; each is taken or refused by itself."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
-    several = (await packed(request, ResultsRequest)).results
-    kept = await _keep_all_files(site, worker, several)
-    taken = (_take(site, worker, address, one) for one in kept)
-    return ResultsReply(tuple(await asyncio.gather(*taken)))
+    asked = await packed(request, ResultsRequest)
+    kept = await _keep_all_files(site, worker, asked.results)
+    taking = asyncio.gather(*(_take(site, worker, address, one) for one in kept))
+    if asked.lease is None:
+        return ResultsReply(tuple(await taking))
+    # The queue gets them in this order, in one batch.
+    outcomes, lease = await asyncio.gather(taking, _grant_besides(request, asked.lease))
+    return ResultsReply(tuple(outcomes), lease)
+
+
+async def _grant_besides(request: AnyRequest, wanted: LeaseRequest) -> LeaseReply | None:
+    """Results are taken also of a worker that gets no more work."""
+    try:
+        return await _grant(request, msgspec.structs.replace(wanted, wait_s=0.0))
+    except ServerBusy:
+        raise
+    except CopernicusError:
+        return None
 
 
 async def _take(
