@@ -50,8 +50,10 @@ def add(draft: Draft, edit: ed.AddInstance, _author: str) -> None:
 
 def _free_inside(draft: Draft, path: str) -> None:
     """Take away what a hand had pinned and held inside what comes back, as its inputs are."""
-    for at in below(draft.state, path):
-        instance = draft.state.instances[at]
+    state = draft.state
+    # Most are new: to look for what is inside means to go through all instances.
+    for at in below(state, path) if path in state.children else (path,):
+        instance = state.instances[at]
         for port in list(instance.pinned):
             draft.emit(ev.PinRemoved(at, port))
         if instance.held and at != path:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from copernicus.crashpoints import passing
 from copernicus.errors import CopernicusError, InternalError, ServerBusy
@@ -106,7 +106,13 @@ class Runtime:
             ServerBusy: the disk is full, or the server is stopping; nothing was changed.
             InternalError: a bug; nothing was changed.
         """
-        return cast("T", await self._enter(change))
+        return await self.begin(change)
+
+    def begin(self, change: Callable[[Batch], T]) -> asyncio.Future[T]:
+        """As ``do``, for several changes that are to come into one batch, in their order."""
+        reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._add(_Request(change, reply))
+        return reply
 
     def post(self, change: Callable[[Batch], object]) -> None:
         """Apply a change for which nobody waits: tried again while the disk is full."""
@@ -178,11 +184,6 @@ class Runtime:
         self._stopping = True
         self._arrived.set()
 
-    async def _enter(self, change: Callable[[Batch], Any]) -> Any:
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._add(_Request(change, reply))
-        return await reply
-
     def _add(self, request: _Request) -> None:
         if self._stopping:
             request.refuse(ServerBusy("The server is stopping: try again when it is back."))
@@ -193,7 +194,7 @@ class Runtime:
     async def _persist(self, change: Callable[[Batch], object]) -> None:
         while True:
             try:
-                await self._enter(change)
+                await self.begin(change)
             except ServerBusy:
                 await asyncio.sleep(_RETRY_S)
             except CopernicusError as error:
@@ -227,6 +228,8 @@ class Runtime:
         for waiting, grants in granted:
             waiting.answer(grants)
         passing("batch.answered")
+        # So that answers are on their way before those who follow are told.
+        await asyncio.sleep(0)
         self._go_on_with(batch.unfinished)
         self._feed.publish(batch.entries)
         self._feed.publish_progress(batch.now, batch.progress)

@@ -7,6 +7,7 @@ once: one request in place of two, and the answer has what the result made ready
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class Leasing:
         self._ending = ending
         self.on_drain: Callable[[], None] = lambda: None
         self._freed = asyncio.Event()
+        self._answered = asyncio.Event()
         self._deadline: float | None = None
         self._polling = False
         self._along: LeaseRequest | None = None
@@ -82,6 +84,7 @@ class Leasing:
         self._along = None
         if reply is not None:
             self._take_all(reply)
+        self._answered.set()
         self.room()
 
     async def run(self, idle: Callable[[], bool], idle_exit_s: float | None) -> None:
@@ -100,9 +103,8 @@ class Leasing:
                 await self._wait_for_room()
                 continue
             if offer.cores and self._granted_lately:
-                # A short job may have ended by then.
                 self._granted_lately = False
-                await asyncio.sleep(_ALONG_S)
+                await self._see_what_comes_along()
                 continue
             if offer.notice:
                 await self._poll(LeaseRequest(uuid.uuid4().hex, offer, 0.0))
@@ -130,13 +132,14 @@ class Leasing:
         self._unsure = None
         self._take_all(reply)
 
+    async def _see_what_comes_along(self) -> None:
+        """A short job may end in a moment, and its result can take the request with it."""
+        self._answered.clear()
+        await _within(_ALONG_S, self._answered)
+
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""
-        try:
-            async with asyncio.timeout(_NO_ROOM_S):
-                await self._freed.wait()
-        except TimeoutError:
-            return
+        await _within(_NO_ROOM_S, self._freed)
 
     def _patience(self, idle: Callable[[], bool], idle_exit_s: float | None) -> float:
         if idle_exit_s is None:
@@ -196,3 +199,10 @@ class Leasing:
     async def _freed_and_settled(self) -> None:
         await self._freed.wait()
         await asyncio.sleep(_SETTLE_S)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Return when it is set, or after this time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

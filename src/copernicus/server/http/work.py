@@ -150,10 +150,10 @@ async def result(request: AnyRequest) -> ResultReply:
     """How an attempt ended, with its small files; larger ones have been uploaded."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
     ended = await packed(request, ResultRequest)
-    kept = (await _keep_all_files(site, worker, (ended,)))[0]
-    if isinstance(kept, CopernicusError):
-        raise kept
-    return await _take_result(site, worker, address, kept)
+    (kept,) = await _keep_all_files(site, worker, (ended,))
+    reply = await _begin_result(site, worker, address, kept)
+    passing("result.taken")
+    return reply
 
 
 @post("/results", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
@@ -162,12 +162,14 @@ async def results(request: AnyRequest) -> ResultsReply:
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
     asked = await packed(request, ResultsRequest)
     kept = await _keep_all_files(site, worker, asked.results)
-    taking = asyncio.gather(*(_take(site, worker, address, one) for one in kept))
-    if asked.lease is None:
-        return ResultsReply(tuple(await taking))
-    # The queue gets them in this order, in one batch.
-    outcomes, lease = await asyncio.gather(taking, _grant_besides(request, asked.lease))
-    return ResultsReply(tuple(outcomes), lease)
+    # The queue gets all of it in this order, in one batch.
+    taking = asyncio.gather(
+        *(_begin_result(site, worker, address, one) for one in kept), return_exceptions=True
+    )
+    lease = None if asked.lease is None else await _grant_besides(request, asked.lease)
+    taken = await taking
+    passing("result.taken")
+    return ResultsReply(tuple(map(_outcome, taken)), lease)
 
 
 async def _grant_besides(request: AnyRequest, wanted: LeaseRequest) -> LeaseReply | None:
@@ -180,20 +182,22 @@ async def _grant_besides(request: AnyRequest, wanted: LeaseRequest) -> LeaseRepl
         return None
 
 
-async def _take(
+def _outcome(taken: ResultReply | BaseException) -> ResultOutcome:
+    match taken:
+        case ResultReply(verdict=verdict):
+            return ResultOutcome(verdict=verdict)
+        case CopernicusError() if not isinstance(taken, ServerBusy):
+            return ResultOutcome(error=ErrorBody(taken.code, taken.message))
+    raise taken
+
+
+def _begin_result(
     site: Site, worker: str, address: str, ended: ResultRequest | CopernicusError
-) -> ResultOutcome:
-    try:
-        if isinstance(ended, CopernicusError):
-            raise ended
-        return ResultOutcome(verdict=(await _take_result(site, worker, address, ended)).verdict)
-    except ServerBusy:
-        raise
-    except CopernicusError as refused:
-        return ResultOutcome(error=ErrorBody(refused.code, refused.message))
-
-
-async def _take_result(site: Site, worker: str, address: str, ended: ResultRequest) -> ResultReply:
+) -> asyncio.Future[ResultReply]:
+    if isinstance(ended, CopernicusError):
+        refused: asyncio.Future[ResultReply] = asyncio.get_running_loop().create_future()
+        refused.set_exception(ended)
+        return refused
     passing("result.stored")
 
     def take(batch: Batch) -> ResultReply:
@@ -202,11 +206,9 @@ async def _take_result(site: Site, worker: str, address: str, ended: ResultReque
         except NotAllowed:
             batch.audit(worker, address, "attempt.result", ended.attempt[:200], "refused")
             raise
-        return msgspec.convert({"verdict": verdict}, ResultReply)
+        return ResultReply(verdict)
 
-    reply = await site.runtime.do(take)
-    passing("result.taken")
-    return reply
+    return site.runtime.begin(take)
 
 
 async def _keep_all_files(
