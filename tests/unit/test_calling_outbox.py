@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from copernicus.calling.outbox import Outbox
-from copernicus.errors import Conflict, NotFound, ServerUnreachable
+from copernicus.errors import Conflict, InternalError, NotFound, ServerBusy, ServerUnreachable
+from copernicus.model.resources import Offer
 from copernicus.protocol import (
     ErrorBody,
+    LeaseReply,
+    LeaseRequest,
     ResultOutcome,
     ResultReply,
     ResultRequest,
@@ -52,12 +55,14 @@ class Line:
     def _said(self, attempt: str) -> ResultReply:
         if attempt == "bad":
             raise Conflict("it was ended before")
+        if attempt == "bug":
+            raise InternalError("this is a bug of the server")
         return ResultReply("accepted")
 
     def _outcome(self, result: ResultRequest) -> ResultOutcome:
         try:
             return ResultOutcome(verdict=self._said(result.attempt).verdict)
-        except Conflict as error:
+        except (Conflict, InternalError) as error:
             return ResultOutcome(error=ErrorBody(error.code, error.message))
 
 
@@ -129,3 +134,38 @@ async def test_a_server_of_before_gets_them_one_by_one():
     assert line.sent == [["first"], ["a", "bad"], ["a"], ["bad"]]
     assert isinstance(replies[2], Conflict)
     assert replies[1].verdict == "accepted"
+
+
+async def test_what_a_bug_of_the_server_did_not_take_is_sent_again():
+    line = Line()
+    outbox, first = await first_under_way(line)
+    later = await started(outbox, "bug", "a")
+    line.free.set()
+    replies = await asyncio.gather(*first, *later, return_exceptions=True)
+    assert isinstance(replies[1], ServerBusy)
+    assert replies[2].verdict == "accepted"
+
+
+class Asking:
+    """Wants work with every request."""
+
+    def __init__(self) -> None:
+        self.answers: list[LeaseReply | None] = []
+
+    def along(self) -> LeaseRequest:
+        return LeaseRequest("next", Offer((), 1, 1000), 0.0)
+
+    def came_along(self, reply: LeaseReply | None) -> None:
+        self.answers.append(reply)
+
+
+@pytest.mark.parametrize("case", ["old", "broken", "without /results"])
+async def test_who_asks_along_is_told_what_is_known_of_the_answer(case):
+    line, asking = Line(several=case != "without /results"), Asking()
+    line.broken = case == "broken"
+    line.free.set()
+    outbox = Outbox(line)
+    outbox.asking = asking
+    await asyncio.gather(*await started(outbox, "a"), return_exceptions=True)
+    # One of the version before has given nothing; what a broken line has lost nobody knows.
+    assert asking.answers == [None if case == "broken" else LeaseReply()]

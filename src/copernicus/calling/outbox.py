@@ -16,6 +16,7 @@ from copernicus.errors import (
     CopernicusError,
     InternalError,
     NotFound,
+    ServerBusy,
     error_for_code,
 )
 from copernicus.protocol import (
@@ -161,4 +162,6 @@ def _reply_of(outcome: ResultOutcome) -> ResultReply | CopernicusError:
         return ResultReply(outcome.verdict)
     if outcome.error is None:
         return InternalError("the server says nothing of a result")
+    if outcome.error.code == InternalError.code:
+        return ServerBusy(outcome.error.message)  # nothing was changed: as a link tells it
     return error_for_code(outcome.error.code)(outcome.error.message)

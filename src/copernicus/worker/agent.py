@@ -211,8 +211,12 @@ class Agent:
         self._heartbeats = Heartbeats(
             self._link, self._crew.attempts, self._crew.free_now, self._drain, self._trouble
         )
+        self._connect(delivery)
+
+    def _connect(self, delivery: Delivery) -> None:
         delivery.outbox.asking = self._leasing
         self._leasing.on_drain = lambda: self._drain(True)
+        self._leasing.give_back = self._crew.give_back
         self._crew.on_room = self._leasing.room
         self._crew.on_start = self._heartbeats.joined
 

@@ -147,8 +147,12 @@ class Crew:
     def _hand_back(self) -> None:
         """Give what waits back to the server: another worker may be free."""
         for assignment in self.backlog.take_all():
-            result = ResultRequest(assignment.attempt, 1, "stopped")
-            self._start(self._delivery.deliver(Finished(result), spool_first=self._stopping))
+            self.give_back(assignment)
+
+    def give_back(self, assignment: Assignment) -> None:
+        """Let the server have back what was granted, unbegun."""
+        result = ResultRequest(assignment.attempt, 1, "stopped")
+        self._start(self._delivery.deliver(Finished(result), spool_first=self._stopping))
 
     def _begin(self, assignment: Assignment) -> None:
         wanted = assignment.spec.resources

@@ -25,6 +25,7 @@ _SETTLE_S = 1.0
 _MARGIN_S = 15.0
 _NO_ROOM_S = 5.0
 _ALONG_S = 0.01
+_LAST_S = 2.0
 
 
 class Leasing:
@@ -36,7 +37,7 @@ class Leasing:
     server wants the worker to take no more.
 
     Nothing is offered twice: while a request travels ``along`` with results there is no poll, and
-    while there is a poll nothing travels along.
+    while there is a poll nothing travels along. What is granted after the end is given back.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class Leasing:
         self._on_trouble = on_trouble
         self._ending = ending
         self.on_drain: Callable[[], None] = lambda: None
+        self.give_back: Callable[[Assignment], None] = take
         self._freed = asyncio.Event()
         self._answered = asyncio.Event()
         self._deadline: float | None = None
+        self._open = False
         self._polling = False
         self._along: LeaseRequest | None = None
         self._unsure: LeaseRequest | None = None
@@ -69,9 +72,13 @@ class Leasing:
 
     def along(self) -> LeaseRequest | None:
         """What to ask for together with results that are sent now, if anything."""
-        if self._polling or self._along or self._unsure or self._ending.is_set():
+        busy = self._polling or self._along is not None or self._unsure is not None
+        if not self._open or busy or self._ending.is_set():
             return None
-        offer = self._offer()
+        try:
+            offer = self._offer()
+        except OSError:
+            return None  # the next poll finds it, too, and tells
         if offer is None or not offer.cores:
             return None
         self._along = self._request(offer, 0.0)
@@ -79,13 +86,15 @@ class Leasing:
 
     def came_along(self, reply: LeaseReply | None) -> None:
         """The answer to it; ``None``: it may have been granted or not."""
-        if reply is None:
-            self._unsure = self._along
-        self._along = None
-        if reply is not None:
-            self._take_all(reply)
-        self._answered.set()
-        self.room()
+        request, self._along = self._along, None
+        try:
+            if reply is None:
+                self._unsure = request
+            else:
+                self._take_all(reply)
+        finally:
+            self._answered.set()
+            self.room()
 
     async def run(self, idle: Callable[[], bool], idle_exit_s: float | None) -> None:
         """Until the end, or until nothing came for ``idle_exit_s`` seconds.
@@ -93,6 +102,19 @@ class Leasing:
         Raises:
             CopernicusError: The server does not take this worker any more.
         """
+        self._open = True
+        try:
+            await self._ask_again_and_again(idle, idle_exit_s)
+        finally:
+            self._open = False
+        if self._along is not None:
+            await self._see_what_comes_along(_LAST_S)
+        if self._unsure is not None:
+            await self._make_sure(self._unsure)
+
+    async def _ask_again_and_again(
+        self, idle: Callable[[], bool], idle_exit_s: float | None
+    ) -> None:
         while not self._ending.is_set():
             self._freed.clear()
             if self._unsure is not None:
@@ -103,8 +125,9 @@ class Leasing:
                 await self._wait_for_room()
                 continue
             if offer.cores and self._granted_lately:
+                # A short job may end in a moment, and its result can take the request with it.
                 self._granted_lately = False
-                await self._see_what_comes_along()
+                await self._see_what_comes_along(_ALONG_S)
                 continue
             if offer.notice:
                 await self._poll(LeaseRequest(uuid.uuid4().hex, offer, 0.0))
@@ -114,8 +137,6 @@ class Leasing:
             if offer.cores and wait_s <= 0:
                 return
             await self._poll(self._request(offer, wait_s))
-        if self._unsure is not None:
-            await self._make_sure(self._unsure)
 
     def _request(self, offer: Offer, wait_s: float) -> LeaseRequest:
         wanted = self._backlog.wanted()
@@ -132,10 +153,9 @@ class Leasing:
         self._unsure = None
         self._take_all(reply)
 
-    async def _see_what_comes_along(self) -> None:
-        """A short job may end in a moment, and its result can take the request with it."""
+    async def _see_what_comes_along(self, seconds: float) -> None:
         self._answered.clear()
-        await _within(_ALONG_S, self._answered)
+        await _within(seconds, self._answered)
 
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""
@@ -185,7 +205,10 @@ class Leasing:
         for assignment in reply.assignments:
             self._granted_lately = True
             self._deadline = None
-            self._take(assignment)
+            if self._open:
+                self._take(assignment)
+            else:
+                self.give_back(assignment)
 
     async def _ask(self, request: LeaseRequest) -> LeaseReply:
         return await self._link.persist(

@@ -12,9 +12,8 @@ from litestar import Router, post
 from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
-from copernicus.blobs import DamagedBlob
 from copernicus.crashpoints import passing
-from copernicus.errors import BadValue, CopernicusError, NotAllowed, NotFound, ServerBusy
+from copernicus.errors import BadValue, CopernicusError, NotAllowed, ServerBusy
 from copernicus.model.filenames import check_name, sane_path
 from copernicus.model.jobs import CheckpointRef, Failure, StoredFile
 from copernicus.model.resources import Offer
@@ -150,10 +149,11 @@ async def result(request: AnyRequest) -> ResultReply:
     """How an attempt ended, with its small files; larger ones have been uploaded."""
     site, worker, address = site_of(request), worker_of(request).id, caller_of(request).address
     ended = await packed(request, ResultRequest)
-    (kept,) = await _keep_all_files(site, worker, (ended,))
-    reply = await _begin_result(site, worker, address, kept)
-    passing("result.taken")
-    return reply
+    kept = await _keep_all_files(site, worker, (ended,))
+    (taken,) = await _taken(_begin_results(site, worker, address, kept))
+    if isinstance(taken, BaseException):
+        raise taken
+    return taken
 
 
 @post("/results", opt=does(Action.REPORT_RESULT), media_type=_PACKED, status_code=200)
@@ -163,13 +163,9 @@ async def results(request: AnyRequest) -> ResultsReply:
     asked = await packed(request, ResultsRequest)
     kept = await _keep_all_files(site, worker, asked.results)
     # The queue gets all of it in this order, in one batch.
-    taking = asyncio.gather(
-        *(_begin_result(site, worker, address, one) for one in kept), return_exceptions=True
-    )
+    taking = _begin_results(site, worker, address, kept)
     lease = None if asked.lease is None else await _grant_besides(request, asked.lease)
-    taken = await taking
-    passing("result.taken")
-    return ResultsReply(tuple(map(_outcome, taken)), lease)
+    return ResultsReply(tuple(map(_outcome, await _taken(taking))), lease)
 
 
 async def _grant_besides(request: AnyRequest, wanted: LeaseRequest) -> LeaseReply | None:
@@ -180,6 +176,21 @@ async def _grant_besides(request: AnyRequest, wanted: LeaseRequest) -> LeaseRepl
         raise
     except CopernicusError:
         return None
+
+
+def _begin_results(
+    site: Site, worker: str, address: str, kept: Iterable[ResultRequest | CopernicusError]
+) -> asyncio.Future[list[ResultReply | BaseException]]:
+    taking = (_begin_result(site, worker, address, one) for one in kept)
+    return asyncio.gather(*taking, return_exceptions=True)
+
+
+async def _taken(
+    taking: asyncio.Future[list[ResultReply | BaseException]],
+) -> list[ResultReply | BaseException]:
+    taken = await taking
+    passing("result.taken")
+    return taken
 
 
 def _outcome(taken: ResultReply | BaseException) -> ResultOutcome:
@@ -270,8 +281,8 @@ def _with_files(site: Site, grants: Iterable[Assignment]) -> list[Assignment]:
             if file.size <= left and file.sha256 not in inline:
                 try:
                     inline[file.sha256] = b"".join(site.blobs.read(file.sha256))
-                except (DamagedBlob, NotFound):
-                    continue  # the worker asks for it, is told, and the job fails with the reason
+                except CopernicusError:
+                    continue  # it was granted: the worker asks for the file, and is told the reason
                 left -= file.size
         found.append(msgspec.structs.replace(grant, inline=inline))
     return found
