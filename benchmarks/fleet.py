@@ -88,13 +88,13 @@ class Shift:
 
     def __init__(self) -> None:
         self.began = self.ends = 0.0
-        self.held_s = 0.0
+        self.worked_s = 0.0
         self.jobs = 0
 
-    def held(self, since: float, until: float) -> None:
+    def worked(self, since: float, until: float) -> None:
         """A worker was at work so long; what lies outside of the shift does not count."""
         if self.began:
-            self.held_s += max(0.0, min(until, self.ends) - max(since, self.began))
+            self.worked_s += max(0.0, min(until, self.ends) - max(since, self.began))
             self.jobs += 1
 
 
@@ -125,7 +125,7 @@ async def _fleet(bundle: Path, folder: Path, count: int, job_s: float) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     for worker in workers:
         await worker.link.close()
-    told = {"busy": shift.held_s / (count * ROUNDS * job_s), "jobs_per_s": jobs / seconds}
+    told = {"busy": shift.worked_s / (count * ROUNDS * job_s), "jobs_per_s": jobs / seconds}
     print(json.dumps(told), flush=True)
 
 
@@ -137,7 +137,7 @@ async def _work(worker: ModelWorker, job_s: float, shift: Shift, working: asynci
         try:
             await worker.hold(job, job_s)
         finally:
-            shift.held(since, min(time.monotonic(), since + job_s))
+            shift.worked(since, min(time.monotonic(), since + job_s))
         job = await worker.exchange(job, {"out": EMPTY}, {EMPTY["$file"]: b""})
 
 

@@ -208,7 +208,7 @@ def _row(one: dict[str, Any]) -> Row:
 def _fleet(found: Found) -> list[Row]:
     return [
         Row(
-            f"{one['n']:,} model workers, jobs of {one['job_s']:g} s: time with a lease",
+            f"{one['n']:,} model workers, jobs of {one['job_s']:g} s: time at work",
             f"{one['busy']:.2%} (server {one['server_cores']:.2f} cores)",
             "",
             "",

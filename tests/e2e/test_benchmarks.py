@@ -23,7 +23,7 @@ MEASURES = {
         "100 queued: list page p95, ms",
     ),
     "bulk": ("bulk file of 3 MiB, worker -> server", "bulk file of 3 MiB, server -> worker"),
-    "fleet": ("2 model workers, jobs of 0.5 s: time with a lease",),
+    "fleet": ("2 model workers, jobs of 0.5 s: time at work",),
     "hops": tuple(f"{relays} relays: result -> dependent job, ms" for relays in (0, 1, 2)),
 }
 
