@@ -100,11 +100,16 @@ class Worker:
         return str(found[1])
 
     def running(self, program: str) -> list[psutil.Process]:
-        """The processes of this program below the worker."""
+        """The processes of this program in the worker's jobs.
+
+        What runs below it elsewhere is no job: a version that is asked for, or a shell that starts
+        the worker and forks.
+        """
         found = []
         for process in family(self.process.pid)[1:]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                if process.name() == program:
+                place = Path(process.cwd())
+                if process.name() == program and place.is_relative_to(self.folder):
                     found.append(process)
         return found
 
