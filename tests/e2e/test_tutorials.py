@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,7 @@ TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        ports = one.getsockname()[1], other.getsockname()[1]
-    yield from following(tmp_path, ports)
+    yield from following(tmp_path)
 
 
 @pytest.mark.gromacs

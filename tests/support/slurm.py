@@ -20,6 +20,8 @@ from pathlib import Path
 
 import psutil
 
+from support.ports import own_ports
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 _PATH = f"{os.environ['PATH']}:/usr/sbin"
 _START_S = 60.0
@@ -84,7 +86,7 @@ class Slurm:
         key = self.folder / "munge" / "key"
         key.touch(0o400)
         key.write_bytes(os.urandom(1024))
-        ctld, *ports = _free_ports(1 + nodes)
+        ctld, *ports = own_ports(1 + nodes)
         host = socket.gethostname().partition(".")[0]
         self.nodes = [host] if nodes == 1 else [f"node{i}" for i in range(1, nodes + 1)]
         told = [
@@ -192,14 +194,6 @@ def slurm(cpus: int = 4, nodes: int = 1) -> Iterator[Slurm]:
         yield made
     finally:
         made.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [one.getsockname()[1] for one in sockets]
 
 
 def _wait(condition: Callable[[], object], what: str, seconds: float) -> None:

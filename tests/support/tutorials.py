@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from copernicus.protocol import MACHINE_PORT, USER_PORT
+from support.ports import own_ports
 
 COMMAND_S = 120.0
 REPEAT_S = 90.0
@@ -219,9 +220,9 @@ class Reader:
             self._run([sys.executable, "-m", "copernicus", "server", "stop", str(settings.parent)])
 
 
-def following(folder: Path, ports: tuple[int, int]) -> Iterator[Reader]:
+def following(folder: Path) -> Iterator[Reader]:
     """A reader in an empty folder, whose server listens here only and hears often of its worker."""
-    machine, user = ports
+    machine, user = own_ports(2)
     bin_folder = Path(sys.executable).parent
     own = {
         "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
@@ -234,7 +235,7 @@ def following(folder: Path, ports: tuple[int, int]) -> Iterator[Reader]:
         "CPC_LEASE_S": "20",
     }
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CPC_", "PYTEST", "COLUMNS"))}
-    reader = Reader(folder, {**kept, **own, "COLUMNS": "120"}, ports)
+    reader = Reader(folder, {**kept, **own, "COLUMNS": "120"}, (machine, user))
     try:
         yield reader
     finally:
