@@ -22,7 +22,9 @@ from copernicus.errors import ServerUnreachable
 from copernicus.model.jobs import CheckpointRef
 from copernicus.server.database import open_reads
 from copernicus.server.folder import Running, init_server, read_running, settings_of
+from support.ports import own_ports
 from support.postgres import STORES, cluster
+from support.processes import family, is_alive
 
 ADMIN_PASSWORD = "correct horse battery staple"
 CPC = (sys.executable, "-m", "copernicus")
@@ -42,20 +44,6 @@ def _cpc(prelude: str, python: str) -> tuple[str, ...]:
         return (python or sys.executable, *CPC[1:])
     lines = f"{prelude}\nimport sys; from copernicus.cli.main import main; sys.exit(main())"
     return (python or sys.executable, "-c", lines)
-
-
-def is_alive(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
-
-
-def family(pid: int) -> list[psutil.Process]:
-    """A process and all that came from it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    return []
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 40.0) -> Any:
@@ -196,10 +184,13 @@ class Env:
     def launch_server(
         self, folder: Path | None = None, *, prelude: str = "", python: str = "", **variables: str
     ) -> subprocess.Popen[bytes]:
-        """Begin to start it, on the ports that it had before if it ran already."""
+        """Begin to start it, on the same ports each time."""
         place = folder or self.server
         argv: list[object] = [*_cpc(prelude, python), "server", "start", place]
-        if self.ports is not None and folder is None:
+        if folder is None:
+            if self.ports is None:
+                machine, user = own_ports(2)
+                self.ports = machine, user
             argv += ["--machine-port", self.ports[0], "--user-port", self.ports[1]]
         with (place / "server.log").open("ab") as log:
             process = subprocess.Popen(
@@ -226,8 +217,6 @@ class Env:
             return self.running_server(folder)
 
         running: Running = wait_until(started, "the server starts", 60)
-        if folder is None:
-            self.ports = running.machine_port, running.user_port
         return running
 
     def running_server(self, folder: Path | None = None) -> Running | None:

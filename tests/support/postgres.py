@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import shutil
@@ -14,8 +15,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
+
+from support.processes import family, is_alive
 
 STORES = "CPC_TESTS_STORE_IN"
 """The variable that says where the servers of end-to-end tests store (``--postgresql``)."""
@@ -90,10 +94,14 @@ class Cluster:
     def kill(self) -> None:
         """``kill -9`` of all its processes at once, as when its machine dies."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.send_signal(signal.SIGSTOP)  # from now on it makes no more of them
+        processes = family(self._process.pid)
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
-        for line in self._run("pgrep", "-f", str(self._data), check=False).split():
-            os.kill(int(line), signal.SIGKILL)
+        # While one is left that has the shared memory, the next server refuses to start.
+        _wait(lambda: not any(map(is_alive, processes)), "PostgreSQL's processes end")
 
     def stop(self) -> None:
         """End it, with whatever is connected, and remove it."""
