@@ -29,6 +29,9 @@ TESTS = Path(__file__).parent
 
 pytest_plugins = ["support.server_fixtures"]
 
+# The same examples in every run, everywhere; the simulation and the storm vary theirs by seed.
+settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+settings.load_profile("tests")
 settings.register_profile("quick", max_examples=15, stateful_step_count=15, deadline=None)
 
 
