@@ -78,7 +78,7 @@ def test_more_steps_continue_a_finished_simulation(site: Site, tmp_path: Path) -
 
 
 def test_another_worker_goes_on_where_one_was_stopped(site: Site, tmp_path: Path) -> None:
-    run = simulation(site, "move", 200_000, report_interval=1000)
+    run = simulation(site, "move", 800_000, report_interval=4000)
     wait_until(lambda: any(j.progress and j.progress.step for j in run.project.jobs()))
     _, first = site.children
     first.stop(signal.SIGTERM, patience_s=PATIENCE_S)
@@ -92,7 +92,7 @@ def test_another_worker_goes_on_where_one_was_stopped(site: Site, tmp_path: Path
     assert (one.outcome, two.outcome) == ("stopped", "completed")
     assert one.checkpoint is not None
     assert one.checkpoint.step is not None
-    assert 0 < one.checkpoint.step < 200_000
+    assert 0 < one.checkpoint.step < 800_000
 
 
 def worker(site: Site, folder: Path, name: str) -> Child:

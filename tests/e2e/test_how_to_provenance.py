@@ -51,14 +51,14 @@ def test_move_a_project(env: Env, reader: Reader) -> None:
         save_worker_bundle(env.root / "new.cpc", there.worker_bundle())
         env.start_worker("x", "--programs", programs, bundle=env.root / "new.cpc")
         worker = env.start_worker("w", "--programs", programs)
-        count(env, "slow", 400, 0.02)
+        count(env, "slow", 1000, 0.02)
         wait_until(env.checkpoints, "there is a checkpoint")
         log_in_as(env, "old", env.server).close()
         reader.follow(HOW_TO / "move-a-project.md")
         (before, after) = there.project("p").trace("slow.out.result").attempts
         assert (before.worker, before.outcome) == (worker.id, "moved")
         assert after.outcome == "completed"
-        assert there.project("p").get("slow.out.result") == 400
+        assert there.project("p").get("slow.out.result") == 1000
         assert there.project("p").get("slow.out.began") > 0
     assert project.view().state == "paused"
 

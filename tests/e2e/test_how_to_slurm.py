@@ -28,10 +28,10 @@ def test_use_slurm(env: Env, cluster: Slurm) -> None:
     # The cluster of the reader has no module: programs are told of by a file.
     file = env.write("ours.md", page.replace('OMP_PROC_BIND=true"]', PROGRAMS))
     programs_file(env).rename(env.root / "ours.toml")
-    count(env, "c", 1000)
+    count(env, "c", 3000)
     project.hold("c")
     reader.follow(file)
-    wait_until(lambda: all_done(project, "c", 1), "it is done")
+    wait_until(lambda: all_done(project, "c", 1), "it is done", 120)
 
 
 PROGRAMS = 'OMP_PROC_BIND=true"]\nworker = ["--programs", "../../../../ours.toml"]'

@@ -15,7 +15,7 @@ from copernicus.model.paths import parse
 from copernicus.server.database import open_store
 from copernicus.server.folder import settings_of
 from support.e2e import ADMIN_PASSWORD, Env, all_done, states, wait_until
-from support.e2e_programs import SHIFT_TOML, count, programs_file
+from support.e2e_programs import SHIFT_TOML, count, held, programs_file
 
 pytestmark = pytest.mark.e2e
 
@@ -119,10 +119,11 @@ def test_nothing_depends_on_a_client(env: Env) -> None:
     """The client says what it wants, and is gone; what it wanted is there when one comes back."""
     project = env.open()
     count(env, "c", 300)
-    env.start_worker("w", "--programs", programs_file(env))
-    wait_until(lambda: states(project, "c") == ["running"], "it runs")
-    env.cpc("logout")
-    env.client.close()
+    with held(env):
+        env.start_worker("w", "--programs", programs_file(env))
+        wait_until(lambda: states(project, "c") == ["running"], "it runs")
+        env.cpc("logout")
+        env.client.close()
 
     def written() -> bool:
         return "finished c" in (env.root / "w.log").read_text()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from copernicus.worker.spool import file_name
 from support.e2e import Env, all_done, wait_until
 from support.e2e_gromacs import (
     EVERY,
@@ -44,20 +46,22 @@ def simulating(env: Env) -> list[psutil.Process]:
 
 def scancelled(env: Env, cluster: Slurm) -> str:
     """The allocation whose batch job was cancelled while its simulation was in the middle."""
-    jobs = {one.id: one.job for one in allocations(env, "working")}
+    jobs = {one.id: one.job for one in allocations(env) if one.job}
     held: list[psutil.Process] = []
 
     def frozen() -> str:
+        known = {file_name(f"{one.job}#{one.attempt}") for one in env.checkpoints()}
         for process in simulating(env):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()
                 held.append(process)
                 found = [one for one in jobs if one in process.cwd()]
-                if found:
+                if found and Path(process.cwd()).parent.name in known:
                     return found[0]
+                process.resume()
         return ""
 
-    victim = wait_until(frozen, "a simulation stands still")
+    victim = wait_until(frozen, "a simulation with a checkpoint stands still", 90)
     # Slurm lets what it ends go on, so that it can obey.
     cluster.run("scancel", jobs[victim])
     for process in held:

@@ -25,7 +25,7 @@ from support.worker_process import worker
 from support.worker_server import program_job, scripted_server
 
 ALA2 = Path(str(files("copernicus.modules"))) / "data" / "ala2"
-N_STEPS = 40_000
+N_STEPS = 150_000  # several seconds: it is to be stopped in its middle
 
 
 @pytest.mark.gromacs
@@ -137,7 +137,7 @@ def test_fault_19_at_the_end_of_its_wall_time_a_worker_hands_back_an_openmm_job(
     ):
         project.set(f"run.in.{port}", value)
     env.cpc("activate", "run")
-    first = env.start_worker("first", "--walltime", 14, "--grace", 5)
+    first = env.start_worker("first", "--walltime", 20, "--grace", 5)
     assert first.process.wait(60) == 0
     assert "its wall time is nearly over" in first.said
     reached = max(int(ref.step or 0) for ref in env.checkpoints())

@@ -80,6 +80,7 @@ def apart(env: Env) -> Iterator[Network]:
 
 
 @pytest.mark.fault_tools
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("lost", ["both ways", "to the server", "to the worker"])
 def test_fault_24_work_goes_on_in_a_partition_and_counts_once(
     env: Env, apart: Network, lost: str
@@ -87,13 +88,14 @@ def test_fault_24_work_goes_on_in_a_partition_and_counts_once(
     project = env.open(heartbeat_s=1.0, lease_s=3.0)
     with inside(apart.worker):
         far = env.start_worker("far", "--programs", programs_file(env), "--retry", 0.5)
-    count(env, "c", LAST)
-    wait_until(lambda: env.checkpoints(), "a checkpoint")
-    if lost != "to the worker":
-        apart.server.drop("INPUT")
-    if lost != "to the server":
-        apart.server.drop("OUTPUT")
-    wait_until(lambda: states(project, "c") == ["queued"], "the lease ends")
+    with held(env):
+        count(env, "c", LAST)
+        wait_until(lambda: env.checkpoints(), "a checkpoint")
+        if lost != "to the worker":
+            apart.server.drop("INPUT")
+        if lost != "to the server":
+            apart.server.drop("OUTPUT")
+        wait_until(lambda: states(project, "c") == ["queued"], "the lease ends")
     near = env.start_worker("near", "--programs", programs_file(env))
     wait_until(lambda: states(project, "c") != ["queued"], "another has it")
     apart.server.heal()
@@ -111,9 +113,10 @@ def test_fault_24_what_was_finished_in_a_partition_is_delivered(env: Env, apart:
     project = env.open(heartbeat_s=1.0, lease_s=60.0)
     with inside(apart.worker):
         far = env.start_worker("far", "--programs", programs_file(env), "--retry", 0.5)
-    count(env, "c", 100)
-    wait_until(lambda: states(project, "c") == ["running"], "it runs")
-    apart.server.drop("INPUT")
+    with held(env):
+        count(env, "c", 100)
+        wait_until(lambda: states(project, "c") == ["running"], "it runs")
+        apart.server.drop("INPUT")
     wait_until(lambda: "finished c" in far.said, "it is finished in the partition")
     assert states(project, "c") == ["running"]
     apart.server.heal()
@@ -122,18 +125,19 @@ def test_fault_24_what_was_finished_in_a_partition_is_delivered(env: Env, apart:
 
 
 @pytest.mark.fault_tools
+@pytest.mark.timeout(400)
 def test_fault_28_a_dead_connection_is_noticed_on_both_sides(env: Env, apart: Network) -> None:
     project = env.open(heartbeat_s=1.0, lease_s=4.0)
     with inside(apart.worker):
         far = env.start_worker("far", "--programs", programs_file(env), "--retry", 0.5)
-    count(env, "c", LAST)
-    wait_until(lambda: env.checkpoints(), "a checkpoint")
-
     established = partial(apart.server.calls_from, apart.worker.address)
-    assert established() > 0
-    apart.worker.cable("down")
-    wait_until(lambda: "cannot be reached" in far.said, "the worker notices", 70)
-    wait_until(lambda: states(project, "c") == ["queued"], "the server takes the job back", 70)
+    with held(env):
+        count(env, "c", LAST)
+        wait_until(lambda: env.checkpoints(), "a checkpoint")
+        assert established() > 0
+        apart.worker.cable("down")
+        wait_until(lambda: "cannot be reached" in far.said, "the worker notices", 70)
+        wait_until(lambda: states(project, "c") == ["queued"], "the server takes the job back", 70)
     wait_until(lambda: established() == 0, "the server lets its connections go", 70)
     apart.worker.cable("up")
     wait_until(lambda: all_done(project, "c", 1), "it is done", 90)

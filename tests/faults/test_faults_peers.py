@@ -70,6 +70,7 @@ def test_fault_45_a_server_that_asks_to_be_a_peer_cannot_make_this_one_call_an_a
             canary.accept()
         # What an administrator names is called, and believed only if it owns the key.
         body = {"url": url, "server_id": asks.server_id}
+        canary.settimeout(30.0)
         with ThreadPoolExecutor() as pool:
             refused = pool.submit(place.admin.send, "POST", "/v1/peers", body)
             canary.accept()[0].close()

@@ -10,6 +10,8 @@ from support.crashes import check_made_once
 from support.e2e import Env, all_done, states, wait_until
 from support.e2e_programs import COUNT_TOML, count, programs_file
 
+pytestmark = pytest.mark.timeout(300)  # with the builds, of which the first test makes two
+
 NEXT = {"0.2.0": 2, "0.3.0": 3}
 SPEAKS = "from copernicus.protocol import common, machine; import copernicus.protocol as p; "
 SPEAKS += "common.PROTOCOL = p.PROTOCOL = {0}"
@@ -45,7 +47,6 @@ def test_fault_14_a_newer_worker_is_told_to_have_the_server_upgraded(env: Env) -
     assert "protocol 2, the server 1: upgrade the server" in worker.said
 
 
-@pytest.mark.timeout(300)
 def test_fault_14_a_worker_that_became_too_old_delivers_and_ends(env: Env) -> None:
     project = env.open(max_wait_s=1.0, lease_s=60.0)
     worker = env.start_worker("w", "--programs", programs_file(env), "--retry", 0.5, cores=2)

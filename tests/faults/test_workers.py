@@ -22,7 +22,7 @@ from support.e2e_gromacs import (
     simulations,
     steps_lasting,
 )
-from support.e2e_programs import count, programs_file
+from support.e2e_programs import count, held, programs_file
 
 LAST = 1500
 LONG = {"heartbeat_s": 1.0, "lease_s": 600.0}
@@ -55,10 +55,11 @@ def test_fault_16_a_killed_worker_leaves_nothing_running_and_its_job_goes_on_els
 def test_fault_16_what_a_killed_worker_had_finished_is_delivered_by_its_restart(env: Env) -> None:
     project = env.open(**LONG)
     programs = programs_file(env)
-    count(env, "c", 600)
-    first = env.start_worker("w", "--programs", programs)
-    wait_until(lambda: states(project, "c") == ["running"], "it runs")
-    env.kill_server()
+    with held(env):
+        count(env, "c", 600)
+        first = env.start_worker("w", "--programs", programs)
+        wait_until(lambda: states(project, "c") == ["running"], "it runs")
+        env.kill_server()
     spool = env.root / "w" / "spool"
     wait_until(lambda: list(spool.glob("*.result")), "a result in the spool", 60)
     env.kill_worker(first)
@@ -90,10 +91,11 @@ def test_fault_17_a_worker_frozen_beyond_its_lease_lets_go_and_one_result_counts
 def test_fault_17_what_a_frozen_worker_had_finished_counts_if_it_comes_first(env: Env) -> None:
     project = env.open()
     programs = programs_file(env)
-    count(env, "c", 400)
-    first = env.start_worker("first", "--programs", programs)
-    wait_until(lambda: states(project, "c") == ["running"], "it runs")
-    first.process.send_signal(signal.SIGSTOP)
+    with held(env):
+        count(env, "c", 400)
+        first = env.start_worker("first", "--programs", programs)
+        wait_until(lambda: counting(first), "its program runs")
+        first.process.send_signal(signal.SIGSTOP)
     try:
         # Its program goes on, and ends, while the worker cannot speak.
         wait_until(lambda: not counting(first), "the program ends")
@@ -161,9 +163,9 @@ def test_fault_19_at_the_end_of_its_wall_time_a_worker_hands_back_its_very_last_
     project = env.open(**LONG)
     nsteps = steps_lasting(25)
     simulations(env, project, 1, nsteps)
-    first = env.start_worker("first", "--walltime", 12, "--grace", 5)
+    first = env.start_worker("first", "--walltime", 18, "--grace", 5)
 
-    assert first.process.wait(40) == 0
+    assert first.process.wait(60) == 0
 
     assert "its wall time is nearly over" in first.said
     assert states(project, "run") == ["queued"]
@@ -185,9 +187,9 @@ def test_fault_19_a_program_that_does_not_stop_is_killed_within_the_grace(env: E
     programs = env.write("sh.toml", '[programs.sh]\ncommand = ["/bin/sh"]\n')
     project.define(env.write("deaf.toml", DEAF))
     project.add("d", "any.deaf", active=True)
-    first = env.start_worker("w", "--programs", programs, "--walltime", 8, "--grace", 3)
+    first = env.start_worker("w", "--programs", programs, "--walltime", 15, "--grace", 3)
     deaf = wait_until(lambda: first.running("sh"), "it runs")
-    assert first.process.wait(30) == 0
+    assert first.process.wait(60) == 0
     assert not any(map(is_alive, deaf))
     assert states(project, "d") == ["queued"]
 

@@ -130,7 +130,8 @@ def frozen(worker: Worker) -> Iterator[None]:
     running = worker.running("gmx")
     assert running, worker.said
     for process in running:
-        process.suspend()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
     try:
         yield
     finally:
