@@ -367,3 +367,5 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+        # In place of what the loop has just put back: that would break off its last steps.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
