@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from copernicus.cli.completing import complete
-from support.cli_world import Terminal, counting
+from support.cli_world import Terminal, counting, until
 
 BASH = """
 source <(cpc completion bash)
@@ -32,6 +32,7 @@ SHELLS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 @pytest.fixture
 def cpc(server, tmp_path, monkeypatch):
     terminal = Terminal(tmp_path / "ann").login(server)
+    monkeypatch.setattr("copernicus.cli.completing.PATIENCE_S", 30.0)
     monkeypatch.setenv("CPC_CONFIG_DIR", str(terminal.config))
     monkeypatch.setenv("CPC_CACHE_DIR", str(tmp_path / "cache" / "files"))
     return terminal
@@ -113,7 +114,8 @@ def test_the_shells_offer_them(cpc, tmp_path, shell):
         return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
     assert tab("stat") == ["status"]
-    assert tab("show", "r") == ["run"]
-    assert tab("set", "run.in.st") == ["run.in.start", "run.in.steps"]
+    # A server that does not answer within a second is left alone.
+    until(lambda: tab("show", "r") == ["run"])
+    until(lambda: tab("set", "run.in.st") == ["run.in.start", "run.in.steps"])
     if shell == "zsh":
         assert tab("set-file", "run.in.start", "") == ["FILES"]

@@ -12,7 +12,7 @@ from support.gromacs import EVERY, FAST_MIN, Lab, held, paths
 from support.worker_process import worker
 from support.worker_server import scripted_server
 
-pytestmark = pytest.mark.gromacs
+pytestmark = [pytest.mark.gromacs, pytest.mark.timeout(300)]
 
 STEPS = 300_000
 FRAMES = STEPS // EVERY + 1

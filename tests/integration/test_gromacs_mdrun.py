@@ -13,7 +13,7 @@ from support.gromacs import ALA2, EVERY, FAST_MIN, Lab, held, paths
 from support.worker_process import worker
 from support.worker_server import scripted_server
 
-pytestmark = pytest.mark.gromacs
+pytestmark = [pytest.mark.gromacs, pytest.mark.timeout(300)]
 
 STEPS = 300_000
 DT = 0.002

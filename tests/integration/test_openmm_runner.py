@@ -35,7 +35,7 @@ from support.openmm_runs import ALA2, Runs, wait_until  # noqa: E402
 
 pytestmark = pytest.mark.openmm
 
-LONG = {"n_steps": 60_000, "checkpoint_interval_s": 0.05}
+LONG = {"n_steps": 150_000, "checkpoint_interval_s": 0.05}
 TRAVELS = ("state.xml", "state.json", "state_prev.xml", "state_prev.json", "*.part*")
 
 
@@ -65,7 +65,8 @@ def copied(finished, tmp_path, patterns=("*",)):
 
 def killed_after_a_checkpoint(run, **settings):
     process = run.start(**settings)
-    wait_until(lambda: (run.folder / "state_prev.json").exists() or process.poll() is not None)
+    both = [run.folder / name for name in ("state_prev.json", "state.json")]
+    wait_until(lambda: all(map(Path.exists, both)) or process.poll() is not None)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -149,7 +150,7 @@ def test_sigterm_saves_and_ends_without_saying_done(run):
     assert not (run.folder / "final.pdb").exists()
     stopped_at = run.sidecar()["step"]
     assert stopped_at < LONG["n_steps"]
-    assert f"step={stopped_at} total=60000" in (run.folder / "progress.log").read_text()
+    assert f"step={stopped_at} total={LONG['n_steps']}" in (run.folder / "progress.log").read_text()
     assert run.finish(**LONG)[0] == 0
     assert_whole_and_continuous(run, LONG["n_steps"])
 

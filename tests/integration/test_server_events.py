@@ -12,6 +12,7 @@ from support.server_client import (
     define,
     echo_function,
     set_input,
+    to_the_end,
 )
 
 
@@ -76,5 +77,5 @@ def test_a_stream_ends_with_the_login_that_opened_it(server, admin):
     with user.events("open", since=0) as events:
         next(events)
         user.call("POST", "/v1/logout")
-        assert list(events) == []
+        assert to_the_end(events) == []
     user.close()

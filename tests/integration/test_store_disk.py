@@ -67,7 +67,9 @@ def test_fault_06_after_a_failed_write_nothing_more_is_written(tmp_path):
         acknowledged = int(process.stdout.readline())
         # From here on each write that makes a file longer fails, though the disk has room.
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (65536, 65536))
-        rest, errors = process.communicate(timeout=60)
+        # Not ``communicate`` at once: what this stream has read ahead is known to it alone.
+        rest = process.stdout.read()
+        _, errors = process.communicate(timeout=60)
     assert errors.startswith("store_failed: ")
     assert "SQLITE_IOERR_WRITE" in errors
     acknowledged = int(rest.split()[-1]) if rest else acknowledged

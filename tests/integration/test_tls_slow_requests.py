@@ -11,7 +11,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Hasty(PeerCertificateProtocol):
-    HEADER_DEADLINE = 0.3
+    HEADER_DEADLINE = 1.0
     HEADER_LIMIT = 2_000
 
 
@@ -56,7 +56,9 @@ def is_cut(tls) -> bool:
     """Wait for the end of the connection; True if nothing came before it."""
     try:
         return tls.recv(1) == b""
-    except (ConnectionError, OSError):
+    except TimeoutError:
+        raise
+    except OSError:
         return True
 
 
@@ -90,9 +92,12 @@ def test_fault_32_dripping_a_head_does_not_buy_time(connect):
                 assert is_cut(tls)
                 break
             except TimeoutError:
-                tls.sendall(b"a")
                 dripped += 1
-        assert dripped < 100
+                try:
+                    tls.sendall(b"a")
+                except OSError:
+                    break
+        assert 0 < dripped < 100
 
 
 def test_the_second_request_has_its_own_deadline(connect, app):
@@ -127,8 +132,8 @@ def test_a_body_may_take_longer_than_a_head(connect, app):
         assert b'"size": 8' in read_answer(sending)
 
 
-def test_requests_in_one_packet_are_all_answered(connect, app):
-    with connect() as tls:
+def test_requests_in_one_packet_are_all_answered(connect_patiently, app):
+    with connect_patiently() as tls:
         tls.sendall(REQUEST * 3)
         for _ in range(3):
             assert b"certificate" in read_answer(tls)
@@ -158,17 +163,17 @@ def send_much(tls) -> None:
         tls.sendall(b"a" * 8192)
 
 
-def test_a_big_body_is_no_big_head(connect, app):
+def test_a_big_body_is_no_big_head(connect_patiently, app):
     size = 300 * Hasty.HEADER_LIMIT
-    with connect() as tls:
+    with connect_patiently() as tls:
         head = f"PUT /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
         tls.sendall(head.encode() + b"a" * size)
         assert f'"size": {size}'.encode() in read_answer(tls)
 
 
-def test_an_upload_refused_early_is_read_to_its_end(connect, app):
+def test_an_upload_refused_early_is_read_to_its_end(connect_patiently, app):
     size = 300 * Hasty.HEADER_LIMIT
-    with connect() as tls:
+    with connect_patiently() as tls:
         tls.sendall(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
         assert read_answer(tls).startswith(b"HTTP/1.1 200")
         tls.sendall(b"a" * size)

@@ -78,7 +78,7 @@ def test_sigterm_hands_back_with_a_checkpoint(server, tmp_path):
 
 
 def test_stop_directive_then_resume_elsewhere(server, tmp_path):
-    server.add(program_job(1, counter(40), heartbeat_s=0.1))
+    server.add(program_job(1, counter(10_000), heartbeat_s=0.1))
     with worker(server, tmp_path / "w"):
         server.wait_for(
             lambda: any(b.progress and b.progress.step for r in server.beats for b in r.beats)
@@ -89,11 +89,13 @@ def test_stop_directive_then_resume_elsewhere(server, tmp_path):
         for data in first.inline.values():
             server.blobs.put_bytes(data)
         held = first.record.checkpoint
-        server.add(program_job(1, counter(40), attempt="p.a1#2", number=2, checkpoint=held, part=2))
+        steps = round(held.step) + 20
+        again = counter(steps)
+        server.add(program_job(1, again, attempt="p.a1#2", number=2, checkpoint=held, part=2))
         second = server.result("p.a1#2")
     assert second.outcome == "completed", second.failure
-    assert second.outputs == {"final": 40}
-    assert second.checkpoint.step == 40
+    assert second.outputs == {"final": steps}
+    assert second.checkpoint.step == steps
     log = second.inline[{f.path: f for f in second.checkpoint.files}["md.log"].sha256].decode()
     assert [line for line in log.splitlines() if line == "step 1"] == ["step 1"]
 

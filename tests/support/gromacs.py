@@ -76,7 +76,7 @@ class Lab:
 
     def result(self, attempt: str) -> ResultRequest:
         """How an attempt ended; the small files that came with it are stored, as a server does."""
-        result = self.server.result(attempt)
+        result = self.server.result(attempt, 120.0)
         for data in result.inline.values():
             self.server.blobs.put_bytes(data)
         return result

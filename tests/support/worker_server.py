@@ -101,12 +101,14 @@ class ScriptedServer:
         for event, loop in list(self._polls.items()):
             loop.call_soon_threadsafe(event.set)
 
-    def wait_for(self, condition: Callable[[], bool], what: str = "") -> None:
+    def wait_for(
+        self, condition: Callable[[], bool], what: str = "", seconds: float = PATIENCE_S
+    ) -> None:
         with self.changed:
-            assert self.changed.wait_for(condition, PATIENCE_S), f"never: {what}"
+            assert self.changed.wait_for(condition, seconds), f"never: {what}"
 
-    def result(self, attempt: str) -> ResultRequest:
-        self.wait_for(lambda: attempt in self.results, f"result of {attempt}")
+    def result(self, attempt: str, seconds: float = PATIENCE_S) -> ResultRequest:
+        self.wait_for(lambda: attempt in self.results, f"result of {attempt}", seconds)
         return self.results[attempt]
 
     def content(self, attempt: str, plain: dict) -> bytes:
