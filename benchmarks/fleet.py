@@ -112,7 +112,8 @@ async def _fleet(bundle: Path, folder: Path, count: int, job_s: float) -> None:
         tasks.append(asyncio.create_task(_work(worker, job_s, shift, working)))
         await asyncio.sleep(1 / _CONNECT_PER_S)
     for working in first:
-        await asyncio.wait_for(working.wait(), _PATIENCE_S)
+        async with asyncio.timeout(_PATIENCE_S):
+            await working.wait()
     shift.began = time.monotonic()
     shift.ends = shift.began + ROUNDS * job_s
     print("connected", flush=True)

@@ -16,6 +16,7 @@ import msgspec
 
 from copernicus.blobs import DamagedBlob
 from copernicus.calling.clocks import refusal
+from copernicus.calling.waiting import within
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -334,8 +335,5 @@ def _refusal(response: Answer, path: str) -> CopernicusError:
 async def _pause(seconds: float, until: asyncio.Event | None) -> None:
     if until is None:
         await asyncio.sleep(seconds)
-        return
-    try:
-        await asyncio.wait_for(until.wait(), seconds)
-    except TimeoutError:
-        return
+    else:
+        await within(seconds, until)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import uvloop
 
+from copernicus.calling.waiting import within
 from copernicus.crashpoints import passing
 from copernicus.errors import CopernicusError, ServerBusy
 from copernicus.evaluator.frames import Catalog
@@ -318,8 +319,7 @@ async def _sweeping(site: Site, folder: Path) -> None:
     wanted = asyncio.Event()
     site.sweep_now = wanted.set
     while True:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wanted.wait(), site.settings.sweep_every_s)
+        await within(site.settings.sweep_every_s, wanted)
         wanted.clear()
         site.runtime.post(_forget_uploads)
         try:

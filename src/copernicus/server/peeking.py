@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import msgspec
 
+from copernicus.calling.waiting import within
 from copernicus.engine import views
 from copernicus.errors import BadValue, Conflict, NotFound
 from copernicus.model.paths import Address, parse
@@ -41,8 +41,7 @@ class Knocks:
 
     async def next(self, timeout_s: float) -> None:
         """Return when something comes, or after this time."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), timeout_s)
+        await within(timeout_s, self._event)
 
 
 def ask_outputs(batch: Batch, project: Project, path: str) -> list[Target]:

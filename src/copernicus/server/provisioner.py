@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from copernicus.calling.waiting import within
 from copernicus.errors import BadSettings, BadValue, CopernicusError
 from copernicus.model.pools import Provision
 from copernicus.protocol import BundleReply
@@ -97,10 +98,7 @@ class Provisioner:
                     await self._look(name, memory, desk)
                 except (CopernicusError, OSError) as error:
                     _LOG.warning("a pool was not looked at", pool=name, reason=str(error))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._wakes[name].wait(), self._site.settings.provision_s
-                    )
+                await within(self._site.settings.provision_s, self._wakes[name])
         finally:
             await desk.stop()
 

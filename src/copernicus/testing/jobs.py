@@ -132,7 +132,8 @@ class Jobs:
         bench = Bench(assignment, Taken((), (), 0), tools, home)
         try:
             run = ProgramRun(bench, spec.command, program)
-            outcome = await asyncio.wait_for(run.run(), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                outcome = await run.run()
         except TimeoutError:
             failure = Failure(f"it took longer than {self._timeout_s:g} s", log=bench.log.tail())
             return Done(path, spec.function, folder, {}, failure)

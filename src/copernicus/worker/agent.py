@@ -19,6 +19,7 @@ import uvloop
 from copernicus.blobs import BlobStore
 from copernicus.calling.clocks import ClockIsOff, ask_for_clock
 from copernicus.calling.link import Link
+from copernicus.calling.waiting import within
 from copernicus.errors import (
     BadSettings,
     CopernicusError,
@@ -354,10 +355,7 @@ class Agent:
         while True:
             left = self._identity.seconds_to_renewal(datetime.now(UTC))
             if left > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._certificate_doubted.wait(), min(left, _LOOK_AT_CLOCK_S)
-                    )
+                await within(min(left, _LOOK_AT_CLOCK_S), self._certificate_doubted)
                 self._certificate_doubted.clear()
                 continue
             try:

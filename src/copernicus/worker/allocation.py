@@ -55,7 +55,8 @@ async def _ask(argv: tuple[str, ...], environment: Mapping[str, str]) -> str:
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            said, _ = await asyncio.wait_for(process.communicate(), _ASK_S)
+            async with asyncio.timeout(_ASK_S):
+                said, _ = await process.communicate()
             return said.decode(errors="replace")
         finally:
             if process.returncode is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import shutil
@@ -16,6 +15,7 @@ import msgspec
 
 from copernicus.calling.link import Link
 from copernicus.calling.transfer import FileChanged
+from copernicus.calling.waiting import within
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import AttemptRecord, Checkpoint, CheckpointRef, Failure
 from copernicus.protocol import Beat, CheckpointRequest, ProgressReport, ResultRequest, Share
@@ -300,8 +300,7 @@ class Attempt:
         assert self._rule
         interval = self._rule.interval_s or self.bench.assignment.checkpoint_interval_s
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), interval)
+            await within(interval, self._now)
             self._now.clear()
             try:
                 await self._checkpoint()

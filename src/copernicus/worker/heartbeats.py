@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
 
 from copernicus.calling.link import Link
+from copernicus.calling.waiting import within
 from copernicus.errors import CopernicusError, ServerBusy, ServerUnreachable
 from copernicus.model.resources import Offer
 from copernicus.protocol import Directive, HeartbeatReply, HeartbeatRequest
@@ -60,8 +60,7 @@ class Heartbeats:
                 continue
             left = last + self._interval_s - time.monotonic()
             if left > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._joined.wait(), left)
+                await within(left, self._joined)
                 continue
             last = time.monotonic()
             await self._beat()

@@ -7,7 +7,6 @@ once: one request in place of two, and the answer has what the result made ready
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from copernicus.calling.link import Link
+from copernicus.calling.waiting import within
 from copernicus.errors import CopernicusError
 from copernicus.model.resources import Offer
 from copernicus.protocol import PROTOCOL, Assignment, LeaseReply, LeaseRequest
@@ -155,11 +155,11 @@ class Leasing:
 
     async def _see_what_comes_along(self, seconds: float) -> None:
         self._answered.clear()
-        await _within(seconds, self._answered)
+        await within(seconds, self._answered)
 
     async def _wait_for_room(self) -> None:
         """Room is an event, but that of the disk, which says nothing."""
-        await _within(_NO_ROOM_S, self._freed)
+        await within(_NO_ROOM_S, self._freed)
 
     def _patience(self, idle: Callable[[], bool], idle_exit_s: float | None) -> float:
         if idle_exit_s is None:
@@ -222,10 +222,3 @@ class Leasing:
     async def _freed_and_settled(self) -> None:
         await self._freed.wait()
         await asyncio.sleep(_SETTLE_S)
-
-
-async def _within(seconds: float, event: asyncio.Event) -> None:
-    """Return when it is set, or after this time."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

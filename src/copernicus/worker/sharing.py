@@ -7,7 +7,6 @@ look that takes long makes the next one wait longer: at most a tenth of the time
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 from copernicus.calling.link import Link
 from copernicus.calling.transfer import FileChanged
+from copernicus.calling.waiting import within
 from copernicus.errors import BadValue, CopernicusError
 from copernicus.model.jobs import Command, Output
 from copernicus.model.values import File
@@ -62,8 +62,7 @@ class Sharing:
         """Bring what is wanted until cancelled."""
         wait_s: float | None = None
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), wait_s)
+            await within(wait_s, self._told)
             self._told.clear()
             began = time.monotonic()
             share = self._share

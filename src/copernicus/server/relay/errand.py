@@ -8,6 +8,7 @@ import contextlib
 import msgspec
 
 from copernicus.blobs import DamagedBlob
+from copernicus.calling.waiting import within
 from copernicus.errors import (
     CopernicusError,
     InternalError,
@@ -119,9 +120,7 @@ class Errand:
         interval = max(0.2, min(self._patience_s, self.lent.heartbeat_s / 2))
         delay = _FIRST_DELAY_S
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await self.news.wait()
+            await within(interval, self.news)
             self.news.clear()
             try:
                 if await self._is_over():

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from copernicus.calling.clocks import ClockIsOff
+from copernicus.calling.waiting import within
 from copernicus.errors import CopernicusError, NotAllowed, NotAuthenticated, NotFound
 from copernicus.protocol import Assignment, HeartbeatReply, HeartbeatRequest
 from copernicus.scheduling.lending import Ask, Idle, lent_of, may_pass, plan
@@ -66,8 +67,7 @@ class Relay:
                 self._look_for_work()
                 self._tell_all()
                 self._say_where()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._idle.wait(), self._pause)
+                await within(self._pause, self._idle)
                 self._idle.clear()
         finally:
             for task in self._tasks:

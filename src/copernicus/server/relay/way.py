@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 import uuid
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from copernicus.blobs import CHUNK_SIZE, BlobStore, Manifest
 from copernicus.calling.link import Link
 from copernicus.calling.outbox import Outbox
 from copernicus.calling.transfer import Carrier
+from copernicus.calling.waiting import within
 from copernicus.errors import CopernicusError, NotAllowed, ServerBusy, ServerUnreachable
 from copernicus.protocol import Assignment, LeaseReply, LeaseRequest
 from copernicus.protocol.common import PROTOCOL
@@ -193,8 +193,7 @@ class Way:
 
     async def pause(self, seconds: float) -> None:
         """Wait before the next try, at most until the peer is known to be elsewhere."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._has_moved.wait(), seconds)
+        await within(seconds, self._has_moved)
 
     async def tell_address(self) -> None:
         """Tell it where this server is now.
