@@ -35,7 +35,7 @@ def test_fault_07_of_a_checkpoint_that_rotted_at_the_server_the_one_before_is_ta
     env: Env,
 ) -> None:
     project = env.open()
-    nsteps = steps_lasting(15)
+    nsteps = steps_lasting(25)
     simulations(env, project, 1, nsteps)
     first = env.start_worker("first")
     wait_until(lambda: len(env.checkpoints()) >= 2, "two checkpoints at the server", 60)
@@ -50,7 +50,7 @@ def test_fault_07_of_a_checkpoint_that_rotted_at_the_server_the_one_before_is_ta
 
     env.start_worker("second")
 
-    wait_until(lambda: all_done(project, "run", 1), "it is done", 170)
+    wait_until(lambda: all_done(project, "run", 1), "it is done", 250)
     assert first_steps(env, project, 0) == [0, int(before.step or 0)]
     assert fetch_times(env, "run.out.xtc[0]") == (nsteps // EVERY + 1, 1.0)
     ends = [record.outcome for record in project.trace("run.out.xtc[0]").attempts]
