@@ -39,6 +39,7 @@ def description(world) -> OpenApiSchema:
     return schemathesis.openapi.from_dict(world.admin.get("/schema/openapi.json"))
 
 
+@pytest.mark.timeout(600)
 def test_no_generated_request_breaks_the_server_or_tells_secrets(world, description, pytestconfig):
     wanted = pytestconfig.getoption("--fuzz-inputs")
     operations = [
